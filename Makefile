@@ -1,0 +1,60 @@
+# `make` lists the commands. Everything happens in .venv/ (libraries) and var/ (state); both can be deleted at any time.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export SOURCE PRICES TICKERS START AS_OF PRESET
+# Without cached bytecode every Airflow task would compile TensorFlow's thousands of modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+	  || { echo "Closecast needs Python 3.11 or 3.12. Received: $$($(PYTHON) --version). To do: make ... PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv .venv
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.txt
+	$(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make run takes SOURCE=sample|files|yahoo PRICES=path TICKERS=A,B START=date AS_OF=date PRESET=daily|tutorial"
+
+.PHONY: setup
+setup: .venv/ready ## install everything into .venv (the other commands do it by themselves)
+
+.PHONY: run
+run: .venv/ready ## run the DAG once through Airflow and print the results
+	@$(BIN)/closecast retrain --source "$$SOURCE" --prices "$$PRICES" --tickers "$$TICKERS" \
+	  --start "$$START" --as-of "$$AS_OF" --preset "$$PRESET"
+
+.PHONY: test
+test: .venv/ready ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: .venv/ready ## check style, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: up
+up: .venv/ready ## start Airflow and MLflow with their web pages, schedule on
+	@$(BIN)/closecast up
+
+.PHONY: down
+down: .venv/ready ## stop what `make up` started
+	@$(BIN)/closecast down
+
+.PHONY: bench
+bench: .venv/ready ## time imports, training and a run
+	$(BIN)/python bench/bench.py
+
+.PHONY: lock
+lock: .venv/ready ## renew requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --group dev --upgrade --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+	touch .venv/ready

@@ -1,0 +1,140 @@
+"""The DAG `retrain`: wiring only. What a step does stands in pipeline/steps.py, how in pipeline/runner.py."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import (
+    DAG,
+    CronTriggerTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    TriggerRule,
+    get_current_context,
+    task,
+    task_group,
+)
+
+from pipeline.settings import load_settings
+
+SETTINGS = load_settings()
+
+# Bad data stays bad, a wrong parameter stays wrong: only what another try can mend is tried again.
+RETRIES: dict[str, Any] = {
+    "retries": 5,
+    "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=15),
+    "retry_policy": ExceptionRetryPolicy(
+        rules=[
+            RetryRule("pipeline.errors.Unavailable", RetryAction.RETRY, reason="a service did not answer"),
+            RetryRule("pipeline.errors.PipelineError", RetryAction.FAIL, reason="another try cannot mend this"),
+        ]
+    ),
+}
+PARAMS = {
+    "tickers": Param(
+        list(SETTINGS.tickers),
+        type="array",
+        items={"type": "string"},
+        title="Tickers",
+        description="What to retrain, one per line. The source `sample` makes a market up for any name.",
+    ),
+    "source": Param(
+        SETTINGS.source,
+        type="string",
+        enum=["sample", "files", "yahoo"],
+        title="Source",
+        description="Where prices come from: a synthetic market, the price files of CLOSECAST_PRICES, or Yahoo.",
+    ),
+    "preset": Param(
+        SETTINGS.preset,
+        type="string",
+        enum=sorted(SETTINGS.presets),
+        title="Preset",
+        description="The recipe of the network, from closecast.toml. `tutorial` is the published one.",
+    ),
+    "start": Param(
+        SETTINGS.start and SETTINGS.start.isoformat(),
+        type=["null", "string"],
+        format="date",
+        title="Start",
+        description="First session of the history. Empty: all that the source has.",
+    ),
+    "as_of": Param(
+        SETTINGS.as_of and SETTINGS.as_of.isoformat(),
+        type=["null", "string"],
+        format="date",
+        title="As of",
+        description="Last session that the run may know. Empty: the last one that has closed.",
+    ),
+    "overrides": Param(
+        {},
+        type="object",
+        title="Overrides",
+        section="Expert",
+        description='Fields of the preset to change for this run only, such as {"epochs": 5, "seed": 1}.',
+    ),
+}
+
+
+@task(**RETRIES)
+def plan() -> list[dict[str, Any]]:
+    """Fix what this run does, and cut the tickers into batches."""
+    from pipeline import runner
+
+    context = get_current_context()
+    given = dict(context["params"])
+    overrides = given.pop("overrides")
+    run = context["dag_run"]
+    moment = run.data_interval_end or run.run_after
+    return [
+        dict(batch) for batch in runner.plan(load_settings(**given), run.run_id, moment=moment, overrides=overrides)
+    ]
+
+
+def step(name: str, batch: dict[str, Any]) -> Any:
+    """Wire one step for one batch."""
+
+    @task(task_id=name, map_index_template="{{ batch_name }}", **RETRIES)
+    def run_step(batch: dict[str, Any]) -> dict[str, Any]:
+        from pipeline import runner
+
+        context = get_current_context()
+        context["batch_name"] = ", ".join(batch["tickers"])  # type: ignore[typeddict-unknown-key]
+        ti = context["ti"]
+        return dict(runner.run(name, batch, last_try=ti.try_number > ti.max_tries))
+
+    return run_step(batch)
+
+
+@task_group
+def unit(batch: dict[str, Any]) -> None:
+    """Do all steps for one batch of tickers."""
+    for name in ("ingest", "validate", "split_scale", "window", "train", "evaluate"):
+        batch = step(name, batch)
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE, **RETRIES)
+def report() -> None:
+    """Gather the results; red when a ticker failed, and says which and why."""
+    from pipeline import runner
+
+    runner.report(get_current_context()["dag_run"].run_id)
+
+
+with DAG(
+    "retrain",
+    description="Retrains one forecaster per ticker after each trading day and scores it in dollars beside naive.",
+    schedule=CronTriggerTimetable("30 18 * * 1-5", timezone="America/New_York"),  # after the close
+    start_date=datetime(2020, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    tags=["closecast"],
+    doc_md=__doc__,
+) as dag:
+    unit.expand(batch=plan()) >> report()

@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `closecast`."""
+
+from pipeline.cli import main
+
+main()

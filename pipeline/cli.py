@@ -1,0 +1,260 @@
+"""`closecast ...`: nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import logging
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.plan import Batch
+    from pipeline.runner import Progress
+    from pipeline.settings import Settings
+
+app = typer.Typer(
+    help="Nightly retraining of next-session closing-price forecasters that can be audited.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: rich alone would double its time
+    pretty_exceptions_enable=False,
+)
+
+Tickers = Annotated[str | None, typer.Option(help="What to retrain, such as NFLX,AAPL.")]
+Source = Annotated[str | None, typer.Option(help="sample (synthetic), files or yahoo.")]
+Prices = Annotated[str | None, typer.Option(help="Source files: a price file, or a folder with TICKER.csv.")]
+Start = Annotated[str | None, typer.Option(help="First session, YYYY-MM-DD. Default: all there is.")]
+AsOf = Annotated[str | None, typer.Option(help="Last session to know, YYYY-MM-DD. Default: last closed session.")]
+PresetName = Annotated[str | None, typer.Option("--preset", help="A recipe of closecast.toml: daily or tutorial.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a preset's field, such as epochs=5. Repeatable.")
+]
+
+
+@app.command()
+def run(
+    tickers: Tickers = None,
+    source: Source = None,
+    prices: Prices = None,
+    start: Start = None,
+    as_of: AsOf = None,
+    preset: PresetName = None,
+    changes: Changes = None,
+) -> None:
+    """Run all steps once in this process, without Airflow."""
+    with _errors_for_people() as log:
+        settings = _settings(tickers, source, prices, start, as_of, preset)
+        overrides = _overrides(changes)
+        from pipeline.preflight import check
+
+        check(settings, overrides)
+        from pipeline import console, embedded
+
+        with embedded.output_to(log) as file:
+            screen = console.terminal(file)
+            name = f"local__{dt.datetime.now(dt.UTC):%Y-%m-%dT%H-%M-%S}_{secrets.token_hex(2)}"
+            with _lines_to(screen):
+                _run_here(settings, name, overrides, screen)
+            _finish(settings, name, screen, log)
+
+
+@app.command()
+def retrain(
+    tickers: Tickers = None,
+    source: Source = None,
+    prices: Prices = None,
+    start: Start = None,
+    as_of: AsOf = None,
+    preset: PresetName = None,
+    changes: Changes = None,
+) -> None:
+    """Run the DAG `retrain` once through Airflow, without its servers."""
+    with _errors_for_people() as log:
+        settings = _settings(tickers, source, prices, start, as_of, preset)
+        overrides = _overrides(changes)
+        from pipeline.preflight import check
+
+        check(settings, overrides)
+        from pipeline import console, embedded
+
+        with embedded.output_to(log) as file:
+            screen = console.terminal(file)
+            params = settings.model_dump(mode="json", include={"tickers", "source", "preset", "start", "as_of"})
+            with _lines_to(screen):
+                logging.getLogger("closecast").info("Airflow starts; its log: %s", log)
+                name = embedded.retrain(settings, {**params, "overrides": overrides})
+            _finish(settings, name, screen, log)
+
+
+@app.command()
+def up() -> None:
+    """Start Airflow and MLflow with their web pages on this machine, schedule on."""
+    with _errors_for_people():
+        from pipeline import stack
+        from pipeline.settings import load_settings
+
+        stack.up(load_settings(), typer.echo)
+
+
+@app.command()
+def down() -> None:
+    """Stop what `closecast up` started; all state stays."""
+    with _errors_for_people():
+        from pipeline import stack
+        from pipeline.settings import load_settings
+
+        stack.down(load_settings(), typer.echo)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _settings(
+    tickers: str | None,
+    source: str | None,
+    prices: str | None,
+    start: str | None,
+    as_of: str | None,
+    preset: str | None,
+) -> Settings:
+    """Return the settings with the command's options in them; an empty option counts as not given."""
+    import os
+
+    from pipeline.settings import load_settings
+
+    if prices:
+        os.environ["CLOSECAST_PRICES"] = str(Path(prices).expanduser().absolute())  # for Airflow's tasks too
+    return load_settings(
+        tickers=tuple(tickers.split(",")) if tickers else None,
+        source=source or None,
+        start=start or None,
+        as_of=as_of or None,
+        preset=preset or None,
+    )
+
+
+def _overrides(changes: list[str] | None) -> dict[str, Any]:
+    import json
+
+    from pipeline.errors import UsageError
+
+    overrides = {}
+    for change in changes or []:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise UsageError("--set takes FIELD=VALUE.", repr(change), "Write such as --set epochs=5.")
+        try:
+            overrides[name] = json.loads(value)
+        except json.JSONDecodeError:
+            overrides[name] = value
+    return overrides
+
+
+def _run_here(settings: Settings, name: str, overrides: dict[str, Any], screen: Console) -> None:
+    from pipeline import console, runner, steps
+    from pipeline.errors import PipelineError
+
+    batches = runner.plan(settings, name, overrides=overrides)
+    with contextlib.ExitStack() as stack:
+        progress: Progress = runner.LogProgress()
+        if screen.is_terminal:
+            tickers = sum(len(batch["tickers"]) for batch in batches)
+            progress = stack.enter_context(console.LiveProgress(screen, tickers, len(steps.FLOW)))
+        try:
+            for batch in batches:
+                _all_steps(settings, batch, progress)
+        except BaseException:  # Ctrl-C or a bug: nothing may look as if it still ran
+            runner.stop(name, settings)
+            raise
+    with contextlib.suppress(PipelineError):  # the table that follows says it
+        runner.report(name, settings=settings)
+
+
+def _all_steps(settings: Settings, batch: Batch, progress: Progress) -> None:
+    from pipeline import runner, steps
+    from pipeline.errors import DataError, Unavailable
+
+    with contextlib.suppress(DataError, Unavailable):  # no ticker left: the findings are kept and reported
+        for step in steps.FLOW:
+            runner.run(step.name, batch, settings=settings, progress=progress)
+
+
+def _finish(settings: Settings, dag_run_id: str, screen: Console, log: Path) -> None:
+    """Show the results of a run; exit with 1 when a ticker failed."""
+    from pipeline import console, report
+    from pipeline.errors import PipelineError
+    from pipeline.plan import folder_name
+    from pipeline.store import read_plan, run_folder
+
+    folder = run_folder(settings.store_url, folder_name(dag_run_id))
+    if not folder.exists("results.json"):
+        raise PipelineError("A run must end with results.", f"none of run {dag_run_id}", f"Read the end of {log}.")
+    results = report.results_of(folder.read("results.json"))
+    console.show_results(screen, read_plan(settings.store_url, folder_name(dag_run_id)), results)
+    console.show_next(screen, folder.path("report.html"), log)
+    if any(one.reason for one in results):
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _lines_to(screen: Console) -> Iterator[None]:
+    """Show the lines that the pipeline itself logs."""
+    from rich.text import Text
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            screen.print(Text(f"{dt.datetime.now().astimezone():%H:%M:%S} {record.getMessage()}"))
+
+    logger, handler = logging.getLogger("closecast"), Lines()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _errors_for_people() -> Iterator[Path]:
+    """Give the command its log file; turn what goes wrong into three lines and an exit code."""
+    from pipeline.errors import PipelineError
+
+    log = Path("closecast.log")
+    try:
+        from pipeline.settings import load_settings
+
+        log = load_settings().var_dir / "log" / f"closecast-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}.log"
+        yield log
+    except PipelineError as error:
+        _keep_traceback(log)
+        typer.echo(error, err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Finished steps are kept in the store.", err=True)
+        sys.exit(130)
+    except (typer.Exit, SystemExit):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last place that can keep a bug's traceback off the terminal
+        _keep_traceback(log)
+        typer.echo(f"This is a bug in Closecast.\nReceived: {type(error).__name__}: {str(error)[:300]}", err=True)
+        typer.echo(f"To do: report it with the traceback in {log}.", err=True)
+        sys.exit(1)
+
+
+def _keep_traceback(log: Path) -> None:
+    import traceback
+
+    with contextlib.suppress(OSError):  # a full or read-only disk must not hide the error itself
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as file:
+            traceback.print_exc(file=file)

@@ -1,0 +1,107 @@
+"""What a person at a terminal sees: the table of results, live progress, errors in three lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.runner import LogProgress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
+    from pipeline.outcome import Manifest
+    from pipeline.plan import Plan
+    from pipeline.report import Result
+
+
+def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> None:
+    """Print one row per ticker, then each failure and warning."""
+    synthetic = " - SYNTHETIC prices, no evidence about any market" if plan.synthetic else ""
+    title = f"Closecast, as of {plan.as_of}, preset {plan.preset_name}, source {plan.source}{synthetic}"
+    console.print(Text(title, style="bold"))
+    table = Table()
+    table.add_column("ticker")
+    for name in ("rows", "RMSE $", "naive RMSE $", "skill", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("MLflow run", overflow="fold")
+    for one in results:
+        figures = (
+            "-" if one.rows is None else f"{one.rows:,}",
+            "-" if one.rmse_usd is None else f"{one.rmse_usd:,.4f}",
+            "-" if one.naive_rmse_usd is None else f"{one.naive_rmse_usd:,.4f}",
+            "-" if one.skill is None else f"{one.skill:+.4f}",
+            f"{one.seconds:.1f}",
+        )
+        table.add_row(one.ticker, *figures, one.mlflow_run, style="red" if one.reason else None)
+    console.print(table)
+    for one in results:
+        if one.reason:
+            console.print(Text(f"{one.ticker} failed in {one.step}. {one.reason}", style="red"))
+        for warning in one.warnings:
+            console.print(Text(f"{one.ticker}: {warning}", style="yellow"))
+    console.print(Text("skill = 1 - RMSE / naive RMSE on the same test rows; 0 is no better than doing nothing."))
+
+
+def show_next(console: Console, report: str, log: Path) -> None:
+    """Say where to look next."""
+    console.print(
+        Text(f"Report: {report}\nLog:    {log}\nPages:  `make up` starts Airflow and MLflow on this machine.")
+    )
+
+
+def terminal(file: object = None) -> Console:
+    """Return a console; where nobody watches it is wide enough to break no line of the table."""
+    console = Console(file=file, highlight=False)  # type: ignore[arg-type]
+    if not console.is_terminal:
+        console.width = 140
+    return console
+
+
+class LiveProgress:
+    """A bar for the run and a line for the training under way: step, epoch, loss, time left."""
+
+    def __init__(self, console: Console, tickers: int, steps: int) -> None:
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._all = self._bars.add_task("run", total=tickers * steps, note="")
+        self._training: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def started(self, ticker: str, step: str) -> None:
+        """Name the step."""
+        self._bars.update(self._all, description=f"{ticker} {step}")
+
+    def epoch(self, ticker: str, epoch: int, epochs: int, loss: float) -> None:
+        """Move the bar of the training; early stopping may end it before it is full."""
+        if self._training is None:
+            self._training = self._bars.add_task(f"{ticker} train", total=epochs, note="")
+        self._bars.update(self._training, completed=epoch, note=f"epoch {epoch}/{epochs} loss {loss:.6f}")
+
+    def ended(self, ticker: str, manifest: Manifest, *, reused: bool) -> None:
+        """Move the bar of the run; findings stay on the screen."""
+        if self._training is not None:
+            self._bars.remove_task(self._training)
+            self._training = None
+        self._bars.advance(self._all)
+        if manifest.outcome.findings or reused:
+            LogProgress().ended(ticker, manifest, reused=reused)

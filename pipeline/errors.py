@@ -1,0 +1,67 @@
+"""Everything that can go wrong for a reason a person can act on.
+
+    PipelineError               ends the unit that it happened in, never its neighbours
+    ├── UsageError              wrong settings or parameters: exit code 2
+    ├── DataError               the prices cannot be used: retrying will not help
+    │   ├── UnknownTicker
+    │   └── UnreadablePrices
+    ├── TrainingDiverged        the network left the numbers
+    ├── StoreError              the store cannot be read or written
+    └── Unavailable             a service did not answer: worth another try
+
+Anything that is not a `PipelineError` is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """A failure told in three parts, each of them one line.
+
+    Args:
+        rule: what has to hold.
+        received: what was found instead.
+        todo: what the reader can do about it.
+    """
+
+    exit_code = 1
+    retryable = False
+
+    def __init__(self, rule: str, received: str, todo: str) -> None:
+        super().__init__(rule, received, todo)
+        self.rule, self.received, self.todo = (" ".join(part.split()) for part in (rule, received, todo))
+
+    def __str__(self) -> str:
+        return f"{self.rule}\nReceived: {self.received}\nTo do: {self.todo}"
+
+
+class UsageError(PipelineError):
+    """The command, the settings or the run parameters ask for something impossible."""
+
+    exit_code = 2
+
+
+class DataError(PipelineError):
+    """The prices themselves cannot be used."""
+
+
+class UnknownTicker(DataError):
+    """The source has never heard of the ticker."""
+
+
+class UnreadablePrices(DataError):
+    """The source answered, but not with a price table."""
+
+
+class TrainingDiverged(PipelineError):
+    """The loss became NaN or infinite, or ran away from its first epoch."""
+
+
+class StoreError(PipelineError):
+    """The artefact store refused to read or write."""
+
+
+class Unavailable(PipelineError):
+    """A service did not answer, or asked us to come back later."""
+
+    retryable = True

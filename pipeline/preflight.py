@@ -1,0 +1,52 @@
+"""What can be said early and cheaply of a run that cannot be: before anything heavy is imported or started."""
+
+from __future__ import annotations
+
+import datetime as dt
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+
+from pipeline.errors import Unavailable
+from pipeline.plan import Plan, make_plan
+from pipeline.settings import Settings
+from pipeline.store import check_writable
+
+
+def check(settings: Settings, overrides: Mapping[str, object] | None = None) -> Plan:
+    """Return the plan that a run with these settings would have, or say early and cheaply why it cannot be.
+
+    Raises:
+        UsageError: for a parameter that breaks its rule.
+        StoreError: when the store cannot be written.
+        Unavailable: when the MLflow server does not answer.
+    """
+    now = dt.datetime.now(dt.UTC)
+    planned = make_plan(settings, "check", now=now, moment=now, overrides=overrides or {})
+    check_writable(settings.store_url)
+    check_answers(settings.mlflow_uri)
+    return planned
+
+
+def check_answers(uri: str, seconds: float = 5.0) -> None:
+    """Ask an MLflow server whether it is there, before its client starts minutes of retries.
+
+    Raises:
+        Unavailable: when a server does not answer; a database URL is not asked.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=seconds):  # noqa: S310 - scheme checked above
+            return
+    except (urllib.error.URLError, OSError) as error:
+        raise no_answer(uri, str(getattr(error, "reason", error))) from None
+
+
+def no_answer(uri: str, reason: str) -> Unavailable:
+    """Return the error of an MLflow server that does not answer, without the password in its URL."""
+    return Unavailable(
+        "The MLflow server must answer.",
+        f"{uri.rsplit('@', maxsplit=1)[-1]}: {reason}",
+        "Start it (`make up`), or correct CLOSECAST_TRACKING_URI; unset, runs go to SQLite below var/.",
+    )

@@ -1,0 +1,55 @@
+"""What defines a model: one frozen record of values, read from closecast.toml."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Preset(BaseModel):
+    """A recipe for one network. Every field is a parameter of the MLflow run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: Literal["close", "log_return"] = Field(
+        description="what the network sees and predicts: the price level, or the log return of a session"
+    )
+    scaler: Literal["minmax", "standard"] = Field(
+        description="scikit-learn's MinMaxScaler or StandardScaler, fitted on train only"
+    )
+    lookback: int = Field(ge=1, le=1000, description="sessions in a window")
+    train_fraction: float = Field(
+        gt=0, lt=1, description="chronological share of the sessions that is train; the rest is test"
+    )
+    validation_fraction: float = Field(
+        ge=0, lt=1, description="last share of train kept for early stopping; 0: no validation"
+    )
+    reach_back: bool = Field(
+        description="may a window reach into the part before its own for inputs (never for targets)?"
+    )
+    units: tuple[int, ...] = Field(min_length=1, description="width of each recurrent layer")
+    zero_start: bool = Field(
+        default=False,
+        description="the output layer starts at zero: training then starts from the mean of train, which on returns is "
+        "the random walk with drift, and leaves it only where validation confirms the step",
+    )
+    learning_rate: float = Field(gt=0, description="of Adam")
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="global gradient norm above which gradients are scaled down; null: never"
+    )
+    batch_size: int = Field(ge=1, description="windows in one gradient step")
+    epochs: int = Field(ge=1, le=10_000, description="passes over train at most")
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="epochs without a better validation loss before training stops; null: train all epochs",
+    )
+    seed: int = Field(ge=0, lt=2**31, description="of initial weights and of the shuffling of windows")
+
+    @model_validator(mode="after")
+    def _patience_needs_validation(self) -> Preset:
+        if self.patience is not None and self.validation_fraction == 0:
+            msg = "patience needs a validation_fraction above 0: test data never decides anything"
+            raise ValueError(msg)
+        return self

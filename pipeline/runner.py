@@ -1,0 +1,277 @@
+"""The contract of a step, in one place: reuse, run, save, log, isolate.
+
+Whoever calls (an Airflow task, `closecast run`) says `run("train", batch)`. For each ticker of the batch:
+
+1. a step that already finished here with the same inputs, plan and code is not done again;
+2. otherwise its function runs; a `PipelineError` becomes a critical finding of this ticker and stops no other;
+3. its files, then its manifest are written, each atomically;
+4. the manifest is shown in MLflow, which changes nothing when it is there already.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import json
+import logging
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.errors import DataError, PipelineError, StoreError, Unavailable
+from pipeline.outcome import Finding, Manifest, Outcome
+from pipeline.plan import Batch, Plan, folder_name, make_plan
+from pipeline.settings import CHECKOUT, Settings, load_settings
+from pipeline.steps import FLOW, Step, Unit
+from pipeline.store import Folder, read_plan, run_folder, sha256, unit_folder
+from pipeline.tracking import Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = logging.getLogger("closecast")
+STEPS = {step.name: step for step in FLOW}
+_NAMED_VERSIONS = (
+    "tensorflow",
+    "keras",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "great-expectations",
+    "mlflow",
+    "apache-airflow",
+)
+
+
+class Progress(Protocol):
+    """Whoever wants to watch a run."""
+
+    def started(self, ticker: str, step: str) -> None:
+        """Tell that a step began."""
+
+    def epoch(self, ticker: str, epoch: int, epochs: int, loss: float) -> None:
+        """Tell that an epoch of training ended; `epochs` is the most there can be."""
+
+    def ended(self, ticker: str, manifest: Manifest, *, reused: bool) -> None:
+        """Tell that a step ended, well or not."""
+
+
+class LogProgress:
+    """Progress as plain lines of the log."""
+
+    def started(self, ticker: str, step: str) -> None:
+        """Say nothing: the end of a step says it all."""
+
+    def epoch(self, ticker: str, epoch: int, epochs: int, loss: float) -> None:
+        """Say so for the first epoch and each tenth."""
+        if epoch == 1 or epoch % 10 == 0:
+            log.info("%s train: epoch %d of at most %d, loss %.6f", ticker, epoch, epochs, loss)
+
+    def ended(self, ticker: str, manifest: Manifest, *, reused: bool) -> None:
+        """Say how a step ended, with its findings."""
+        how = "FAILED" if manifest.failed else "reused" if reused else f"{manifest.seconds:.1f} s"
+        log.info("%s %s: %s", ticker, manifest.step, how)
+        for finding in manifest.outcome.findings:
+            log.log(
+                logging.ERROR if finding.severity == "critical" else logging.WARNING,
+                "%s %s: %s: %s", ticker, manifest.step, finding.severity, finding,
+            )  # fmt: skip
+
+
+def plan(
+    settings: Settings,
+    dag_run_id: str,
+    *,
+    moment: dt.datetime | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> list[Batch]:
+    """Fix the plan of a run, open its MLflow run and return its batches. A second call returns the first one's plan.
+
+    Args:
+        settings: with the run's parameters already in them.
+        dag_run_id: name of the run.
+        moment: the aware time that the run stands for; None means now.
+        overrides: fields of the preset to change for this run only.
+
+    Raises:
+        PipelineError: as `check` does.
+    """
+    now = dt.datetime.now(dt.UTC)
+    folder = run_folder(settings.store_url, folder_name(dag_run_id))
+    try:
+        if folder.exists("plan.json"):  # a retry must see what the first attempt saw
+            made = read_plan(settings.store_url, folder_name(dag_run_id))
+        else:
+            made = make_plan(settings, dag_run_id, now=now, moment=moment or now, overrides=overrides or {})
+            folder.write("plan.json", made.model_dump_json(indent=1).encode())
+        Tracker(settings).open_parent(made)
+    except PipelineError as error:
+        log.error("plan: FAILED: %s", error)  # noqa: TRY400 - whoever catches it keeps the traceback
+        raise
+    log.info(
+        "plan: %s, as of %s, %d ticker(s), preset %s", made.source, made.as_of, len(made.tickers), made.preset_name
+    )
+    return made.batches()
+
+
+def run(
+    step_name: str,
+    batch: Batch,
+    *,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    last_try: bool = True,
+) -> Batch:
+    """Do one step for each ticker of a batch, and return the batch for the next step.
+
+    Args:
+        step_name: one of `STEPS`.
+        batch: the tickers and their run.
+        settings: default: those of the environment.
+        progress: default: lines of the log.
+        last_try: whether nobody will call again when this fails.
+
+    Raises:
+        Unavailable: when a ticker failed for a reason that another try may mend, and there is one.
+        DataError: when no ticker of the batch is left.
+    """
+    settings, progress = settings or load_settings(), progress or LogProgress()
+    step, planned = STEPS[step_name], read_plan(settings.store_url, batch["run"])
+    tracker = Tracker(settings)
+    ended = []
+    for unit in _units(planned, batch, settings, progress):
+        if _failed_before(step, unit.folder):
+            continue
+        progress.started(unit.ticker, step.name)
+        manifest, reused = _finish(step, unit)
+        progress.ended(unit.ticker, manifest, reused=reused)
+        tracker.log(planned, unit.ticker, manifest, unit.folder, last=step == FLOW[-1])
+        ended.append((unit.ticker, manifest))
+    _raise_if_lost(step, ended, last_try=last_try)
+    return batch
+
+
+def _units(planned: Plan, batch: Batch, settings: Settings, progress: Progress) -> Iterator[Unit]:
+    for ticker in batch["tickers"]:
+
+        def on_epoch(epoch: int, epochs: int, loss: float, ticker: str = ticker) -> None:
+            progress.epoch(ticker, epoch, epochs, loss)
+
+        yield Unit(ticker, planned, unit_folder(settings.store_url, ticker, planned), settings, on_epoch)
+
+
+def _failed_before(step: Step, folder: Folder) -> bool:
+    earlier = FLOW[: FLOW.index(step)]
+    return any((manifest := folder.manifest(before.name)) is None or manifest.failed for before in earlier)
+
+
+def _finish(step: Step, unit: Unit) -> tuple[Manifest, bool]:
+    """Return the step's manifest, and whether it was there already."""
+    inputs = {name: sha256(unit.folder.read(name)) for name in step.reads}
+    planned = unit.plan.model_dump(mode="json", exclude={"created", "tickers", "batch_size"})
+    key = sha256(json.dumps([step.name, unit.ticker, inputs, planned, code_version()], sort_keys=True).encode())
+    before = unit.folder.manifest(step.name)
+    if before and before.key == key and not before.failed and all(unit.folder.exists(n) for n in before.outputs):
+        return before, True
+    started, clock = dt.datetime.now(dt.UTC), time.perf_counter()
+    try:
+        outcome = step.function(unit)
+    except StoreError:
+        raise  # the store is everybody's: nothing can be written down either
+    except PipelineError as error:
+        log.debug("%s %s", unit.ticker, step.name, exc_info=True)
+        outcome = Outcome(findings=(Finding.of(error),))
+    for name, data in outcome.files.items():
+        unit.folder.write(name, data)
+    manifest = Manifest(
+        step=step.name,
+        key=key,
+        inputs=inputs,
+        outputs={name: sha256(data) for name, data in outcome.files.items()},
+        outcome=outcome,
+        started=started,
+        seconds=time.perf_counter() - clock,
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        versions=versions(),
+    )
+    unit.folder.write_manifest(manifest)
+    return manifest, False
+
+
+def _raise_if_lost(step: Step, ended: list[tuple[str, Manifest]], *, last_try: bool) -> None:
+    failed = [(ticker, manifest) for ticker, manifest in ended if manifest.failed]
+    retryable = [one for one in failed if one[1].retryable]
+    lost = len(failed) == len(ended)  # also when every ticker had failed in a step before
+    if not lost and (last_try or not retryable):
+        return
+    names = ", ".join(ticker for ticker, _ in failed) or "all of them, in a step before"
+    reasons = "; ".join(str(f) for _, manifest in failed for f in manifest.outcome.findings if f.severity == "critical")
+    kind = Unavailable if retryable else DataError
+    raise kind(
+        f"Step {step.name} must leave at least one ticker of its batch.", f"{names} failed. {reasons}", "See above."
+    )
+
+
+@cache
+def code_version() -> str:
+    """Return a hash of the package's and the suite's text: other code, other results."""
+    texts = [*sorted((CHECKOUT / "pipeline").rglob("*.py")), CHECKOUT / "expectations" / "prices.json"]
+    return sha256(b"".join(path.read_bytes() for path in texts if path.exists()))
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return what the figures were made with."""
+    named = {name: importlib.metadata.version(name) for name in _NAMED_VERSIONS}
+    return {"python": platform.python_version(), "code": code_version()[:12], "git": _git_sha(), **named}
+
+
+def _git_sha() -> str:
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
+            capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return asked.stdout.strip()
+
+
+def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
+    """Gather a run's results, write its page and end its MLflow run.
+
+    Raises:
+        DataError: when a ticker failed, so that the run is red in Airflow's page.
+    """
+    from pipeline import report as pages
+
+    settings = settings or load_settings()
+    planned = read_plan(settings.store_url, folder_name(dag_run_id))
+    tracker = Tracker(settings)
+    folders = {ticker: unit_folder(settings.store_url, ticker, planned) for ticker in planned.tickers}
+    results = [
+        pages.result(ticker, [unit.manifest(step.name) for step in FLOW], tracker.unit_run(planned, ticker))
+        for ticker, unit in folders.items()
+    ]
+    pictures = {one.ticker: [folders[one.ticker].read(n) for n in pages.PICTURES] for one in results if not one.reason}
+    page = pages.page(planned, results, pictures)
+    folder = run_folder(settings.store_url, planned.run)
+    failed = [one for one in results if one.reason]
+    folder.write("report.html", page)
+    folder.write("results.json", pages.results_bytes(results))
+    tracker.close_parent(planned, failed=bool(failed), metrics=pages.summary(results), page=page)
+    if failed:
+        raise DataError(
+            "Every ticker of the run must get through.",
+            "; ".join(f"{one.ticker} in {one.step}: {one.reason}" for one in failed),
+            "See the report; tickers not named here are done.",
+        )
+
+
+def stop(dag_run_id: str, settings: Settings) -> None:
+    """End the MLflow runs of a run that a person stopped."""
+    Tracker(settings).kill(read_plan(settings.store_url, folder_name(dag_run_id)))

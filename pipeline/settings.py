@@ -1,0 +1,126 @@
+"""The only reader of the environment and of closecast.toml.
+
+Precedence: arguments of `load_settings`, then `CLOSECAST_*` variables, then closecast.toml, then the defaults below.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pipeline.errors import UsageError
+from pipeline.preset import Preset
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+Source = Literal["sample", "files", "yahoo"]
+
+
+class Settings(BaseSettings):
+    """Where things are, and what a run does unless it is told otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="CLOSECAST_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    home: Path = Field(CHECKOUT, description="folder with closecast.toml, dags/, expectations/ and var/")
+    var: Path = Field(Path("var"), description="all state; relative to home")
+    store: str = Field("", description="artefacts: a folder or a URL of fsspec; empty: <var>/store")
+    tracking_uri: str = Field("", description="MLflow: a server's or a database's URL; empty: SQLite in var")
+    experiment: str = Field("closecast", min_length=1, description="MLflow experiment")
+    calendar: str = Field("XNYS", description="trading calendar, a name of exchange_calendars")
+
+    tickers: tuple[str, ...] = Field(("AAA", "BBB"), description="the universe")
+    source: Source = Field("sample", description="where prices come from")
+    prices: Path | None = Field(None, description="source `files`: a price file, or a folder with TICKER.csv")
+    start: dt.date | None = Field(None, description="first session of the history; empty: all there is")
+    as_of: dt.date | None = Field(None, description="last session a run may know; empty: last closed session")
+    preset: str = Field("daily", description="name of a preset in closecast.toml")
+    presets: dict[str, Preset] = Field(default_factory=dict, description="recipes by name")
+
+    batch_size: int = Field(1, ge=1, description="tickers that one mapped Airflow task handles together")
+    min_history: int = Field(250, ge=0, description="sessions needed beyond one lookback")
+    retry_seconds: float = Field(60.0, gt=0, description="wait before a task that may be mended is tried again")
+    yahoo_timeout: float = Field(30.0, gt=0, description="seconds to wait for one answer of Yahoo")
+    airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's web page, on 127.0.0.1")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow's web page, on 127.0.0.1")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put closecast.toml below the environment."""
+        del dotenv_settings, file_secret_settings
+        toml = TomlConfigSettingsSource(settings_cls, _home() / "closecast.toml")
+        return init_settings, env_settings, toml
+
+    @property
+    def var_dir(self) -> Path:
+        """Return the absolute folder of all state."""
+        return (self.home / self.var).resolve()
+
+    @property
+    def store_url(self) -> str:
+        """Return the store as an absolute path or a URL."""
+        if "://" in self.store:
+            return self.store.rstrip("/")
+        return str((self.home / self.store).resolve() if self.store else self.var_dir / "store")
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Return MLflow's address: the server's when one is set, else SQLite below `var`."""
+        return self.tracking_uri or f"sqlite:///{self.var_dir / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Return the folder that MLflow keeps files in when it runs on SQLite here."""
+        return self.var_dir / "mlflow" / "artifacts"
+
+    @property
+    def suite_path(self) -> Path:
+        """Return the Great Expectations suite."""
+        return self.home / "expectations" / "prices.json"
+
+
+def _home() -> Path:
+    return Path(os.environ.get("CLOSECAST_HOME", CHECKOUT)).expanduser().resolve()
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Return the settings, with `overrides` above everything else; `None` means "not given".
+
+    Raises:
+        UsageError: naming the first setting that breaks its rule.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(home=_home(), **given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise broken_rule(error, "closecast.toml or the environment") from None
+    except ValueError as error:  # pydantic-settings: a list or object in the environment that is no JSON
+        raise UsageError(
+            "Settings must be readable.", str(error), "Correct closecast.toml or the variable named."
+        ) from None
+
+
+def broken_rule(error: ValidationError, where: str) -> UsageError:
+    """Return pydantic's first complaint as an error for people."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "settings"
+    return UsageError(
+        f"{name}: {first['msg']}.",
+        repr(first.get("input"))[:200],
+        f"Correct {name} in {where} ({error.error_count()} problem(s) in all).",
+    )

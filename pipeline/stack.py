@@ -1,0 +1,389 @@
+"""`make up` and `make down`: Airflow and MLflow on this machine, kept alive by supervisord.
+
+What belongs to the stack carries `CLOSECAST_STACK=<var>` in its environment, which forks and execs pass on: it is found
+without trusting pid files, after a reboot, or when supervisord itself was killed.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime as dt
+import fcntl
+import importlib.metadata
+import json
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pipeline.settings import Settings
+
+STACK, PROGRAM = "CLOSECAST_STACK", "CLOSECAST_PROGRAM"
+UP_SECONDS = 600  # two busy cores import Airflow in minutes; a program that dies is noticed sooner
+STOP_SECONDS = 10
+DEATHS = 3
+SOCKET_PATH_BYTES = 90  # the system's limit is 104 or 108; supervisord adds a suffix while it binds
+MLFLOW = (
+    "mlflow server --host 127.0.0.1 --port {port} --workers 1 --no-serve-artifacts"
+    " --backend-store-uri 'sqlite:///%(ENV_CLOSECAST_STACK)s/mlflow/mlflow.db'"
+    " --default-artifact-root '%(ENV_CLOSECAST_STACK)s/mlflow/artifacts'"
+)
+PROGRAMS = {  # Airflow's log servers would listen on every interface; the API server reads the files itself
+    "mlflow": MLFLOW,
+    "airflow-scheduler": "airflow scheduler --skip-serve-logs",
+    "airflow-api-server": "airflow api-server",
+    "airflow-dag-processor": "airflow dag-processor",
+    "airflow-triggerer": "airflow triggerer --skip-serve-logs",
+}
+# supervisord starts in var/run and reads no path from here that it could interpolate, split, or cut at " #".
+SUPERVISORD = f"""\
+[supervisord]
+logfile=../log/supervisord.log
+logfile_maxbytes=5MB
+logfile_backups=2
+pidfile=supervisord.pid
+[group:closecast]
+programs={",".join(PROGRAMS)}
+"""
+CONTROL = """\
+[unix_http_server]
+file=%(here)s/supervisor.sock
+chmod=0700
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix://%(here)s/supervisor.sock
+"""
+SUPERVISED = """\
+[program:{name}]
+command={python} -m pipeline.stack {command}
+environment=CLOSECAST_PROGRAM="{name}"
+autorestart=true
+startsecs=5
+startretries=1000
+stopasgroup=true
+killasgroup=true
+stopwaitsecs={stop_seconds}
+redirect_stderr=true
+stdout_logfile=../log/{name}.log
+stdout_logfile_maxbytes=5MB
+stdout_logfile_backups=2
+"""
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that every Airflow process of this checkout needs; no secret is among them."""
+    home, log = settings.var_dir / "airflow", settings.var_dir / "log" / "airflow"
+    url = f"http://127.0.0.1:{settings.airflow_port}"
+    airflow = {
+        "CORE__DAGS_FOLDER": settings.home / "dags",
+        "CORE__LOAD_EXAMPLES": False,
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,  # `make up` means: the schedule is on
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": max(2, min(4, os.cpu_count() or 2)),
+        "CORE__DAGBAG_IMPORT_TIMEOUT": 120,  # two busy cores import Airflow in 10 s
+        "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",  # user and role
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": False,
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": _password_file(settings),
+        "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "API__BASE_URL": url,
+        "API__HOST": "127.0.0.1",
+        "API__PORT": settings.airflow_port,
+        "API__WORKERS": 1,
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30",  # seconds to wait for a lock
+        "DAG_PROCESSOR__PARSING_PROCESSES": 1,
+        "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
+        "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": 180,
+        "LOGGING__BASE_LOG_FOLDER": log,
+        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": log / "dag_processor",
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 60,
+        "WORKERS__MAX_FAILED_HEARTBEATS": 15,
+        "WORKERS__EXECUTION_API_RETRIES": 8,
+        "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": 30,
+        "WORKERS__EXECUTION_API_TIMEOUT": 30,
+    }
+    return {
+        **{f"AIRFLOW__{name}": str(value) for name, value in airflow.items()},
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
+        "CLOSECAST_HOME": str(settings.home),
+        "CLOSECAST_VAR": str(settings.var_dir),
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+        "DO_NOT_TRACK": "true",
+        "GX_ANALYTICS_ENABLED": "false",
+        "PYTHONDONTWRITEBYTECODE": "",  # each task is a process: compiling Airflow again takes longer than the task
+    }
+
+
+def prepare(settings: Settings) -> None:
+    """Create folders, secrets and Airflow's database; quick when this version of Airflow did so before.
+
+    Raises:
+        PipelineError: the database could not be migrated.
+    """
+    home, log = settings.var_dir / "airflow", settings.var_dir / "log" / "airflow-db-migrate.log"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (log.parent, settings.mlflow_artifacts):
+        folder.mkdir(parents=True, exist_ok=True)
+    _write_secret(_password_file(settings), json.dumps({"admin": secrets.token_urlsafe(12)}) + "\n")
+    fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    _write_secret(  # one place for what all processes must share; else each of them makes up its own
+        home / "airflow.cfg",
+        f"[core]\nfernet_key = {fernet_key}\n"
+        f"[api]\nsecret_key = {secrets.token_urlsafe(32)}\n"
+        f"[api_auth]\njwt_secret = {secrets.token_urlsafe(64)}\n",
+    )
+    marker, version = home / "migrated-by", importlib.metadata.version("apache-airflow-core")
+    if (home / "airflow.db").exists() and marker.exists() and marker.read_text() == version:
+        return
+    with log.open("a") as out:
+        environment = os.environ | airflow_environment(settings)
+        command = [sys.executable, "-m", "airflow", "db", "migrate"]
+        code = subprocess.run(command, env=environment, stdout=out, stderr=out, check=False).returncode
+    if code:
+        raise PipelineError("Airflow's database must be migrated.", f"exit code {code}", f"Read the end of {log}.")
+    marker.write_text(version)
+
+
+def up(settings: Settings, report: Callable[[str], None]) -> None:
+    """Start what does not run yet, wait until it answers, and tell `report` where it is and how to log in.
+
+    Raises:
+        PipelineError: a port is taken, or a program did not come up; then nothing is left running.
+    """
+    with _alone(settings):
+        if _supervisord(settings):
+            report("Already up.")
+            _wait_until_healthy(settings, 0)
+        else:
+            _stop(settings)  # what a killed supervisord left behind
+            _require_free_ports(settings)
+            _require_no_embedded_run(settings)
+            report("Starting Airflow and MLflow; the first time takes about a minute ...")
+            prepare(settings)
+            try:
+                _wait_until_healthy(settings, _start(settings))
+            except BaseException:
+                _stop(settings)
+                raise
+    passwords = _password_file(settings)
+    report(f"Airflow: http://127.0.0.1:{settings.airflow_port}")
+    report(f"         user admin, password {json.loads(passwords.read_text())['admin']} (kept in {passwords})")
+    report(f"MLflow:  http://127.0.0.1:{settings.mlflow_port}")
+
+
+def down(settings: Settings, report: Callable[[str], None]) -> None:
+    """Stop everything that `up` started, running tasks too; all state stays.
+
+    Raises:
+        PipelineError: a process survived.
+    """
+    with _alone(settings):
+        report("Stopped." if _stop(settings) else "Nothing was running.")
+
+
+def _password_file(settings: Settings) -> Path:
+    return settings.var_dir / "airflow" / "simple_auth_manager_passwords.json.generated"
+
+
+def _write_secret(path: Path, text: str) -> None:
+    if not path.exists():
+        new = path.with_name(f"{path.name}.new")
+        new.unlink(missing_ok=True)
+        new.touch(0o600)
+        new.write_text(text)
+        new.replace(path)  # never half a file
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Let one `up` or `down` of a checkout happen at a time."""
+    run = settings.var_dir / "run"
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (run / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def embedded_run(settings: Settings) -> Iterator[None]:
+    """Mark a run of Airflow without its servers: a scheduler on the same database would run its tasks a second time.
+
+    Raises:
+        PipelineError: the stack is up.
+    """
+    with _alone(settings):
+        if _supervisord(settings):
+            raise PipelineError(
+                "`make run` needs Airflow's database without a scheduler on it.",
+                "the stack of `make up` is running",
+                f"Trigger `retrain` at http://127.0.0.1:{settings.airflow_port}, or `make down` first.",
+            )
+        lock = (settings.var_dir / "run" / "embedded").open("w")
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    with lock:
+        yield
+
+
+def _require_no_embedded_run(settings: Settings) -> None:
+    with (settings.var_dir / "run" / "embedded").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PipelineError(
+                "`make up` needs Airflow's database without another run on it.",
+                "a `make run` is under way",
+                "Wait until it has ended.",
+            ) from None
+
+
+def _require_free_ports(settings: Settings) -> None:
+    with contextlib.ExitStack() as sockets:  # all stay open, so that one port for both is noticed too
+        for variable in ("airflow_port", "mlflow_port"):
+            probe = sockets.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            port = getattr(settings, variable)
+            try:
+                probe.bind(("127.0.0.1", port))
+                probe.listen()
+            except OSError as error:
+                raise PipelineError(
+                    f"Port {port} of 127.0.0.1 must be free.",
+                    str(error),
+                    f"Stop what uses it, or choose another with CLOSECAST_{variable.upper()}=<port>.",
+                ) from None
+
+
+def _start(settings: Settings) -> int:
+    """Start supervisord, which detaches itself; return how long its log was before."""
+    run, log, python = settings.var_dir / "run", settings.var_dir / "log" / "supervisord.log", Path(sys.executable)
+    seen = log.stat().st_size if log.exists() else 0
+    values = {"python": python.name, "stop_seconds": STOP_SECONDS}
+    config = SUPERVISORD + "".join(
+        SUPERVISED.format(name=name, command=command.format(port=settings.mlflow_port), **values)
+        for name, command in PROGRAMS.items()
+    )
+    short = len(os.fsencode(run / "supervisor.sock")) <= SOCKET_PATH_BYTES
+    (run / "supervisord.conf").write_text(config + CONTROL if short else config)  # CONTROL is for people only
+    environment = {
+        **os.environ,
+        **airflow_environment(settings),
+        "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "no_proxy": ",".join((os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")), "127.0.0.1,localhost")),
+        "CLOSECAST_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runners; nothing here uses them
+        "SPT_NOENV": "1",  # else setproctitle writes titles over the environment that _members reads
+        STACK: str(settings.var_dir),
+    }
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
+    done = subprocess.run(command, env=environment, cwd=run, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PipelineError("supervisord must start.", done.stderr or done.stdout, f"Read the end of {log}.")
+    return seen
+
+
+def _wait_until_healthy(settings: Settings, seen: int) -> None:
+    log, deadline = settings.var_dir / "log", time.monotonic() + UP_SECONDS
+    while silent := _silent(settings):
+        with (log / "supervisord.log").open() as lines:
+            lines.seek(seen)
+            deaths = Counter(re.findall(r"exited: (\S+) .*not expected", lines.read()))
+        for name, times in deaths.items():
+            if times >= DEATHS:
+                todo = f"Read the end of {log / name}.log."
+                raise PipelineError(f"{name} must keep running.", f"it ended {times} times", todo)
+        if silent == "supervisord" or time.monotonic() > deadline:
+            todo = f"Read the logs in {log}; then `make down` and `make up`."
+            raise PipelineError("Airflow and MLflow must answer.", f"no sign of life from {silent}", todo)
+        time.sleep(0.5)
+
+
+def _silent(settings: Settings) -> str:
+    """Return the first part that does not answer, or nothing."""
+    if not (boss := _supervisord(settings)):
+        return "supervisord"
+    try:
+        _get(f"http://127.0.0.1:{settings.mlflow_port}/health")
+    except OSError:
+        return "mlflow"
+    try:
+        health = json.loads(_get(f"http://127.0.0.1:{settings.airflow_port}/api/v2/monitor/health"))
+    except (OSError, ValueError):
+        return "airflow-api-server"
+    since = dt.datetime.fromtimestamp(boss.create_time(), dt.UTC).isoformat()
+    for name in ("scheduler", "dag_processor", "triggerer"):  # Airflow calls healthy what was killed 20 s ago
+        if health[name]["status"] != "healthy" or health[name][f"latest_{name}_heartbeat"] < since:
+            return f"airflow-{name.replace('_', '-')}"
+    return ""
+
+
+def _get(url: str) -> bytes:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=5) as answer:
+        return bytes(answer.read())
+
+
+def _members(var: str, program: str | None = None) -> list[psutil.Process]:
+    """Return the living processes of the stack, or those of one program."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # not ours, or gone
+            environment = process.environ()
+            ours = environment.get(STACK) == var and process.pid != os.getpid()
+            if ours and program in {None, environment.get(PROGRAM, "")}:
+                found.append(process)
+    return found
+
+
+def _supervisord(settings: Settings) -> psutil.Process | None:
+    return next(iter(_members(str(settings.var_dir), "")), None)
+
+
+def _stop(settings: Settings) -> bool:
+    """End the stack, its orphans too; return whether there was any."""
+    var = str(settings.var_dir)
+    members = _members(var)
+    if boss := _supervisord(settings):
+        boss.terminate()
+        psutil.wait_procs([boss], timeout=STOP_SECONDS + 10)
+    for end in ("terminate", "kill", "kill", "kill"):
+        rest = _members(var)
+        for process in rest:
+            with contextlib.suppress(psutil.Error):
+                getattr(process, end)()
+        psutil.wait_procs(rest, timeout=5)
+    if rest := _members(var):
+        pids = ", ".join(str(process.pid) for process in rest)
+        raise PipelineError("All processes must end.", f"still there: {pids}", "End them by hand with kill -9.")
+    return bool(members)
+
+
+def _become(arguments: list[str]) -> None:
+    """Turn into a supervised program, after ending what its killed predecessor left.
+
+    LocalExecutor's workers outlive their scheduler and go on training; MLflow's server keeps the port of its parent.
+    """
+    for process in _members(os.environ[STACK], os.environ[PROGRAM]):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    os.execv(sys.executable, [sys.executable, "-m", *arguments])
+
+
+if __name__ == "__main__":
+    _become(sys.argv[1:])

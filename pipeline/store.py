@@ -1,0 +1,170 @@
+"""Names of every artefact, and atomic reading and writing of them: the only user of fsspec.
+
+<store>/<ticker>/<as_of>/<run>/     what one unit keeps
+<store>/_runs/<run>/                what belongs to a whole run: plan.json, results.json, report.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.errors import StoreError
+from pipeline.outcome import Manifest
+from pipeline.plan import Plan
+
+
+class Folder(NamedTuple):
+    """One folder of the store: a local path or a URL."""
+
+    url: str
+
+    def path(self, name: str) -> str:
+        """Return the address of the file `name`."""
+        return f"{self.url}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Return whether the file is there."""
+        fs, path = fsspec.url_to_fs(self.path(name))
+        return bool(fs.exists(path))
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            StoreError: when it is missing or cannot be read.
+        """
+        fs, path = fsspec.url_to_fs(self.path(name))
+        try:
+            return bytes(fs.cat_file(path))
+        except OSError as error:
+            raise _refused("read", self.path(name), error) from error
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file so that nobody ever sees half of it.
+
+        Raises:
+            StoreError: when the store refuses; a file of that name is then as it was before.
+        """
+        fs, path = fsspec.url_to_fs(self.path(name))
+        try:
+            if isinstance(fs, LocalFileSystem):
+                _replace(Path(path), data)
+            else:
+                fs.pipe_file(path, data)  # one PUT: object stores show an object whole or not at all
+        except OSError as error:
+            raise _refused("write", self.path(name), error) from error
+
+    def manifest(self, step: str) -> Manifest | None:
+        """Return what is written down about a step, None when it has not finished here."""
+        name = f"{step}.manifest.json"
+        return Manifest.model_validate_json(self.read(name)) if self.exists(name) else None
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write down that a step finished: the last write of a step, after all of its files."""
+        self.write(f"{manifest.step}.manifest.json", manifest.model_dump_json(indent=1).encode())
+
+
+def unit_folder(store_url: str, ticker: str, plan: Plan) -> Folder:
+    """Return the folder of one ticker in one run."""
+    return Folder(f"{store_url}/{ticker}/{plan.as_of}/{plan.run}")
+
+
+def run_folder(store_url: str, run: str) -> Folder:
+    """Return the folder of what belongs to a whole run. No ticker can start with an underscore."""
+    return Folder(f"{store_url}/_runs/{run}")
+
+
+def read_plan(store_url: str, run: str) -> Plan:
+    """Return the plan of a run.
+
+    Raises:
+        StoreError: when there is none.
+    """
+    return Plan.model_validate_json(run_folder(store_url, run).read("plan.json"))
+
+
+def check_writable(store_url: str) -> None:
+    """Write and remove a small file.
+
+    Raises:
+        StoreError: when the store refuses.
+    """
+    probe = Folder(f"{store_url}/_probe")
+    probe.write("probe", b"")
+    fs, path = fsspec.url_to_fs(probe.url)
+    fs.rm(path, recursive=True)
+
+
+def sha256(data: bytes) -> str:
+    """Return the hash that names a content."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def frame_bytes(frame: pd.DataFrame) -> bytes:
+    """Return a frame as Parquet: equal frames give equal bytes."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer)
+    return buffer.getvalue()
+
+
+def frame_of(data: bytes) -> pd.DataFrame:
+    """Return the frame that `frame_bytes` wrote."""
+    return pd.read_parquet(io.BytesIO(data))
+
+
+def arrays_bytes(**arrays: npt.NDArray[Any]) -> bytes:
+    """Return named arrays as .npz."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def arrays_of(data: bytes) -> Mapping[str, npt.NDArray[Any]]:
+    """Return the arrays that `arrays_bytes` wrote."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def json_bytes(value: object) -> bytes:
+    """Return plain values as readable JSON."""
+    return json.dumps(value, indent=1, default=str).encode()
+
+
+def json_of(data: bytes) -> Any:  # noqa: ANN401 - JSON is whatever was written
+    """Return the values that `json_bytes` wrote."""
+    return json.loads(data)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _refused(verb: str, path: str, error: OSError) -> StoreError:
+    return StoreError(
+        f"The store must let this run {verb} its files.",
+        f"{path}: {error.strerror or error}",
+        "Check that the folder exists, belongs to you and has room, or set CLOSECAST_STORE to another place.",
+    )

@@ -1,0 +1,274 @@
+"""The only user of MLflow: one parent run per DAG run, one child per ticker, each found again by its tags.
+
+Whatever is logged can be logged again without adding anything: runs are looked up by `dag_run_id` and `ticker`,
+metrics carry the time stamps of the manifest, and a step that is already there is recognised by its key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("DO_NOT_TRACK", "true")  # before the import: no telemetry of a trading desk's job
+os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")  # an answer means that it is kept
+
+import mlflow
+import pandas as pd
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from pipeline.preflight import check_answers, no_answer
+from pipeline.store import frame_of
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from pipeline.outcome import Manifest
+    from pipeline.plan import Plan
+    from pipeline.settings import Settings
+    from pipeline.store import Folder
+
+_PACKAGE = Path(__file__).resolve().parent
+_SERVED_WITH = ("mlflow", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
+_NOTE = (
+    "Nightly retraining of next-session closing-price forecasters. One parent run per DAG run, one child per ticker. "
+    "`rmse_usd` stands beside `naive_rmse_usd` on the same rows; `skill` = 1 - rmse_usd / naive_rmse_usd, and 0 is "
+    "no better than saying that tomorrow's close is today's."
+)
+_MAX_TAG = 5000  # MLflow cuts at 8,000 with a warning in a log that nobody reads
+
+
+class Tracker:
+    """MLflow as the runner needs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect, creating database and experiment where they are missing.
+
+        Raises:
+            Unavailable: when a server does not answer.
+        """
+        self._uri = settings.mlflow_uri
+        check_answers(self._uri)
+        if self._uri.startswith("sqlite:///"):
+            Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(self._uri)
+        self._client = mlflow.MlflowClient(self._uri)
+        with _answering(self._uri):
+            self._experiment = self._find_or_create_experiment(settings)
+
+    def open_parent(self, plan: Plan) -> str:
+        """Return the id of the run of the whole DAG run, opening it when it is new."""
+        source = f"{plan.source} (synthetic)" if plan.synthetic else plan.source
+        tags = {
+            "as_of": str(plan.as_of),
+            "source": plan.source,
+            "synthetic": str(plan.synthetic).lower(),
+            "preset": plan.preset_name,
+            "tickers": ",".join(plan.tickers)[:_MAX_TAG],
+        }
+        with _answering(self._uri):
+            run = self._find_or_create(plan, "", f"{plan.as_of} {plan.preset_name} {source}", tags)
+            self._client.update_run(run.info.run_id, status="RUNNING")
+        return str(run.info.run_id)
+
+    def unit_run(self, plan: Plan, ticker: str) -> str:
+        """Return the id of one ticker's run below the parent, opening it when it is new."""
+        with _answering(self._uri):
+            found = self._find(plan, ticker)
+            if found:
+                return str(found.info.run_id)
+            tags = {
+                "mlflow.parentRunId": self.open_parent(plan),
+                "as_of": str(plan.as_of),
+                "source": plan.source,
+                "synthetic": str(plan.synthetic).lower(),
+                "preset": plan.preset_name,
+            }
+            synthetic = ", synthetic prices" if plan.synthetic else ""
+            name = f"{ticker} {plan.as_of} {plan.preset_name}{synthetic}"
+            return str(self._find_or_create(plan, ticker, name, tags).info.run_id)
+
+    def log(self, plan: Plan, ticker: str, manifest: Manifest, folder: Folder, *, last: bool) -> None:
+        """Show a finished step in the ticker's run; a step that is there already is left alone.
+
+        Args:
+            plan: of the run.
+            ticker: whose run it is.
+            manifest: what the step wrote down.
+            folder: where its files are.
+            last: whether the unit is finished with this step.
+
+        Raises:
+            Unavailable: when MLflow does not answer.
+        """
+        run_id = self.unit_run(plan, ticker)
+        with _answering(self._uri):
+            run = self._client.get_run(run_id)
+            if run.data.tags.get(f"step.{manifest.step}") != manifest.key:
+                self._log_files(run_id, manifest, folder)
+                model_id = self._log_model(run_id, manifest, folder) if manifest.outcome.model else None
+                self._log_dataset(run_id, ticker, plan, manifest, folder)
+                self._log_values(run, manifest, model_id)
+            status = "FAILED" if manifest.failed else "FINISHED" if last else "RUNNING"
+            if run.info.status != status or manifest.outcome.model:  # logging a model ends the run
+                self._set_status(run_id, status)
+
+    def close_parent(self, plan: Plan, *, failed: bool, metrics: dict[str, float], page: bytes) -> None:
+        """End the run of the whole DAG run, with its summary and its report.
+
+        Units that never got to their end, because the job was stopped, are ended as killed.
+        """
+        with _answering(self._uri):
+            run_id = self.open_parent(plan)
+            stamp = int(plan.created.timestamp() * 1000)
+            self._client.log_batch(run_id, [Metric(name, value, stamp, 0) for name, value in metrics.items()])
+            self._client.log_text(run_id, page.decode(), "report.html")
+            self._set_status(run_id, "FAILED" if failed else "FINISHED")
+            for child in self._search(f"tags.dag_run_id = '{plan.dag_run_id}'"):
+                if child.info.status == "RUNNING" and child.info.run_id != run_id:
+                    self._set_status(child.info.run_id, "KILLED")
+
+    def kill(self, plan: Plan) -> None:
+        """End whatever still runs of a stopped run."""
+        with _answering(self._uri):
+            for run in self._search(f"tags.dag_run_id = '{plan.dag_run_id}'"):
+                if run.info.status == "RUNNING":
+                    self._set_status(run.info.run_id, "KILLED")
+
+    def _find_or_create_experiment(self, settings: Settings) -> str:
+        found = self._client.get_experiment_by_name(settings.experiment)
+        if found:
+            return str(found.experiment_id)
+        # A server chooses the place of its artifacts; on SQLite it is chosen here, the same that `make up` serves.
+        place = settings.mlflow_artifacts.as_uri() if self._uri.startswith("sqlite:") else None
+        tags = {
+            "mlflow.note.content": _NOTE,
+            "mlflow.experiment.primaryMetric.name": "skill",
+            "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
+        }
+        try:
+            return str(self._client.create_experiment(settings.experiment, place, tags))
+        except MlflowException:  # somebody else was faster
+            return str(self._client.get_experiment_by_name(settings.experiment).experiment_id)
+
+    def _search(self, condition: str) -> Sequence[Run]:
+        runs = self._client.search_runs([self._experiment], condition, order_by=["attributes.start_time ASC"])
+        return list(runs)
+
+    def _find(self, plan: Plan, ticker: str) -> Run | None:
+        """Return the oldest run of the DAG run and ticker; "" stands for the parent."""
+        runs = self._search(f"tags.dag_run_id = '{plan.dag_run_id}' and tags.ticker = '{ticker}'")
+        return runs[0] if runs else None
+
+    def _find_or_create(self, plan: Plan, ticker: str, name: str, tags: dict[str, str]) -> Run:
+        found = self._find(plan, ticker)
+        if found:
+            return found
+        everything = {"dag_run_id": plan.dag_run_id, "ticker": ticker, **tags}
+        self._client.create_run(self._experiment, run_name=name, tags=everything)
+        # Two processes may both get here, and a client repeats a request whose answer was lost: the oldest run counts.
+        oldest, *ghosts = self._search(f"tags.dag_run_id = '{plan.dag_run_id}' and tags.ticker = '{ticker}'")
+        for ghost in ghosts:
+            self._client.delete_run(ghost.info.run_id)
+        return oldest
+
+    def _set_status(self, run_id: str, status: str) -> None:
+        if status == "RUNNING":
+            self._client.update_run(run_id, status=status)
+        else:
+            self._client.set_terminated(run_id, status)
+
+    def _log_files(self, run_id: str, manifest: Manifest, folder: Folder) -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            for name in manifest.outcome.attach:
+                (Path(temporary) / name).write_bytes(folder.read(name))
+            if manifest.outcome.attach:
+                self._client.log_artifacts(run_id, temporary)
+
+    def _log_values(self, run: Run, manifest: Manifest, model_id: str | None) -> None:
+        outcome, run_id = manifest.outcome, run.info.run_id
+        stamp = int(manifest.started.timestamp() * 1000)
+        model_id = model_id or run.data.tags.get("model_id")
+        values = {**outcome.metrics, f"seconds/{manifest.step}": manifest.seconds}
+        metrics = [Metric(name, value, stamp, 0, model_id=model_id) for name, value in values.items()]
+        curves = [
+            Metric(name, value, stamp, epoch)
+            for name, points in outcome.curves.items()
+            for epoch, value in enumerate(points, start=1)
+        ]
+        for first in range(0, len(curves), 1000):  # a batch holds 1,000 metrics
+            self._client.log_batch(run_id, curves[first : first + 1000])
+        tags = {
+            **outcome.tags,
+            **{f"version.{name}": version for name, version in manifest.versions.items()},
+            **({"model_id": model_id} if model_id else {}),
+        }
+        if outcome.findings:
+            findings = "\n\n".join(f"**{finding.severity}** {finding}" for finding in outcome.findings)
+            tags |= {"mlflow.note.content": findings[:_MAX_TAG], f"findings.{manifest.step}": findings[:_MAX_TAG]}
+        self._client.log_batch(
+            run_id,
+            metrics,
+            [Param(name, value) for name, value in outcome.params.items()],
+            [RunTag(name, value) for name, value in tags.items()],
+        )
+        self._client.set_tag(run_id, f"step.{manifest.step}", manifest.key)  # last: now the step is all there
+
+    def _log_dataset(self, run_id: str, ticker: str, plan: Plan, manifest: Manifest, folder: Folder) -> None:
+        name = manifest.outcome.dataset
+        if name is None:
+            return
+        frame = frame_of(folder.read(name)).reset_index()
+        dataset = mlflow.data.pandas_dataset.from_pandas(
+            frame,
+            source=folder.path(name),
+            name=f"{ticker} {plan.source}",
+            digest=manifest.outputs[name][:36],  # MLflow takes 36 characters
+        )
+        context = InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])  # noqa: SLF001
+
+    def _log_model(self, run_id: str, manifest: Manifest, folder: Folder) -> str:
+        """Return the id of the run's one model; what an attempt left half-logged is deleted."""
+        for model in self._client.search_logged_models([self._experiment], f"source_run_id = '{run_id}'"):
+            if model.tags.get("step_key") == manifest.key and str(model.status) == "READY":
+                return str(model.model_id)
+            self._client.delete_logged_model(model.model_id)
+        recipe = json.loads(folder.read("recipe.json"))
+        example = pd.DataFrame({"close": [100.0] * (recipe["lookback"] + 2)})
+        with tempfile.TemporaryDirectory() as temporary:
+            places = {name: Path(temporary) / name for name in manifest.outcome.model}
+            for name, place in places.items():
+                place.write_bytes(folder.read(name))
+            with mlflow.start_run(run_id=run_id, log_system_metrics=False):
+                info = mlflow.pyfunc.log_model(
+                    name="model",
+                    python_model=str(_PACKAGE / "serving.py"),
+                    artifacts={"network": str(places["model.keras"]), "recipe": str(places["recipe.json"])},
+                    code_paths=[str(_PACKAGE)],
+                    signature=mlflow.models.infer_signature(example, pd.DataFrame({"forecast_usd": [100.0]})),
+                    input_example=example,
+                    # Without a list MLflow starts a second interpreter that imports TensorFlow to find it out.
+                    pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _SERVED_WITH],
+                    tags={"ticker": recipe["ticker"], "step_key": manifest.key},
+                )
+        return str(info.model_id)
+
+
+@contextlib.contextmanager
+def _answering(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        if "API request to" in str(error) or "timed out" in str(error) or "database is locked" in str(error):
+            raise no_answer(uri, str(error)[:200]) from error
+        raise

@@ -1,0 +1,41 @@
+"""What several test modules share."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.settings import Settings, load_settings
+from pipeline.sources import files
+
+_SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Return the folder of real price files (CLOSECAST_TEST_DATA), or skip where there is none."""
+    folder = Path(os.environ.get("CLOSECAST_TEST_DATA", _SHARED))
+    if not folder.is_dir():
+        pytest.skip(f"no real prices: {folder} is no folder; set CLOSECAST_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def netflix(test_data: Path) -> pd.DataFrame:
+    """Return Netflix in the tutorial's range, 3,038 sessions."""
+    return files.fetch("NFLX", dt.date(2010, 4, 1), dt.date(2022, 4, 25), path=test_data / "NFLX.csv")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return settings with state of their own and a network that trains in a second."""
+    monkeypatch.setenv("CLOSECAST_VAR", str(tmp_path / "var"))
+    for field, value in {"lookback": 5, "units": "[3, 2]", "epochs": 3, "batch_size": 64}.items():
+        monkeypatch.setenv(f"CLOSECAST_PRESETS__DAILY__{field.upper()}", str(value))
+    monkeypatch.setenv("CLOSECAST_START", "2022-01-03")
+    monkeypatch.setenv("CLOSECAST_AS_OF", "2025-11-21")
+    return load_settings()

@@ -1,0 +1,57 @@
+"""Which days are sessions, and which has closed."""
+
+import datetime as dt
+
+import pandas as pd
+import pytest
+
+from pipeline.calendar import check_session, last_closed_session, sessions
+from pipeline.errors import UsageError
+
+NEW_YORK = "America/New_York"
+
+
+def at(text):
+    """Return a time of New York."""
+    return pd.Timestamp(text, tz=NEW_YORK).to_pydatetime()
+
+
+@pytest.mark.parametrize(
+    ("now", "session"),
+    [
+        ("2025-11-26 15:59", dt.date(2025, 11, 25)),  # a minute before the close
+        ("2025-11-26 16:00", dt.date(2025, 11, 26)),
+        ("2025-11-27 20:00", dt.date(2025, 11, 26)),  # Thanksgiving
+        ("2025-11-28 13:00", dt.date(2025, 11, 28)),  # early close
+        ("2025-11-30 12:00", dt.date(2025, 11, 28)),  # Sunday
+    ],
+)
+def test_a_session_counts_from_its_real_close(now, session):
+    """Early closes, holidays and weekends are the exchange's."""
+    assert last_closed_session("XNYS", at(now)) == session
+
+
+def test_old_history_has_sessions_too():
+    """exchange_calendars alone would start 20 years ago."""
+    assert sessions("XNYS", dt.date(1980, 12, 12), dt.date(1980, 12, 16)).size == 3
+
+
+@pytest.mark.parametrize(
+    ("day", "meant"),
+    [
+        (dt.date(2025, 11, 27), "2025-11-26"),  # holiday
+        (dt.date(2030, 1, 2), "2025-11-28"),  # future
+        (dt.date(1950, 1, 3), "1960-01-0"),  # the calendar starts there
+    ],
+)
+def test_a_day_that_is_no_closed_session_names_the_one_that_is_meant(day, meant):
+    """The message says which AS_OF would do."""
+    with pytest.raises(UsageError) as error:
+        check_session("XNYS", day, at("2025-11-28 18:00"))
+    assert f"AS_OF={meant}" in error.value.todo
+
+
+def test_an_unknown_calendar_is_a_usage_error():
+    """The name that was received is in the message."""
+    with pytest.raises(UsageError, match="XMARS"):
+        sessions("XMARS", dt.date(2020, 1, 1), dt.date(2020, 2, 1))

@@ -1,0 +1,56 @@
+"""What a person at a terminal sees."""
+
+import datetime as dt
+import io
+
+import pytest
+from rich.console import Console
+
+from pipeline import console
+from pipeline.outcome import Finding, Manifest, Outcome
+from pipeline.preflight import check
+from pipeline.report import Result, summary, verdict
+
+DONE = Result("GOOD", 3038, 608, 13.6569, 13.5442, -0.0083, 12.3, "a" * 32, "evaluate", "", ("odd volume",))
+FAILED = Result("BAD", None, None, None, None, None, 0.1, "b" * 32, "ingest", "no close column", ())
+
+
+@pytest.fixture
+def screen():
+    """Return a terminal whose text can be read."""
+    return Console(file=io.StringIO(), force_terminal=True, width=140, color_system=None)
+
+
+def manifest(*findings):
+    """Return a step that ended."""
+    return Manifest(
+        step="train", key="k", inputs={}, outputs={}, outcome=Outcome(findings=findings),
+        started=dt.datetime(2026, 1, 2, tzinfo=dt.UTC), seconds=1.0, peak_memory_mb=1.0, versions={},
+    )  # fmt: skip
+
+
+def test_the_table_has_dollars_beside_naive_and_names_what_failed(screen, tiny):
+    """Figures of the good ticker, the reason of the other, the warning, and the word SYNTHETIC."""
+    console.show_results(screen, check(tiny), [DONE, FAILED])
+    text = screen.file.getvalue()
+    for words in ("13.6569", "13.5442", "-0.0083", "BAD failed in ingest. no close column", "odd volume", "SYNTHETIC"):
+        assert words in text
+
+
+def test_live_progress_names_step_epoch_and_loss(screen):
+    """While a network trains, its epoch and loss stand on the screen; then its bar goes."""
+    with console.LiveProgress(screen, tickers=1, steps=2) as live:
+        live.started("NFLX", "train")
+        live.epoch("NFLX", 3, 80, 0.25)
+        live._bars.refresh()
+        live.ended("NFLX", manifest(Finding(rule="r", severity="warning", observed="o")), reused=False)
+    text = screen.file.getvalue()
+    assert "NFLX train" in text
+    assert "epoch 3/80 loss 0.250000" in text
+    assert len(live._bars.tasks) == 1
+
+
+def test_a_run_in_one_sentence_and_in_figures():
+    """Who is done, who beats naive, who failed."""
+    assert verdict([DONE, FAILED]) == "1 of 2 ticker(s) done; better than naive: none. Failed: BAD."
+    assert summary([DONE, FAILED]) == {"tickers_done": 1.0, "tickers_failed": 1.0, "median_skill": -0.0083}

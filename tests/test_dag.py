@@ -1,0 +1,130 @@
+"""The DAG `retrain`: how it is wired, what its file loads, and one real run of it through Airflow."""
+
+import itertools
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.steps import FLOW
+
+DAG_FILE = Path(__file__).resolve().parents[1] / "dags" / "retrain.py"
+LOOK = """
+import json, runpy, sys
+import airflow.sdk
+before = set(sys.modules)
+dag = runpy.run_path(sys.argv[1])["dag"]
+heavy = "tensorflow keras mlflow great_expectations sklearn yfinance pandas exchange_calendars".split()
+tasks = {task.task_id: task for task in dag.tasks}
+print(json.dumps({
+    "heavy": [name for name in heavy if name in set(sys.modules) - before],
+    "tasks": {name: sorted(task.downstream_task_ids) for name, task in tasks.items()},
+    "mapped": sorted(name for name, task in tasks.items() if task.get_closest_mapped_task_group() is not None),
+    "retries": {name: task.retries for name, task in tasks.items()},
+    "report": tasks["report"].trigger_rule.value,
+    "params": {name: param.serialize()["description"] for name, param in dag.params.items_unresolved()}
+    if hasattr(dag.params, "items_unresolved") else {n: dag.params.get_param(n).description for n in dag.params},
+    "max_active_runs": dag.max_active_runs, "catchup": dag.catchup,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def dag(tmp_path_factory):
+    """Load the DAG file in a process of its own and return what is seen there."""
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+    }
+    command = [sys.executable, "-c", LOOK, str(DAG_FILE)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_dag_is_the_flow(dag):
+    """plan, then the steps one after the other, mapped per batch, then report."""
+    names = [f"unit.{step.name}" for step in FLOW]
+    order = ["plan", *names, "report"]
+    assert dag["tasks"] == {name: [after] for name, after in itertools.pairwise(order)} | {"report": []}
+    assert dag["mapped"] == sorted(names)
+
+
+def test_the_file_loads_nothing_heavy(dag):
+    """Airflow parses it every few seconds."""
+    assert dag["heavy"] == []
+
+
+def test_one_run_at_a_time_and_no_catch_up(dag):
+    """Two runs of the same night would train the same thing twice."""
+    assert (dag["max_active_runs"], dag["catchup"]) == (1, False)
+
+
+def test_report_comes_whatever_happened(dag):
+    """And every task can be tried again."""
+    assert dag["report"] == "all_done"
+    assert set(dag["retries"].values()) == {5}
+
+
+def test_the_trigger_form_explains_itself(dag):
+    """Each parameter has a description."""
+    assert set(dag["params"]) == {"tickers", "source", "preset", "start", "as_of", "overrides"}
+    assert all(dag["params"].values())
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    """Run the real DAG once: two tickers, one of them with a broken file."""
+    home = tmp_path_factory.mktemp("night")
+    prices = home / "prices"
+    prices.mkdir()
+    code = (
+        "import datetime as dt, sys; from pipeline.sources import sample\n"
+        "frame = sample.fetch('GOOD', dt.date(2022, 1, 3), dt.date(2025, 11, 21), calendar='XNYS')\n"
+        "frame.to_csv(sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", code, str(prices / "GOOD.csv")], check=True)
+    (prices / "BAD.csv").write_text("Date,Price\n2025-11-21,1\n")
+    tiny = {"LOOKBACK": "5", "UNITS": "[3, 2]", "EPOCHS": "3", "BATCH_SIZE": "64"}
+    environment = os.environ | {
+        "CLOSECAST_VAR": str(home / "var"),
+        **{f"CLOSECAST_PRESETS__DAILY__{name}": value for name, value in tiny.items()},
+    }
+    command = [str(Path(sys.executable).with_name("closecast")), "retrain"]
+    options = f"--source files --prices {prices} --tickers GOOD,BAD --as-of 2025-11-21".split()
+    done = subprocess.run([*command, *options], capture_output=True, text=True, env=environment, check=False)
+    return home, done
+
+
+def test_a_broken_file_fails_its_ticker_and_the_exit_code(night):
+    """The good ticker is done; the table names the other, the step and the columns that were found."""
+    _, done = night
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "GOOD evaluate:" in done.stdout
+    assert "BAD failed in ingest" in done.stdout
+    assert "Price" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_airflow_shows_red_where_it_failed_and_nowhere_else(night):
+    """The states of the mapped tasks; bad data is not tried again; the report is red too."""
+    home, _ = night
+    with sqlite3.connect(home / "var" / "airflow" / "airflow.db") as database:
+        rows = database.execute("select task_id, map_index, state, try_number from task_instance").fetchall()
+    states = {(task, index): state for task, index, state, _ in rows}
+    for step in FLOW:
+        assert states[f"unit.{step.name}", 0] == "success"
+        assert states[f"unit.{step.name}", 1] == ("failed" if step.name == "ingest" else "upstream_failed")
+    assert (states["plan", -1], states["report", -1]) == ("success", "failed")
+    assert {tries for *_, tries in rows} <= {0, 1}
+
+
+def test_the_embedded_run_listens_nowhere_and_keeps_its_state_below_var(night):
+    """SQLite for both; nothing is written elsewhere."""
+    home, _ = night
+    assert {path.name for path in home.iterdir()} == {"prices", "var"}
+    assert {"airflow", "log", "mlflow", "store"} <= {path.name for path in (home / "var").iterdir()}

@@ -1,0 +1,87 @@
+"""The plan of a run, and what is refused before anything starts."""
+
+import datetime as dt
+
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.plan import checked_tickers, folder_name, make_plan
+from pipeline.settings import load_settings
+
+NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)  # Monday morning: Friday was the last session
+
+
+def plan(settings=None, **given):
+    """Make a plan with these settings."""
+    overrides = given.pop("overrides", {})
+    return make_plan(settings or load_settings(**given), "manual__x", now=NOW, moment=NOW, overrides=overrides)
+
+
+def test_without_as_of_the_last_closed_session_is_meant():
+    """Friday, on Monday morning."""
+    assert plan().as_of == dt.date(2026, 11, 20)
+
+
+def test_tickers_are_cut_into_batches_in_order():
+    """Five tickers by two are three batches, which carry all that travels through XCom."""
+    made = plan(tickers=("A", "B", "C", "D", "E"), batch_size=2)
+    assert [batch["tickers"] for batch in made.batches()] == [["A", "B"], ["C", "D"], ["E"]]
+    assert made.batches()[0] == {"run": "manual__x", "as_of": "2026-11-20", "tickers": ["A", "B"]}
+
+
+def test_overrides_change_the_preset_of_this_run_only():
+    """And a field that does not exist is refused by name."""
+    assert plan(overrides={"epochs": 3}).preset.epochs == 3
+    with pytest.raises(UsageError, match="epoch_count"):
+        plan(overrides={"epoch_count": 3})
+    assert load_settings().presets["daily"].epochs == 80
+
+
+@pytest.mark.parametrize("ticker", ["../../etc/x", "NFLX\n", "A B", "", "_RUNS", "A" * 16, "ÄÖ", "A/B", "..", "\x00"])
+def test_what_is_no_ticker_is_refused(ticker):
+    """Nothing that could leave its folder, break a line or hide gets through."""
+    with pytest.raises(UsageError, match="ticker"):
+        checked_tickers((ticker,))
+
+
+def test_tickers_are_upper_case_and_unique():
+    """`nflx` is NFLX; a repeat is the same ticker."""
+    assert checked_tickers(("nflx", " NFLX", "^GSPC", "BRK-B")) == ("NFLX", "^GSPC", "BRK-B")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"preset": "weekly"}, ["'weekly'", "daily, tutorial"]),
+        ({"start": "2026-11-23", "as_of": "2026-11-20"}, ["START=2026-11-23", "AS_OF=2026-11-20"]),
+        ({"as_of": "2026-11-22"}, ["2026-11-22", "AS_OF=2026-11-20"]),
+        ({"as_of": "2027-01-04"}, ["2027-01-04", "AS_OF=2026-11-20"]),
+        ({"source": "files"}, ["PRICES"]),
+        ({"source": "files", "prices": "/no/such/file.csv"}, ["/no/such/file.csv"]),
+        ({"tickers": ()}, ["at least one ticker"]),
+    ],
+)
+def test_wrong_usage_says_what_was_received_and_what_would_do(given, words):
+    """Three lines and exit code 2."""
+    with pytest.raises(UsageError) as error:
+        plan(**given)
+    assert error.value.exit_code == 2
+    assert len(str(error.value).splitlines()) == 3
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize("given", [{"source": "bloomberg"}, {"as_of": "tomorrow"}, {"batch_size": 0}])
+def test_a_setting_out_of_its_bounds_is_named(given):
+    """The name of the setting and the value that was received."""
+    name, value = next(iter(given.items()))
+    with pytest.raises(UsageError) as error:
+        load_settings(**given)
+    assert name in error.value.rule
+    assert repr(value) in error.value.received
+
+
+@pytest.mark.parametrize("name", ["manual__2026-11-23T01:00:00+00:00", "../../x", "a/b", "..", "~"])
+def test_a_runs_folder_is_one_plain_name(name):
+    """Whatever a run is called in Airflow, its folder stays in its place."""
+    assert set(folder_name(name)) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")

@@ -1,0 +1,238 @@
+"""The contract of a step, with the real steps, the real store and a real MLflow on SQLite."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import runner, steps
+from pipeline.errors import DataError, Unavailable
+from pipeline.metrics import rmse
+from pipeline.preflight import check, check_answers
+from pipeline.steps import FLOW
+from pipeline.store import read_plan, run_folder, unit_folder
+from pipeline.tracking import Tracker
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Run everything once for two tickers, the second of which has a broken file; return what it left."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("prices")
+        settings = tiny_settings(patch, tmp_path_factory.mktemp("run"))
+        good = steps.fetch(steps.Unit("GOOD", check(settings), None, settings))
+        good.to_csv(folder / "GOOD.csv")
+        (folder / "BAD.csv").write_text("Date,Price\n2025-11-21,1\n")
+        patch.setenv("CLOSECAST_PRICES", str(folder))
+        patch.setenv("CLOSECAST_SOURCE", "files")
+        settings = runner.load_settings(tickers=("GOOD", "BAD"), batch_size=2)
+        (batch,) = runner.plan(settings, "manual__1")
+        for step in FLOW:
+            assert runner.run(step.name, batch, settings=settings) == batch
+        with pytest.raises(DataError, match="BAD in ingest"):
+            runner.report("manual__1", settings=settings)
+    return settings, batch
+
+
+def tiny_settings(patch, home: Path):
+    """Return settings as the fixture `tiny` does."""
+    patch.setenv("CLOSECAST_VAR", str(home / "var"))
+    for field, value in {"lookback": 5, "units": "[3, 2]", "epochs": 3, "batch_size": 64}.items():
+        patch.setenv(f"CLOSECAST_PRESETS__DAILY__{field.upper()}", str(value))
+    patch.setenv("CLOSECAST_START", "2022-01-03")
+    patch.setenv("CLOSECAST_AS_OF", "2025-11-21")
+    return runner.load_settings()
+
+
+def folder_of(settings, batch, ticker="GOOD"):
+    """Return a unit's folder."""
+    return unit_folder(settings.store_url, ticker, read_plan(settings.store_url, batch["run"]))
+
+
+def runs_of(settings):
+    """Return all MLflow runs, children by ticker, the parent under ""."""
+    client = mlflow.MlflowClient(settings.mlflow_uri)
+    experiment = client.get_experiment_by_name("closecast")
+    return client, experiment, client.search_runs([experiment.experiment_id])
+
+
+def test_there_is_one_parent_and_one_child_per_ticker(finished):
+    """Found by tags; the child of the broken file is failed, and so is the parent."""
+    settings, _ = finished
+    _, _, runs = runs_of(settings)
+    by_ticker = {run.data.tags["ticker"]: run for run in runs}
+    assert len(runs) == 3
+    assert {ticker: run.info.status for ticker, run in by_ticker.items()} == {
+        "": "FAILED", "GOOD": "FINISHED", "BAD": "FAILED",
+    }  # fmt: skip
+    parent = by_ticker[""].info.run_id
+    assert {by_ticker[t].data.tags["mlflow.parentRunId"] for t in ("GOOD", "BAD")} == {parent}
+    assert "'Date', 'Price'" in by_ticker["BAD"].data.tags["findings.ingest"]
+
+
+def test_the_childs_figures_are_those_of_the_store(finished):
+    """Metrics, parameters, one point per epoch, pictures, the dataset."""
+    settings, batch = finished
+    client, _, runs = runs_of(settings)
+    run = next(run for run in runs if run.data.tags["ticker"] == "GOOD")
+    stored = json.loads(folder_of(settings, batch).read("metrics.json"))
+    assert {name: run.data.metrics[name] for name in stored} == stored
+    assert run.data.params["lookback"] == "5"
+    assert run.data.params["seed"] == "0"
+    for curve in ("loss", "val_loss", "gradient_norm"):
+        assert [point.step for point in client.get_metric_history(run.info.run_id, curve)] == [1, 2, 3]
+    kept = {one.path for one in client.list_artifacts(run.info.run_id)}
+    assert {"forecast.png", "loss.png", "close.png", "validation.html", "metrics.json", "predictions.parquet"} <= kept
+    (dataset,) = run.inputs.dataset_inputs
+    assert dataset.dataset.name == "GOOD files"
+
+
+def test_the_logged_model_forecasts_the_logged_error_again(finished):
+    """Loaded by models:/, from raw closes to dollars: the same RMSE to 1e-6."""
+    settings, batch = finished
+    client, experiment, runs = runs_of(settings)
+    run = next(run for run in runs if run.data.tags["ticker"] == "GOOD")
+    (logged,) = client.search_logged_models([experiment.experiment_id])
+    mlflow.set_tracking_uri(settings.mlflow_uri)
+    served = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
+    closes = pd.read_parquet(f"{folder_of(settings, batch).url}/validated.parquet")["close"]
+    forecasts = served.predict(pd.DataFrame({"close": closes.to_numpy()}))["forecast_usd"].to_numpy()
+    assert np.isnan(forecasts[:5]).all()
+    tested = int(run.data.metrics["test_rows"])
+    error = rmse(closes.to_numpy()[-tested:], forecasts[-tested - 1 : -1])
+    assert error == pytest.approx(run.data.metrics["rmse_usd"], rel=1e-6)
+    assert logged.source_run_id == run.info.run_id
+    assert "rmse_usd" in {metric.key for metric in logged.metrics}
+
+
+def test_a_second_call_of_every_step_changes_nothing(finished, monkeypatch):
+    """Finished work is reused: nothing is computed, no run, no model, no metric is added."""
+    settings, batch = finished
+    folder = Path(folder_of(settings, batch).url)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    client, experiment, runs = runs_of(settings)
+    history = {run.info.run_id: client.get_metric_history(run.info.run_id, "loss") for run in runs}
+    monkeypatch.setattr("pipeline.model.train", None)  # would be called by nobody
+    assert runner.plan(settings, "manual__1") == [batch]
+    for step in FLOW:
+        runner.run(step.name, batch, settings=settings)
+    with pytest.raises(DataError):
+        runner.report("manual__1", settings=settings)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    _, _, again = runs_of(settings)
+    assert {run.info.run_id for run in again} == set(history)
+    assert {run: [(p.step, p.value) for p in client.get_metric_history(run, "loss")] for run in history} == {
+        run: [(p.step, p.value) for p in points] for run, points in history.items()
+    }
+    assert len(client.search_logged_models([experiment.experiment_id])) == 1
+
+
+def test_a_lost_file_is_made_again_and_the_metrics_stay(finished):
+    """A step whose output is gone runs again; the same inputs give the same figures."""
+    settings, batch = finished
+    folder = folder_of(settings, batch)
+    before = folder.read("metrics.json")
+    Path(folder.path("metrics.json")).unlink()
+    runner.run("evaluate", batch, settings=settings)
+    assert folder.read("metrics.json") == before
+
+
+def test_the_broken_ticker_left_nothing_but_its_reason(finished):
+    """One manifest with one critical finding; later steps did not touch it."""
+    settings, batch = finished
+    folder = folder_of(settings, batch, "BAD")
+    assert [path.name for path in Path(folder.url).iterdir()] == ["ingest.manifest.json"]
+    (finding,) = folder.manifest("ingest").outcome.findings
+    assert finding.severity == "critical"
+    assert "Price" in finding.observed
+
+
+def test_the_report_names_both_tickers_and_needs_nothing_else(finished):
+    """Verdict, reason, pictures inline, no address of another place."""
+    settings, batch = finished
+    page = run_folder(settings.store_url, batch["run"]).read("report.html").decode()
+    assert "1 of 2 ticker(s) done" in page
+    assert "Failed in ingest" in page
+    assert page.count("data:image/png;base64,") == 3
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_inputs_and_outputs_are_named_by_their_hashes(finished):
+    """What `train` read is what the steps before wrote."""
+    settings, batch = finished
+    folder = folder_of(settings, batch)
+    train, scaled, laid = (folder.manifest(name) for name in ("train", "split_scale", "window"))
+    assert train.inputs["scaled.npz"] == scaled.outputs["scaled.npz"]
+    assert train.inputs["windows.json"] == laid.outputs["windows.json"]
+    assert train.seconds > 0
+    assert train.versions["keras"]
+
+
+def test_bad_prices_stop_before_training(tiny):
+    """A critical finding of the suite is the unit's last word, with its page kept."""
+    (batch,) = runner.plan(runner.load_settings(tickers=("AAA",), start="2025-06-02"), "manual__short")
+    runner.run("ingest", batch, settings=tiny)
+    with pytest.raises(DataError, match=r"long enough.*122 \(limit: at least 255 sessions\)"):
+        runner.run("validate", batch, settings=tiny)
+    folder = folder_of(tiny, batch, "AAA")
+    assert folder.exists("validation.html")
+    assert not folder.exists("validated.parquet")
+
+
+def test_a_service_that_is_away_is_worth_another_try(tiny, monkeypatch):
+    """The task fails for a retry; on the last try only when no ticker is left; the retry then succeeds."""
+    (batch,) = runner.plan(runner.load_settings(tickers=("AAA", "BBB"), batch_size=2), "manual__away")
+    real = steps.fetch
+
+    def away(unit):
+        if unit.ticker == "BBB":
+            raise Unavailable("Yahoo must answer.", "HTTP 429", "Wait.")
+        return real(unit)
+
+    monkeypatch.setattr(steps, "fetch", away)
+    with pytest.raises(Unavailable, match="BBB failed"):
+        runner.run("ingest", batch, settings=tiny, last_try=False)
+    first = folder_of(tiny, batch, "AAA").manifest("ingest")
+    assert runner.run("ingest", batch, settings=tiny, last_try=True) == batch
+    monkeypatch.setattr(steps, "fetch", real)
+    runner.run("ingest", batch, settings=tiny, last_try=False)
+    assert not folder_of(tiny, batch, "BBB").manifest("ingest").failed
+    assert folder_of(tiny, batch, "AAA").manifest("ingest") == first
+
+
+def test_a_lost_mlflow_costs_no_work(tiny, monkeypatch):
+    """What was done stays in the store; the next call only logs it."""
+    (batch,) = runner.plan(runner.load_settings(tickers=("AAA",)), "manual__lost")
+
+    def gone(*_args, **_kwargs):
+        raise Unavailable("The MLflow server must answer.", "nothing", "Start it.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "log", gone)
+        with pytest.raises(Unavailable):
+            runner.run("ingest", batch, settings=tiny)
+    done = folder_of(tiny, batch, "AAA").manifest("ingest")
+    monkeypatch.setattr(steps, "fetch", None)  # would be called by nobody
+    runner.run("ingest", batch, settings=tiny)
+    assert folder_of(tiny, batch, "AAA").manifest("ingest") == done
+    _, _, runs = runs_of(tiny)
+    assert {run.data.metrics.get("sessions") for run in runs if run.data.tags["ticker"] == "AAA"} == {977.0}
+
+
+def test_an_mlflow_server_that_does_not_answer_is_told_at_once():
+    """Before its client starts minutes of retries, and without a password in the message."""
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9.*\n.*CLOSECAST_TRACKING_URI") as error:
+        check_answers("http://user:secret@127.0.0.1:9", seconds=1)
+    assert "secret" not in str(error.value)
+
+
+def test_a_stopped_run_leaves_nothing_running(tiny):
+    """Ctrl-C: parent and child are ended as killed."""
+    (batch,) = runner.plan(runner.load_settings(tickers=("AAA",)), "manual__stopped")
+    runner.run("ingest", batch, settings=tiny)
+    runner.stop("manual__stopped", tiny)
+    _, _, runs = runs_of(tiny)
+    assert {run.info.status for run in runs} == {"KILLED"}

@@ -1,0 +1,60 @@
+"""Which place a setting comes from."""
+
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.settings import load_settings
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Give a checkout of its own."""
+    monkeypatch.setenv("CLOSECAST_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_arguments_beat_the_environment_which_beats_the_file(home, monkeypatch):
+    """Each layer covers the one below."""
+    (home / "closecast.toml").write_text('experiment = "file"')
+    assert load_settings().experiment == "file"
+    monkeypatch.setenv("CLOSECAST_EXPERIMENT", "environment")
+    assert load_settings().experiment == "environment"
+    assert load_settings(experiment="argument").experiment == "argument"
+
+
+def test_one_field_of_a_preset_can_come_from_the_environment(monkeypatch):
+    """The rest of the preset stays closecast.toml's."""
+    monkeypatch.setenv("CLOSECAST_PRESETS__DAILY__EPOCHS", "3")
+    daily = load_settings().presets["daily"]
+    assert (daily.epochs, daily.lookback) == (3, 100)
+
+
+def test_everything_lives_below_var(home):
+    """Store and MLflow's database are in the checkout's var/, whatever the current folder is."""
+    settings = load_settings()
+    assert settings.store_url == str(home / "var" / "store")
+    assert settings.mlflow_uri == f"sqlite:///{home}/var/mlflow/mlflow.db"
+
+
+def test_a_store_can_be_a_url(home):
+    """A URL is taken as it is."""
+    del home
+    assert load_settings(store="s3://bucket/prices/").store_url == "s3://bucket/prices"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("tickerz = 1", "tickerz"), ("tickers = [", "closecast.toml"), ("airflow_port = 99999", "airflow_port")],
+)
+def test_a_wrong_file_is_told_in_three_lines(home, text, word):
+    """The setting or the file is named; no traceback."""
+    (home / "closecast.toml").write_text(text)
+    with pytest.raises(UsageError, match=word):
+        load_settings()
+
+
+def test_patience_needs_validation_rows(monkeypatch):
+    """Test data never decides when training stops."""
+    monkeypatch.setenv("CLOSECAST_PRESETS__TUTORIAL__PATIENCE", "3")
+    with pytest.raises(UsageError, match="test data never decides"):
+        load_settings()
