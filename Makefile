@@ -27,7 +27,7 @@ setup: .venv/ready ## install everything into .venv (the other commands do it by
 
 .PHONY: run
 run: .venv/ready ## run the DAG once through Airflow and print the results
-	@$(BIN)/closecast retrain --source "$$SOURCE" --prices "$$PRICES" --tickers "$$TICKERS" \
+	@$(BIN)/closecast run --airflow --source "$$SOURCE" --prices "$$PRICES" --tickers "$$TICKERS" \
 	  --start "$$START" --as-of "$$AS_OF" --preset "$$PRESET"
 
 .PHONY: test

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import logging
+import os
 import secrets
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.plan import Batch
-    from pipeline.runner import Progress
+    from pipeline.progress import Progress
     from pipeline.settings import Settings
 
 app = typer.Typer(
@@ -48,10 +51,22 @@ def run(
     as_of: AsOf = None,
     preset: PresetName = None,
     changes: Changes = None,
+    *,
+    airflow: Annotated[bool, typer.Option("--airflow", help="Through Airflow, the DAG `retrain`.")] = False,
 ) -> None:
-    """Run all steps once in this process, without Airflow."""
+    """Run all steps once: in this process, or as Airflow would, without its servers."""
     with _errors_for_people() as log:
-        settings = _settings(tickers, source, prices, start, as_of, preset)
+        if prices:
+            os.environ["CLOSECAST_PRICES"] = str(Path(prices).expanduser().absolute())  # for Airflow's tasks too
+        from pipeline.settings import load_settings
+
+        settings = load_settings(  # an empty option counts as not given
+            tickers=tuple(tickers.split(",")) if tickers else None,
+            source=source or None,
+            start=start or None,
+            as_of=as_of or None,
+            preset=preset or None,
+        )
         overrides = _overrides(changes)
         from pipeline.preflight import check
 
@@ -60,37 +75,12 @@ def run(
 
         with embedded.output_to(log) as file:
             screen = console.terminal(file)
-            name = f"local__{dt.datetime.now(dt.UTC):%Y-%m-%dT%H-%M-%S}_{secrets.token_hex(2)}"
             with _lines_to(screen):
-                _run_here(settings, name, overrides, screen)
-            _finish(settings, name, screen, log)
-
-
-@app.command()
-def retrain(
-    tickers: Tickers = None,
-    source: Source = None,
-    prices: Prices = None,
-    start: Start = None,
-    as_of: AsOf = None,
-    preset: PresetName = None,
-    changes: Changes = None,
-) -> None:
-    """Run the DAG `retrain` once through Airflow, without its servers."""
-    with _errors_for_people() as log:
-        settings = _settings(tickers, source, prices, start, as_of, preset)
-        overrides = _overrides(changes)
-        from pipeline.preflight import check
-
-        check(settings, overrides)
-        from pipeline import console, embedded
-
-        with embedded.output_to(log) as file:
-            screen = console.terminal(file)
-            params = settings.model_dump(mode="json", include={"tickers", "source", "preset", "start", "as_of"})
-            with _lines_to(screen):
-                logging.getLogger("closecast").info("Airflow starts; its log: %s", log)
-                name = embedded.retrain(settings, {**params, "overrides": overrides})
+                if airflow:
+                    logging.getLogger("closecast").info("Airflow starts; its log: %s", log)
+                    name = embedded.retrain(settings, overrides)
+                else:
+                    name = _run_here(settings, overrides, screen)
             _finish(settings, name, screen, log)
 
 
@@ -119,33 +109,7 @@ def main() -> None:
     app()
 
 
-def _settings(
-    tickers: str | None,
-    source: str | None,
-    prices: str | None,
-    start: str | None,
-    as_of: str | None,
-    preset: str | None,
-) -> Settings:
-    """Return the settings with the command's options in them; an empty option counts as not given."""
-    import os
-
-    from pipeline.settings import load_settings
-
-    if prices:
-        os.environ["CLOSECAST_PRICES"] = str(Path(prices).expanduser().absolute())  # for Airflow's tasks too
-    return load_settings(
-        tickers=tuple(tickers.split(",")) if tickers else None,
-        source=source or None,
-        start=start or None,
-        as_of=as_of or None,
-        preset=preset or None,
-    )
-
-
 def _overrides(changes: list[str] | None) -> dict[str, Any]:
-    import json
-
     from pipeline.errors import UsageError
 
     overrides = {}
@@ -160,13 +124,16 @@ def _overrides(changes: list[str] | None) -> dict[str, Any]:
     return overrides
 
 
-def _run_here(settings: Settings, name: str, overrides: dict[str, Any], screen: Console) -> None:
+def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) -> str:
+    """Run all steps in this process; return the id of the run."""
     from pipeline import console, runner, steps
     from pipeline.errors import PipelineError
+    from pipeline.progress import LogProgress
 
+    name = f"local__{dt.datetime.now(dt.UTC):%Y-%m-%dT%H-%M-%S}_{secrets.token_hex(2)}"
     batches = runner.plan(settings, name, overrides=overrides)
     with contextlib.ExitStack() as stack:
-        progress: Progress = runner.LogProgress()
+        progress: Progress = LogProgress()
         if screen.is_terminal:
             tickers = sum(len(batch["tickers"]) for batch in batches)
             progress = stack.enter_context(console.LiveProgress(screen, tickers, len(steps.FLOW)))
@@ -174,10 +141,12 @@ def _run_here(settings: Settings, name: str, overrides: dict[str, Any], screen: 
             for batch in batches:
                 _all_steps(settings, batch, progress)
         except BaseException:  # Ctrl-C or a bug: nothing may look as if it still ran
-            runner.stop(name, settings)
+            with contextlib.suppress(PipelineError):  # MLflow may be what is away
+                runner.stop(name, settings)
             raise
     with contextlib.suppress(PipelineError):  # the table that follows says it
         runner.report(name, settings=settings)
+    return name
 
 
 def _all_steps(settings: Settings, batch: Batch, progress: Progress) -> None:
@@ -252,8 +221,6 @@ def _errors_for_people() -> Iterator[Path]:
 
 
 def _keep_traceback(log: Path) -> None:
-    import traceback
-
     with contextlib.suppress(OSError):  # a full or read-only disk must not hide the error itself
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file:

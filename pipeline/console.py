@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.runner import LogProgress
+from pipeline.progress import LogProgress
 
 if TYPE_CHECKING:
     from pathlib import Path

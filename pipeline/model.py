@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import tempfile
@@ -12,6 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import: TensorFlow's banner is no news
+
+with contextlib.suppress(ImportError):  # a machine that only serves has none
+    # Before TensorFlow, whose copy of BoringSSL is visible to all: curl_cffi would take it for its own, and yfinance
+    # would get no answer ("Impersonating chrome is not supported") in a process that has trained.
+    import curl_cffi  # noqa: F401
 
 import keras
 import numpy as np

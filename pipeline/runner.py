@@ -11,75 +11,28 @@ Whoever calls (an Airflow task, `closecast run`) says `run("train", batch)`. For
 from __future__ import annotations
 
 import datetime as dt
-import importlib.metadata
 import json
 import logging
-import platform
 import resource
-import subprocess
 import time
 from collections.abc import Iterator
-from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pipeline.errors import DataError, PipelineError, StoreError, Unavailable
 from pipeline.outcome import Finding, Manifest, Outcome
 from pipeline.plan import Batch, Plan, folder_name, make_plan
-from pipeline.settings import CHECKOUT, Settings, load_settings
+from pipeline.progress import LogProgress, Progress
+from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step, Unit
 from pipeline.store import Folder, read_plan, run_folder, sha256, unit_folder
 from pipeline.tracking import Tracker
+from pipeline.versions import code_version, versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 log = logging.getLogger("closecast")
 STEPS = {step.name: step for step in FLOW}
-_NAMED_VERSIONS = (
-    "tensorflow",
-    "keras",
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "great-expectations",
-    "mlflow",
-    "apache-airflow",
-)
-
-
-class Progress(Protocol):
-    """Whoever wants to watch a run."""
-
-    def started(self, ticker: str, step: str) -> None:
-        """Tell that a step began."""
-
-    def epoch(self, ticker: str, epoch: int, epochs: int, loss: float) -> None:
-        """Tell that an epoch of training ended; `epochs` is the most there can be."""
-
-    def ended(self, ticker: str, manifest: Manifest, *, reused: bool) -> None:
-        """Tell that a step ended, well or not."""
-
-
-class LogProgress:
-    """Progress as plain lines of the log."""
-
-    def started(self, ticker: str, step: str) -> None:
-        """Say nothing: the end of a step says it all."""
-
-    def epoch(self, ticker: str, epoch: int, epochs: int, loss: float) -> None:
-        """Say so for the first epoch and each tenth."""
-        if epoch == 1 or epoch % 10 == 0:
-            log.info("%s train: epoch %d of at most %d, loss %.6f", ticker, epoch, epochs, loss)
-
-    def ended(self, ticker: str, manifest: Manifest, *, reused: bool) -> None:
-        """Say how a step ended, with its findings."""
-        how = "FAILED" if manifest.failed else "reused" if reused else f"{manifest.seconds:.1f} s"
-        log.info("%s %s: %s", ticker, manifest.step, how)
-        for finding in manifest.outcome.findings:
-            log.log(
-                logging.ERROR if finding.severity == "critical" else logging.WARNING,
-                "%s %s: %s: %s", ticker, manifest.step, finding.severity, finding,
-            )  # fmt: skip
 
 
 def plan(
@@ -216,31 +169,6 @@ def _raise_if_lost(step: Step, ended: list[tuple[str, Manifest]], *, last_try: b
     )
 
 
-@cache
-def code_version() -> str:
-    """Return a hash of the package's and the suite's text: other code, other results."""
-    texts = [*sorted((CHECKOUT / "pipeline").rglob("*.py")), CHECKOUT / "expectations" / "prices.json"]
-    return sha256(b"".join(path.read_bytes() for path in texts if path.exists()))
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Return what the figures were made with."""
-    named = {name: importlib.metadata.version(name) for name in _NAMED_VERSIONS}
-    return {"python": platform.python_version(), "code": code_version()[:12], "git": _git_sha(), **named}
-
-
-def _git_sha() -> str:
-    try:
-        asked = subprocess.run(
-            ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
-            capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return asked.stdout.strip()
-
-
 def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     """Gather a run's results, write its page and end its MLflow run.
 
@@ -254,7 +182,7 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     tracker = Tracker(settings)
     folders = {ticker: unit_folder(settings.store_url, ticker, planned) for ticker in planned.tickers}
     results = [
-        pages.result(ticker, [unit.manifest(step.name) for step in FLOW], tracker.unit_run(planned, ticker))
+        pages.result(ticker, [unit.manifest(step.name) for step in FLOW], tracker.unit_run(planned, ticker).info.run_id)
         for ticker, unit in folders.items()
     ]
     pictures = {one.ticker: [folders[one.ticker].read(n) for n in pages.PICTURES] for one in results if not one.reason}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.store import Folder
 
 _PACKAGE = Path(__file__).resolve().parent
-_SERVED_WITH = ("mlflow", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
+_SERVED_WITH = ("mlflow", "keras", "tensorflow", "numpy", "pandas")
 _NOTE = (
     "Nightly retraining of next-session closing-price forecasters. One parent run per DAG run, one child per ticker. "
     "`rmse_usd` stands beside `naive_rmse_usd` on the same rows; `skill` = 1 - rmse_usd / naive_rmse_usd, and 0 is "
@@ -68,34 +68,21 @@ class Tracker:
     def open_parent(self, plan: Plan) -> str:
         """Return the id of the run of the whole DAG run, opening it when it is new."""
         source = f"{plan.source} (synthetic)" if plan.synthetic else plan.source
-        tags = {
-            "as_of": str(plan.as_of),
-            "source": plan.source,
-            "synthetic": str(plan.synthetic).lower(),
-            "preset": plan.preset_name,
-            "tickers": ",".join(plan.tickers)[:_MAX_TAG],
-        }
+        tags = {"tickers": ",".join(plan.tickers)[:_MAX_TAG]}
         with _answering(self._uri):
             run = self._find_or_create(plan, "", f"{plan.as_of} {plan.preset_name} {source}", tags)
             self._client.update_run(run.info.run_id, status="RUNNING")
         return str(run.info.run_id)
 
-    def unit_run(self, plan: Plan, ticker: str) -> str:
-        """Return the id of one ticker's run below the parent, opening it when it is new."""
+    def unit_run(self, plan: Plan, ticker: str) -> Run:
+        """Return one ticker's run below the parent, opening it when it is new."""
         with _answering(self._uri):
             found = self._find(plan, ticker)
             if found:
-                return str(found.info.run_id)
-            tags = {
-                "mlflow.parentRunId": self.open_parent(plan),
-                "as_of": str(plan.as_of),
-                "source": plan.source,
-                "synthetic": str(plan.synthetic).lower(),
-                "preset": plan.preset_name,
-            }
+                return found
             synthetic = ", synthetic prices" if plan.synthetic else ""
             name = f"{ticker} {plan.as_of} {plan.preset_name}{synthetic}"
-            return str(self._find_or_create(plan, ticker, name, tags).info.run_id)
+            return self._find_or_create(plan, ticker, name, {"mlflow.parentRunId": self.open_parent(plan)})
 
     def log(self, plan: Plan, ticker: str, manifest: Manifest, folder: Folder, *, last: bool) -> None:
         """Show a finished step in the ticker's run; a step that is there already is left alone.
@@ -110,17 +97,21 @@ class Tracker:
         Raises:
             Unavailable: when MLflow does not answer.
         """
-        run_id = self.unit_run(plan, ticker)
+        run, tag = self.unit_run(plan, ticker), f"step.{manifest.step}"
+        # A failed step that is tried again has the same key, and another end.
+        shown = f"failed {manifest.started.isoformat()}" if manifest.failed else manifest.key
+        if run.data.tags.get(tag) == shown:
+            return
+        run_id = str(run.info.run_id)
         with _answering(self._uri):
-            run = self._client.get_run(run_id)
-            if run.data.tags.get(f"step.{manifest.step}") != manifest.key:
-                self._log_files(run_id, manifest, folder)
-                model_id = self._log_model(run_id, manifest, folder) if manifest.outcome.model else None
-                self._log_dataset(run_id, ticker, plan, manifest, folder)
-                self._log_values(run, manifest, model_id)
+            self._log_files(run_id, manifest, folder)
+            model_id = self._log_model(run_id, manifest, folder) if manifest.outcome.model else None
+            self._log_dataset(run_id, ticker, plan, manifest, folder)
+            self._log_values(run, manifest, model_id)
             status = "FAILED" if manifest.failed else "FINISHED" if last else "RUNNING"
-            if run.info.status != status or manifest.outcome.model:  # logging a model ends the run
+            if run.info.status != status or model_id:  # logging a model ends the run
                 self._set_status(run_id, status)
+            self._client.set_tag(run_id, tag, shown)  # last: now the step is all there
 
     def close_parent(self, plan: Plan, *, failed: bool, metrics: dict[str, float], page: bytes) -> None:
         """End the run of the whole DAG run, with its summary and its report.
@@ -173,7 +164,15 @@ class Tracker:
         found = self._find(plan, ticker)
         if found:
             return found
-        everything = {"dag_run_id": plan.dag_run_id, "ticker": ticker, **tags}
+        everything = {
+            "dag_run_id": plan.dag_run_id,
+            "ticker": ticker,
+            "as_of": str(plan.as_of),
+            "source": plan.source,
+            "synthetic": str(plan.synthetic).lower(),
+            "preset": plan.preset_name,
+            **tags,
+        }
         self._client.create_run(self._experiment, run_name=name, tags=everything)
         # Two processes may both get here, and a client repeats a request whose answer was lost: the oldest run counts.
         oldest, *ghosts = self._search(f"tags.dag_run_id = '{plan.dag_run_id}' and tags.ticker = '{ticker}'")
@@ -212,16 +211,17 @@ class Tracker:
             **{f"version.{name}": version for name, version in manifest.versions.items()},
             **({"model_id": model_id} if model_id else {}),
         }
-        if outcome.findings:
-            findings = "\n\n".join(f"**{finding.severity}** {finding}" for finding in outcome.findings)
-            tags |= {"mlflow.note.content": findings[:_MAX_TAG], f"findings.{manifest.step}": findings[:_MAX_TAG]}
+        findings = "\n\n".join(f"**{finding.severity}** {finding}" for finding in outcome.findings)
+        mine, others = f"findings.{manifest.step}", [name for name in run.data.tags if name.startswith("findings.")]
+        if findings or mine in others:  # an earlier try may have had some
+            notes = [run.data.tags[name] for name in others if name != mine] + [findings]
+            tags |= {mine: findings[:_MAX_TAG], "mlflow.note.content": "\n\n".join(filter(None, notes))[:_MAX_TAG]}
         self._client.log_batch(
             run_id,
             metrics,
             [Param(name, value) for name, value in outcome.params.items()],
             [RunTag(name, value) for name, value in tags.items()],
         )
-        self._client.set_tag(run_id, f"step.{manifest.step}", manifest.key)  # last: now the step is all there
 
     def _log_dataset(self, run_id: str, ticker: str, plan: Plan, manifest: Manifest, folder: Folder) -> None:
         name = manifest.outcome.dataset

@@ -29,10 +29,10 @@ TERMINAL = CliRunner()
         (["--set", "epochs=0"], 2, "epochs"),
     ],
 )
-@pytest.mark.parametrize("command", ["run", "retrain"])
+@pytest.mark.parametrize("command", [["run"], ["run", "--airflow"]], ids=" ".join)
 def test_wrong_usage_is_three_lines_and_exit_code_2(tiny, command, arguments, code, words):
     """Rule, what was received, what to do; no traceback; nothing in the store."""
-    answer = TERMINAL.invoke(app, [command, *arguments])
+    answer = TERMINAL.invoke(app, [*command, *arguments])
     assert answer.exit_code == code
     assert words in answer.stderr
     assert len(answer.stderr.strip().splitlines()) == 3

@@ -94,7 +94,7 @@ def night(tmp_path_factory):
         "CLOSECAST_VAR": str(home / "var"),
         **{f"CLOSECAST_PRESETS__DAILY__{name}": value for name, value in tiny.items()},
     }
-    command = [str(Path(sys.executable).with_name("closecast")), "retrain"]
+    command = [str(Path(sys.executable).with_name("closecast")), "run", "--airflow"]
     options = f"--source files --prices {prices} --tickers GOOD,BAD --as-of 2025-11-21".split()
     done = subprocess.run([*command, *options], capture_output=True, text=True, env=environment, check=False)
     return home, done

@@ -201,6 +201,11 @@ def test_a_service_that_is_away_is_worth_another_try(tiny, monkeypatch):
     runner.run("ingest", batch, settings=tiny, last_try=False)
     assert not folder_of(tiny, batch, "BBB").manifest("ingest").failed
     assert folder_of(tiny, batch, "AAA").manifest("ingest") == first
+    _, _, runs = runs_of(tiny)
+    (run,) = (run for run in runs if run.data.tags["ticker"] == "BBB")
+    assert run.info.status == "RUNNING"
+    assert run.data.metrics["sessions"] == 977
+    assert run.data.tags["findings.ingest"] == run.data.tags["mlflow.note.content"] == ""
 
 
 def test_a_lost_mlflow_costs_no_work(tiny, monkeypatch):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from pipeline import stack
+from pipeline.airflow_home import airflow_environment
 from pipeline.errors import PipelineError
 from pipeline.settings import load_settings
 
@@ -88,7 +89,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
 
 def test_environment_holds_no_secret_and_no_open_door(tmp_path: Path) -> None:
     """Airflow listens on 127.0.0.1 only, asks for a password, and gets no secret by environment."""
-    environment = stack.airflow_environment(settings_for(tmp_path))
+    environment = airflow_environment(settings_for(tmp_path))
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "False"
     assert not [name for name in environment if "SECRET" in name or "FERNET" in name]

@@ -1,0 +1,108 @@
+"""Airflow's home below `var`: its settings, its secrets, its database."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import json
+import os
+import secrets
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.settings import Settings
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that every Airflow process of this checkout needs; no secret is among them."""
+    home, log = settings.var_dir / "airflow", settings.var_dir / "log" / "airflow"
+    url = f"http://127.0.0.1:{settings.airflow_port}"
+    airflow = {
+        "CORE__DAGS_FOLDER": settings.home / "dags",
+        "CORE__LOAD_EXAMPLES": False,
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,  # `make up` means: the schedule is on
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": max(2, min(4, os.cpu_count() or 2)),
+        "CORE__DAGBAG_IMPORT_TIMEOUT": 120,  # two busy cores import Airflow in 10 s
+        "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",  # user and role
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": False,
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": password_file(settings),
+        "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "API__BASE_URL": url,
+        "API__HOST": "127.0.0.1",
+        "API__PORT": settings.airflow_port,
+        "API__WORKERS": 1,
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30",  # seconds to wait for a lock
+        "DAG_PROCESSOR__PARSING_PROCESSES": 1,
+        "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
+        "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": 180,
+        "LOGGING__BASE_LOG_FOLDER": log,
+        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": log / "dag_processor",
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 60,
+        "WORKERS__MAX_FAILED_HEARTBEATS": 15,
+        "WORKERS__EXECUTION_API_RETRIES": 8,
+        "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": 30,
+        "WORKERS__EXECUTION_API_TIMEOUT": 30,
+    }
+    return {
+        **{f"AIRFLOW__{name}": str(value) for name, value in airflow.items()},
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
+        "CLOSECAST_HOME": str(settings.home),
+        "CLOSECAST_VAR": str(settings.var_dir),
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+        "DO_NOT_TRACK": "true",
+        "GX_ANALYTICS_ENABLED": "false",
+        "PYTHONDONTWRITEBYTECODE": "",  # each task is a process: compiling Airflow again takes longer than the task
+    }
+
+
+def prepare(settings: Settings) -> None:
+    """Create folders, secrets and Airflow's database; quick when this version of Airflow did so before.
+
+    Raises:
+        PipelineError: the database could not be migrated.
+    """
+    home, log = settings.var_dir / "airflow", settings.var_dir / "log" / "airflow-db-migrate.log"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (log.parent, settings.mlflow_artifacts):
+        folder.mkdir(parents=True, exist_ok=True)
+    _write_secret(password_file(settings), json.dumps({"admin": secrets.token_urlsafe(12)}) + "\n")
+    fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    _write_secret(  # one place for what all processes must share; else each of them makes up its own
+        home / "airflow.cfg",
+        f"[core]\nfernet_key = {fernet_key}\n"
+        f"[api]\nsecret_key = {secrets.token_urlsafe(32)}\n"
+        f"[api_auth]\njwt_secret = {secrets.token_urlsafe(64)}\n",
+    )
+    marker, version = home / "migrated-by", importlib.metadata.version("apache-airflow-core")
+    if (home / "airflow.db").exists() and marker.exists() and marker.read_text() == version:
+        return
+    with log.open("a") as out:
+        environment = os.environ | airflow_environment(settings)
+        command = [sys.executable, "-m", "airflow", "db", "migrate"]
+        code = subprocess.run(command, env=environment, stdout=out, stderr=out, check=False).returncode
+    if code:
+        raise PipelineError("Airflow's database must be migrated.", f"exit code {code}", f"Read the end of {log}.")
+    marker.write_text(version)
+
+
+def password_file(settings: Settings) -> Path:
+    """Return where Airflow keeps the password of the one who logs in."""
+    return settings.var_dir / "airflow" / "simple_auth_manager_passwords.json.generated"
+
+
+def _write_secret(path: Path, text: str) -> None:
+    if not path.exists():
+        new = path.with_name(f"{path.name}.new")
+        new.unlink(missing_ok=True)
+        new.touch(0o600)
+        new.write_text(text)
+        new.replace(path)  # never half a file

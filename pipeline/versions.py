@@ -1,0 +1,47 @@
+"""What a figure was made with: the text of our code, and the libraries."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from functools import cache
+
+from pipeline.settings import CHECKOUT
+from pipeline.store import sha256
+
+_NAMED_VERSIONS = (
+    "tensorflow",
+    "keras",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "great-expectations",
+    "mlflow",
+    "apache-airflow",
+)
+
+
+@cache
+def code_version() -> str:
+    """Return a hash of the package's and the suite's text: other code, other results."""
+    texts = [*sorted((CHECKOUT / "pipeline").rglob("*.py")), CHECKOUT / "expectations" / "prices.json"]
+    return sha256(b"".join(path.read_bytes() for path in texts if path.exists()))
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return what the figures were made with."""
+    named = {name: importlib.metadata.version(name) for name in _NAMED_VERSIONS}
+    return {"python": platform.python_version(), "code": code_version()[:12], "git": _git_sha(), **named}
+
+
+def _git_sha() -> str:
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
+            capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return asked.stdout.strip()
