@@ -3,16 +3,20 @@
 import itertools
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.steps import FLOW
 
 DAG_FILE = Path(__file__).resolve().parents[1] / "dags" / "retrain.py"
+COMMAND = [str(Path(sys.executable).with_name("closecast")), "run", "--airflow"]
 LOOK = """
 import json, runpy, sys
 import airflow.sdk
@@ -89,15 +93,18 @@ def night(tmp_path_factory):
     )
     subprocess.run([sys.executable, "-c", code, str(prices / "GOOD.csv")], check=True)
     (prices / "BAD.csv").write_text("Date,Price\n2025-11-21,1\n")
-    tiny = {"LOOKBACK": "5", "UNITS": "[3, 2]", "EPOCHS": "3", "BATCH_SIZE": "64"}
-    environment = os.environ | {
+    options = f"--source files --prices {prices} --tickers GOOD,BAD --as-of 2025-11-21".split()
+    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, env=tiny_in(home), check=False)
+    return home, done
+
+
+def tiny_in(home, epochs=3):
+    """Return the environment of a run with state below `home` and a tiny network."""
+    tiny = {"LOOKBACK": "5", "UNITS": "[3, 2]", "EPOCHS": str(epochs), "BATCH_SIZE": "64", "PATIENCE": str(epochs)}
+    return os.environ | {
         "CLOSECAST_VAR": str(home / "var"),
         **{f"CLOSECAST_PRESETS__DAILY__{name}": value for name, value in tiny.items()},
     }
-    command = [str(Path(sys.executable).with_name("closecast")), "run", "--airflow"]
-    options = f"--source files --prices {prices} --tickers GOOD,BAD --as-of 2025-11-21".split()
-    done = subprocess.run([*command, *options], capture_output=True, text=True, env=environment, check=False)
-    return home, done
 
 
 def test_a_broken_file_fails_its_ticker_and_the_exit_code(night):
@@ -128,3 +135,25 @@ def test_the_embedded_run_listens_nowhere_and_keeps_its_state_below_var(night):
     home, _ = night
     assert {path.name for path in home.iterdir()} == {"prices", "var"}
     assert {"airflow", "log", "mlflow", "store"} <= {path.name for path in (home / "var").iterdir()}
+
+
+def test_a_ctrl_c_ends_the_run_everywhere(tmp_path):
+    """Exit code 130; no process, no running task, DAG run or MLflow run stays; nothing is tried again."""
+    run = subprocess.Popen(
+        [*COMMAND, "--tickers", "AAA,BBB"], env=tiny_in(tmp_path, epochs=10_000), text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - a job of `&` has it off
+    )  # fmt: skip
+    said = list(itertools.takewhile(lambda line: "train: epoch 1 " not in line, run.stdout))
+    os.killpg(run.pid, signal.SIGINT)
+    said += run.stdout
+    assert run.wait() == 130, said
+    assert "Stopped" in said[-1]
+    with sqlite3.connect(tmp_path / "var" / "airflow" / "airflow.db") as airflow:
+        assert airflow.execute("select state from dag_run").fetchall() == [("failed",)]
+        ends = Counter(airflow.execute("select task_id, state from task_instance").fetchall())
+    assert ends["unit.train", "failed"] == ends["unit.train", "skipped"] == ends["report", "skipped"] == 1
+    with sqlite3.connect(tmp_path / "var" / "mlflow" / "mlflow.db") as mlflow:
+        assert set(mlflow.execute("select status from runs").fetchall()) == {("KILLED",)}
+    rest = [one for one in psutil.process_iter(["environ"]) if str(tmp_path / "var") in str(one.info["environ"])]
+    assert not rest

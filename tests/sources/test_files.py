@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +20,7 @@ from pipeline.errors import PipelineError, UnknownTicker, UnreadablePrices
 from pipeline.sources import COLUMNS, files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 LATE = dt.date(2030, 1, 1)
 YAHOO = "Date,Open,High,Low,Close,Adj Close,Volume"
@@ -261,19 +263,35 @@ def test_a_path_that_the_system_refuses_is_no_crash(tmp_path: Path) -> None:
         files.fetch("A", None, LATE, path=tmp_path / ("a" * 5000))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-@pytest.mark.parametrize("mode", [0o000, 0o400])
-def test_a_locked_folder_is_told(tmp_path: Path, mode: int) -> None:
-    """A folder that may not be read or entered is an error with its path."""
-    folder = tmp_path / "locked"
-    folder.mkdir()
-    (folder / "A.csv").write_text("Date,Close\n2020-01-02,1\n")
-    folder.chmod(mode)
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up root for a moment: root may read everything."""
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)
     try:
-        with pytest.raises(UnreadablePrices, match=r"PermissionError: .*locked"):
-            files.fetch("A", None, LATE, path=folder)
+        yield
     finally:
-        folder.chmod(0o700)
+        os.seteuid(me)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+def test_a_locked_folder_is_told(mode: int) -> None:
+    """A folder that may not be read or entered is an error with its path."""
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are closed to everybody else
+        Path(place).chmod(0o755)
+        folder = Path(place, "locked")
+        folder.mkdir()
+        (folder / "A.csv").write_text("Date,Close\n2020-01-02,1\n")
+        assert len(files.fetch("A", None, LATE, path=folder)) == 1
+        if os.geteuid() == 0:
+            os.chown(folder, 65534, -1)
+        folder.chmod(mode)
+        try:
+            with as_nobody(), pytest.raises(UnreadablePrices, match=r"PermissionError: .*locked"):
+                files.fetch("A", None, LATE, path=folder)
+        finally:
+            folder.chmod(0o700)
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
