@@ -24,7 +24,7 @@ SETTINGS = load_settings()
 
 # Bad data stays bad, a wrong parameter stays wrong: only what another try can mend is tried again.
 RETRIES: dict[str, Any] = {
-    "retries": 5,
+    "retries": SETTINGS.retries,
     "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=15),

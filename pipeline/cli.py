@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import secrets
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -55,6 +56,9 @@ def run(
     airflow: Annotated[bool, typer.Option("--airflow", help="Through Airflow, the DAG `retrain`.")] = False,
 ) -> None:
     """Run all steps once: in this process, or as Airflow would, without its servers."""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal is a Ctrl-C too
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     with _errors_for_people() as log:
         if prices:
             os.environ["CLOSECAST_PRICES"] = str(Path(prices).expanduser().absolute())  # for Airflow's tasks too
@@ -127,7 +131,7 @@ def _overrides(changes: list[str] | None) -> dict[str, Any]:
 def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) -> str:
     """Run all steps in this process; return the id of the run."""
     from pipeline import console, runner, steps
-    from pipeline.errors import PipelineError
+    from pipeline.errors import DataError, PipelineError
     from pipeline.progress import LogProgress
 
     name = f"local__{dt.datetime.now(dt.UTC):%Y-%m-%dT%H-%M-%S}_{secrets.token_hex(2)}"
@@ -144,7 +148,7 @@ def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) ->
             with contextlib.suppress(PipelineError):  # MLflow may be what is away
                 runner.stop(name, settings)
             raise
-    with contextlib.suppress(PipelineError):  # the table that follows says it
+    with contextlib.suppress(DataError):  # a ticker that failed: the table that follows says it
         runner.report(name, settings=settings)
     return name
 
@@ -202,7 +206,11 @@ def _errors_for_people() -> Iterator[Path]:
     try:
         from pipeline.settings import load_settings
 
-        log = load_settings().var_dir / "log" / f"closecast-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}.log"
+        log = (
+            load_settings().var_dir
+            / "log"
+            / f"closecast-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+        )
         yield log
     except PipelineError as error:
         _keep_traceback(log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import importlib.util
+import logging
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -56,16 +59,16 @@ def retrain(settings: Settings, overrides: Mapping[str, object]) -> str:
     Raises:
         PipelineError: when the stack of `make up` is running, or Airflow came to no end.
     """
-    from pipeline.airflow_home import airflow_environment, prepare
+    from pipeline.airflow_home import airflow_environment
     from pipeline.stack import embedded_run
 
     os.environ.update(airflow_environment(settings))  # before Airflow is imported: it reads them then
-    os.environ.setdefault("CLOSECAST_RETRY_SECONDS", "5")  # a person is waiting
+    os.environ.setdefault("CLOSECAST_RETRIES", "1")  # a person is waiting
+    os.environ.setdefault("CLOSECAST_RETRY_SECONDS", "5")
     params = settings.model_dump(mode="json", include={"tickers", "source", "preset", "start", "as_of"})
     moment = dt.datetime.now(dt.UTC)
     dag_run_id = f"manual__{moment.isoformat()}"  # as Airflow will call it
     with embedded_run(settings):
-        prepare(settings)
         arguments = (settings.home / "dags" / "retrain.py", moment, {**params, "overrides": overrides})
         airflow = multiprocessing.get_context("fork").Process(target=_run_dag, args=arguments)
         airflow.start()
@@ -97,19 +100,29 @@ def _kill(airflow: BaseProcess) -> None:
     airflow.join()
 
 
+@contextlib.contextmanager
+def _told(*errors: type[Exception]) -> Iterator[None]:
+    """Log such an error and go on: what is told to the user is why the run ended, not that its end was not noted."""
+    try:
+        yield
+    except errors:
+        log.exception("The run could not be marked as ended.")
+
+
 def _end(dag_run_id: str, settings: Settings) -> None:
     """Leave nothing that looks as if it still ran: the scheduler of `make up` would go on with it."""
     from airflow.models import DagRun, TaskInstance
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState, State, TaskInstanceState
     from sqlalchemy import update
+    from sqlalchemy.exc import OperationalError
 
     from pipeline import runner
 
-    with contextlib.suppress(PipelineError):  # there may be no plan yet, or MLflow is what is away
+    with _told(PipelineError):  # there may be no plan yet, or MLflow is what is away
         runner.stop(dag_run_id, settings)
     ended = {"end_date": dt.datetime.now(dt.UTC)}
-    with create_session() as session:
+    with _told(OperationalError), create_session() as session:
         tasks = update(TaskInstance).where(TaskInstance.run_id == dag_run_id)
         begun = TaskInstance.state == TaskInstanceState.RUNNING
         session.execute(tasks.where(begun).values(state=TaskInstanceState.FAILED, **ended))

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
 
     batch_size: int = Field(1, ge=1, description="tickers that one mapped Airflow task handles together")
     min_history: int = Field(250, ge=0, description="sessions needed beyond one lookback")
+    retries: int = Field(5, ge=0, description="further tries of a task that failed for a reason that may pass")
     retry_seconds: float = Field(60.0, gt=0, description="wait before a task that may be mended is tried again")
     yahoo_timeout: float = Field(30.0, gt=0, description="seconds to wait for one answer of Yahoo")
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's web page, on 127.0.0.1")

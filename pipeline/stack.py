@@ -19,7 +19,7 @@ import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import psutil
 
@@ -97,7 +97,7 @@ def up(settings: Settings, report: Callable[[str], None]) -> None:
         else:
             _stop(settings)  # what a killed supervisord left behind
             _require_free_ports(settings)
-            _require_no_embedded_run(settings)
+            _lock_database(settings, "`make up` needs Airflow's database without another run on it.").close()
             report("Starting Airflow and MLflow; the first time takes about a minute ...")
             prepare(settings)
             try:
@@ -133,10 +133,10 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 @contextlib.contextmanager
 def embedded_run(settings: Settings) -> Iterator[None]:
-    """Mark a run of Airflow without its servers: a scheduler on the same database would run its tasks a second time.
+    """Prepare Airflow for one run without its servers; a scheduler on its database would run the tasks a second time.
 
     Raises:
-        PipelineError: the stack is up.
+        PipelineError: the stack is up, another run is under way, or the database could not be migrated.
     """
     with _alone(settings):
         if _supervisord(settings):
@@ -145,22 +145,20 @@ def embedded_run(settings: Settings) -> Iterator[None]:
                 "the stack of `make up` is running",
                 f"Trigger `retrain` at http://127.0.0.1:{settings.airflow_port}, or `make down` first.",
             )
-        lock = (settings.var_dir / "run" / "embedded").open("w")
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        lock = _lock_database(settings, "`make run` does one run of the DAG at a time.")
+        prepare(settings)
     with lock:
         yield
 
 
-def _require_no_embedded_run(settings: Settings) -> None:
-    with (settings.var_dir / "run" / "embedded").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PipelineError(
-                "`make up` needs Airflow's database without another run on it.",
-                "a `make run` is under way",
-                "Wait until it has ended.",
-            ) from None
+def _lock_database(settings: Settings, rule: str) -> TextIO:
+    lock = (settings.var_dir / "run" / "embedded").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise PipelineError(rule, "a `make run` is under way", "Wait until it has ended.") from None
+    return lock
 
 
 def _require_free_ports(settings: Settings) -> None:

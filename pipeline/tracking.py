@@ -24,6 +24,7 @@ import pandas as pd
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from pipeline.errors import Unavailable
 from pipeline.preflight import check_answers, no_answer
 from pipeline.store import frame_of
 
@@ -271,4 +272,16 @@ def _answering(uri: str) -> Iterator[None]:
     except MlflowException as error:
         if "API request to" in str(error) or "timed out" in str(error) or "database is locked" in str(error):
             raise no_answer(uri, str(error)[:200]) from error
+        if "OperationalError" in str(error):
+            raise _refused(str(error)) from error
         raise
+    except OSError as error:  # of its artifacts
+        raise _refused(str(error)) from error
+
+
+def _refused(received: str) -> Unavailable:
+    """Return the error of an MLflow whose disk is full or locked: worth another try once somebody has looked."""
+    words = received[received.find("(sqlite3") if "(sqlite3" in received else 0 :].splitlines()[0]
+    return Unavailable(
+        "MLflow must keep what it is given.", words[:200], "Look whether its disk has room and belongs to you."
+    )

@@ -171,14 +171,15 @@ def test_make_run_is_refused_while_the_stack_is_up(started):
 
 
 def test_make_run_and_make_up_keep_out_of_each_others_way(tmp_path):
-    """A scheduler would run the tasks of an embedded run a second time; two embedded runs do not mind each other."""
+    """A scheduler would run the tasks of a run under way a second time; a second run would register the DAG again."""
     settings = settings_for(tmp_path)
-    with (
-        stack.embedded_run(settings),
-        stack.embedded_run(settings),
-        pytest.raises(PipelineError, match="make run"),
-    ):
-        stack.up(settings, print)
+    with stack.embedded_run(settings):
+        with pytest.raises(PipelineError, match="make run"):
+            stack.up(settings, print)
+        with pytest.raises(PipelineError, match="one run of the DAG"), stack.embedded_run(settings):
+            pass
+    with stack.embedded_run(settings):
+        pass
     assert processes(tmp_path) == {}
 
 
