@@ -57,4 +57,3 @@ bench: .venv/ready ## time imports, training and a run
 lock: .venv/ready ## renew requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --group dev --upgrade --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
-	touch .venv/ready
