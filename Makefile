@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-export SOURCE PRICES TICKERS START AS_OF PRESET
+export SOURCE PRICES TICKERS START AS_OF PRESET FAULT
 # Without cached bytecode every Airflow task would compile TensorFlow's thousands of modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -21,6 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make run takes SOURCE=sample|files|yahoo PRICES=path TICKERS=A,B START=date AS_OF=date PRESET=daily|tutorial"
+	@echo "  and FAULT=bad_bar|... with the synthetic market: see the README"
 
 .PHONY: setup
 setup: .venv/ready ## install everything into .venv (the other commands do it by themselves)
@@ -28,7 +29,7 @@ setup: .venv/ready ## install everything into .venv (the other commands do it by
 .PHONY: run
 run: .venv/ready ## run the DAG once through Airflow and print the results
 	@$(BIN)/closecast run --airflow --source "$$SOURCE" --prices "$$PRICES" --tickers "$$TICKERS" \
-	  --start "$$START" --as-of "$$AS_OF" --preset "$$PRESET"
+	  --start "$$START" --as-of "$$AS_OF" --preset "$$PRESET" --fault "$$FAULT"
 
 .PHONY: test
 test: .venv/ready ## run all tests

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from airflow.sdk import (
     DAG,
@@ -18,7 +18,7 @@ from airflow.sdk import (
     task_group,
 )
 
-from pipeline.settings import load_settings
+from pipeline.settings import Fault, load_settings
 
 SETTINGS = load_settings()
 
@@ -70,6 +70,14 @@ PARAMS = {
         format="date",
         title="As of",
         description="Last session that the run may know. Empty: the last one that has closed.",
+    ),
+    "fault": Param(
+        SETTINGS.fault,
+        type=["null", "string"],
+        enum=[None, *get_args(Fault)],
+        title="Fault",
+        section="Expert",
+        description="Damage to the synthetic market, to see a check and its alert at work. Only with source `sample`.",
     ),
     "overrides": Param(
         {},

@@ -22,7 +22,7 @@ _START = "1960-01-01"
 
 @lru_cache(maxsize=4)
 def exchange(name: str) -> ExchangeCalendar:
-    """Return the calendar called `name` (such as "XNYS"), from 1960 to about one year ahead.
+    """Return the calendar called `name` (such as "XNYS"), from 1960 or where it begins to about one year ahead.
 
     Raises:
         UsageError: when exchange_calendars has no such calendar.
@@ -30,7 +30,10 @@ def exchange(name: str) -> ExchangeCalendar:
     import exchange_calendars as xc
 
     try:
-        return xc.get_calendar(name, start=_START)
+        try:
+            return xc.get_calendar(name, start=_START)
+        except ValueError:  # some calendars know less, such as Tokyo's
+            return xc.get_calendar(name, start=xc.get_calendar(name).bound_min())
     except xc.errors.InvalidCalendarName:
         raise UsageError(
             "The calendar must be one that exchange_calendars knows.",
@@ -78,7 +81,7 @@ def check_session(name: str, day: dt.date, now: dt.datetime) -> dt.date:
     first = exchange(name).first_session.date()
     if day < first:
         raise UsageError(
-            f"AS_OF must be a session of {name}, which starts in 1960 here.",
+            f"AS_OF must be a session of {name}, which starts at {first} here.",
             str(day),
             f"Use AS_OF={first} or later.",
         )

@@ -37,6 +37,7 @@ Source = Annotated[str | None, typer.Option(help="sample (synthetic), files or y
 Prices = Annotated[str | None, typer.Option(help="Source files: a price file, or a folder with TICKER.csv.")]
 Start = Annotated[str | None, typer.Option(help="First session, YYYY-MM-DD. Default: all there is.")]
 AsOf = Annotated[str | None, typer.Option(help="Last session to know, YYYY-MM-DD. Default: last closed session.")]
+FaultName = Annotated[str | None, typer.Option("--fault", help="Source sample: damage to try, such as bad_bar.")]
 PresetName = Annotated[str | None, typer.Option("--preset", help="A recipe of closecast.toml: daily or tutorial.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Change a preset's field, such as epochs=5. Repeatable.")
@@ -51,6 +52,7 @@ def run(
     start: Start = None,
     as_of: AsOf = None,
     preset: PresetName = None,
+    fault: FaultName = None,
     changes: Changes = None,
     *,
     airflow: Annotated[bool, typer.Option("--airflow", help="Through Airflow, the DAG `retrain`.")] = False,
@@ -70,6 +72,7 @@ def run(
             start=start or None,
             as_of=as_of or None,
             preset=preset or None,
+            fault=fault or None,
         )
         overrides = _overrides(changes)
         from pipeline.preflight import check

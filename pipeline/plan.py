@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline import calendar
 from pipeline.errors import UsageError
 from pipeline.preset import Preset
-from pipeline.settings import Settings, broken_rule
+from pipeline.settings import Fault, Settings, broken_rule
 
 # Letters, digits and the few signs that tickers of Yahoo hold (BRK-B, ^GSPC, BTC-USD, ES=F, RDS.A): never a path.
 _TICKER = re.compile(r"[A-Z0-9^][A-Z0-9.=^-]{0,14}")
@@ -41,9 +41,11 @@ class Plan(BaseModel):
     calendar: str
     source: str
     prices: Path | None
+    fault: Fault | None
     tickers: tuple[str, ...]
     batch_size: int
     min_history: int
+    max_jump: float
     preset_name: str
     preset: Preset
 
@@ -98,9 +100,11 @@ def make_plan(
         calendar=settings.calendar,
         source=settings.source,
         prices=_checked_prices(settings),
+        fault=_checked_fault(settings),
         tickers=checked_tickers(settings.tickers),
         batch_size=settings.batch_size,
         min_history=settings.min_history,
+        max_jump=settings.max_jump,
         preset_name=settings.preset,
         preset=_checked_preset(settings, overrides),
     )
@@ -141,6 +145,14 @@ def _checked_prices(settings: Settings) -> Path | None:
     if not path.exists():
         raise UsageError("PRICES must exist.", str(path), "Correct PRICES: a price file, or a folder with TICKER.csv.")
     return path
+
+
+def _checked_fault(settings: Settings) -> Fault | None:
+    if settings.fault and settings.source != "sample":
+        raise UsageError(
+            "FAULT damages the synthetic market only.", f"FAULT={settings.fault}, SOURCE={settings.source}", "Drop one."
+        )
+    return settings.fault
 
 
 def _checked_preset(settings: Settings, overrides: Mapping[str, object]) -> Preset:

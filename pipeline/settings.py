@@ -23,6 +23,19 @@ from pipeline.preset import Preset
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 Source = Literal["sample", "files", "yahoo"]
+Fault = Literal[
+    "bad_bar",
+    "null_tail",
+    "gap",
+    "duplicate",
+    "split",
+    "unadjusted_split",
+    "stale",
+    "negative",
+    "fake_holiday",
+    "partial_bar",
+    "truncated",
+]
 
 
 class Settings(BaseSettings):
@@ -40,6 +53,7 @@ class Settings(BaseSettings):
     tickers: tuple[str, ...] = Field(("AAA", "BBB"), description="the universe")
     source: Source = Field("sample", description="where prices come from")
     prices: Path | None = Field(None, description="source `files`: a price file, or a folder with TICKER.csv")
+    fault: Fault | None = Field(None, description="source `sample`: damage to its prices, to see a check at work")
     start: dt.date | None = Field(None, description="first session of the history; empty: all there is")
     as_of: dt.date | None = Field(None, description="last session a run may know; empty: last closed session")
     preset: str = Field("daily", description="name of a preset in closecast.toml")
@@ -47,6 +61,7 @@ class Settings(BaseSettings):
 
     batch_size: int = Field(1, ge=1, description="tickers that one mapped Airflow task handles together")
     min_history: int = Field(250, ge=0, description="sessions needed beyond one lookback")
+    max_jump: float = Field(0.5, gt=0, description="largest |log return| of a close that needs no split to explain it")
     retries: int = Field(5, ge=0, description="further tries of a task that failed for a reason that may pass")
     retry_seconds: float = Field(60.0, gt=0, description="wait before a task that may be mended is tried again")
     yahoo_timeout: float = Field(30.0, gt=0, description="seconds to wait for one answer of Yahoo")

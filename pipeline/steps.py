@@ -82,34 +82,44 @@ def fetch(unit: Unit) -> pd.DataFrame:
 
         assert plan.prices is not None  # noqa: S101 - a plan with source `files` has it
         return files.fetch(unit.ticker, plan.start, plan.as_of, path=plan.prices)
-    from pipeline.sources import sample
+    from pipeline.sources import faults, sample
 
-    return sample.fetch(unit.ticker, plan.start, plan.as_of, calendar=plan.calendar)
+    market = sample.fetch(unit.ticker, plan.start, plan.as_of, calendar=plan.calendar)
+    return faults.inject(market, plan.fault, calendar=plan.calendar) if plan.fault else market
 
 
 def validate(unit: Unit) -> Outcome:
-    """Let Great Expectations judge the snapshot; a critical finding ends the unit here."""
+    """Remove what is no price of a session, and let Great Expectations judge; a critical finding ends the unit here."""
     from pipeline import validate as checks
+    from pipeline.clean import clean
 
     raw = frame_of(unit.folder.read("raw.parquet"))
+    sessions = calendar.sessions(unit.plan.calendar, raw.index[0].date(), unit.plan.as_of)
+    cleaned = clean(raw, sessions)
     checked = checks.check(
         raw,
+        cleaned,
         unit.settings.suite_path.read_bytes(),
         as_of=unit.plan.as_of,
         min_sessions=unit.plan.min_sessions,
-        sessions=calendar.sessions(unit.plan.calendar, raw.index[0].date(), unit.plan.as_of),
+        max_jump=unit.plan.max_jump,
+        sessions=sessions,
     )
     outcome = Outcome(
         files={"validation.html": checked.page.encode()},
         attach=("validation.html",),
-        metrics={"quality/rules_checked": checked.rules, "quality/rules_failed": checked.failed},
+        metrics={
+            **{f"quality.{name}": count for name, count in checked.offending.items()},
+            "quality.removed_without_price": len(cleaned.without_price),
+            "quality.removed_no_session": len(cleaned.no_session),
+        },
         findings=checked.findings,
     )
     if outcome.failed:
         return outcome
     return outcome.model_copy(
         update={
-            "files": {**outcome.files, "validated.parquet": unit.folder.read("raw.parquet")},
+            "files": {**outcome.files, "validated.parquet": frame_bytes(cleaned.prices)},
             "dataset": "validated.parquet",
         }
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import math
 import os
-import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # before the import, which reads it
 
@@ -17,37 +17,50 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
+from pipeline.clean import Cleaned
 from pipeline.outcome import Finding
+from pipeline.quality import checked_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from great_expectations.core.expectation_validation_result import (
         ExpectationSuiteValidationResult,
         ExpectationValidationResult,
     )
 
-RECENT = 250  # sessions in which a broken high or low is no old quirk of the source but today's problem
+_MISSING_SHARE = 0.01
 _ROWS_SHOWN = 10
 
 
 class Checked(NamedTuple):
-    """What the suite says of one price frame."""
+    """What the suite says of one snapshot."""
 
     findings: tuple[Finding, ...]
     page: str  # the result as an HTML page
-    rules: int  # how many were checked
-    failed: int
+    offending: dict[str, int]  # by the rule's name: how many rows break it; 1 where a rule has no rows
 
 
 def check(
-    prices: pd.DataFrame, suite: bytes, *, as_of: dt.date, min_sessions: int, sessions: pd.DatetimeIndex
+    raw: pd.DataFrame,
+    cleaned: Cleaned,
+    suite: bytes,
+    *,
+    as_of: dt.date,
+    min_sessions: int,
+    max_jump: float,
+    sessions: pd.DatetimeIndex,
 ) -> Checked:
-    """Check `prices` against the suite.
+    """Check a snapshot against the suite.
 
     Args:
-        prices: a frame as `pipeline.sources` promises it.
-        suite: Great Expectations' own JSON; each expectation has a severity, and a rule, limit and todo in its meta.
+        raw: a frame as `pipeline.sources` promises it.
+        cleaned: what `clean` made of it.
+        suite: Great Expectations' own JSON; each expectation has a severity, and in its meta a name, a rule, a limit,
+            what to say of what was observed, and what to do. Words in braces are filled in.
         as_of: the session that has to be the newest.
-        min_sessions: rows needed.
+        min_sessions: sessions needed.
+        max_jump: largest |log return| that needs no split to explain it.
         sessions: the calendar's sessions from the first row to `as_of`.
     """
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
@@ -61,79 +74,77 @@ def check(
     definition = gx.ValidationDefinition(
         name="prices", data=whole, suite=context.suites.add(gx.ExpectationSuite(**json.loads(suite)))
     )
-    parameters = {"as_of": pd.Timestamp(as_of).isoformat(), "min_sessions": min_sessions}
+    expected = cleaned.prices.index.nunique() + len(cleaned.missing)
+    parameters = {
+        "as_of": pd.Timestamp(as_of).isoformat(),
+        "min_sessions": min_sessions,
+        "min_priced": math.ceil((1 - _MISSING_SHARE) * expected),
+        "jump_up": max_jump,
+        "jump_down": -max_jump,
+    }
     result = definition.run(
-        batch_parameters={"dataframe": checked_frame(prices, sessions)},
+        batch_parameters={"dataframe": checked_frame(raw, cleaned, sessions)},
         expectation_parameters=parameters,
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["session"]},
     )
-    newest = prices.index.max().date().isoformat() if len(prices) else "none"
-    words = {"as_of": as_of.isoformat(), "min_sessions": str(min_sessions), "newest": newest}
-    failures = _failures(result)
+    newest = cleaned.prices.index.max()
+    words = parameters | {
+        "as_of": as_of,
+        "expected": f"{expected:,}",
+        "newest": newest.date() if len(cleaned.prices) else "none",
+    }
     return Checked(
-        findings=tuple(_finding(one, words) for one in failures),
+        findings=tuple(_finding(one, words) for one in _news(result)),
         page=_page(result),
-        rules=len(result.results),
-        failed=len(failures),
+        offending={one.expectation_config.meta["name"]: _offending(one) for one in result.results},
     )
 
 
-def checked_frame(prices: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
-    """Return `prices` with `session` as a column and what a suite cannot compute by itself.
+def _news(result: ExpectationSuiteValidationResult) -> list[ExpectationValidationResult]:
+    """Return the failed expectations that say something of their own.
 
-    Adds `sessions_since_previous` (how many sessions of the calendar lie between a row and the one before), `ordered`
-    (1.0 where low <= open, close <= high, 0.0 where not, NaN where a price is missing) and `ordered_in_last_250`.
+    A missing column makes others fail to run: it alone is the news then. A warning about rows that a critical rule
+    names already adds nothing.
     """
-    frame = prices.reset_index()
-    position = pd.Series(sessions.searchsorted(frame["session"]), index=frame.index)
-    frame["sessions_since_previous"] = position.diff()
-    if {"open", "high", "low", "close"} <= set(frame.columns):
-        body = frame[["open", "close"]]
-        ordered = (frame["low"] <= body.min(axis=1)) & (body.max(axis=1) <= frame["high"])
-        whole = frame[["open", "high", "low", "close"]].notna().all(axis=1)
-        frame["ordered"] = ordered.astype("float64").where(whole)
-        frame["ordered_in_last_250"] = frame["ordered"].where(frame.index >= len(frame) - RECENT)
-    return frame
-
-
-def _failures(result: ExpectationSuiteValidationResult) -> list[ExpectationValidationResult]:
-    """Return the failed expectations. A missing column makes others fail to run: it alone is the news then."""
     failed = [one for one in result.results if not one.success]
     columns = [one for one in failed if one.expectation_config.type == "expect_table_columns_to_match_set"]
-    return columns or failed
+    told = {row for one in failed if _is_critical(one) for row in _rows(one)}
+    return columns or [one for one in failed if _is_critical(one) or not told.issuperset(_rows(one) or ["no rows"])]
 
 
-def _finding(one: ExpectationValidationResult, words: dict[str, str]) -> Finding:
-    meta = one.expectation_config.meta or {}
+def _is_critical(one: ExpectationValidationResult) -> bool:
+    return bool(one.expectation_config.severity.value == "critical")
 
-    def filled(name: str) -> str:
-        return re.sub(r"\{(\w+)\}", lambda match: words[match.group(1)], meta.get(name, ""))
 
+def _rows(one: ExpectationValidationResult) -> list[pd.Timestamp]:
+    return sorted(pd.Timestamp(row["session"]) for row in one.result.get("unexpected_index_list") or [])
+
+
+def _finding(one: ExpectationValidationResult, words: Mapping[str, object]) -> Finding:
+    meta, result = one.expectation_config.meta, one.result
+    rows = _rows(one)
+    values = [value for value in result.get("unexpected_list") or [] if isinstance(value, float)]
+    value = result.get("observed_value")
+    seen = {
+        "count": f"{_offending(one):,}",
+        "total": f"{result.get('element_count', 0) - result.get('missing_count', 0):,}",
+        "last": rows[-1].date() if rows else "",
+        "extreme": max(values, key=abs, default=math.nan),
+        "columns": ", ".join(str(name) for name in value) if isinstance(value, list) else "",
+        "value": value.date() if isinstance(value, pd.Timestamp) else "none" if value is None else value,
+    }
     return Finding(
-        rule=filled("rule") or one.expectation_config.type,
+        rule=meta["rule"],
         severity=one.expectation_config.severity.value,
-        observed=_observed(one),
-        limit=filled("limit"),
-        rows=_rows(one.result),
-        todo=filled("todo"),
+        observed=meta["observed"].format_map(seen) if one.result else "it could not be checked",
+        limit=meta["limit"].format_map(words),
+        rows=tuple(str(row.date()) for row in rows[-_ROWS_SHOWN:]),
+        todo=meta["todo"].format_map(words),
     )
 
 
-def _observed(one: ExpectationValidationResult) -> str:
-    result: dict[str, Any] = one.result
-    if "unexpected_count" in result:
-        return f"{result['unexpected_count']:,} of {result['element_count']:,} rows"
-    value = result.get("observed_value")
-    if isinstance(value, list):
-        return f"columns {', '.join(str(name) for name in value)}"
-    if isinstance(value, pd.Timestamp):
-        return str(value.date())
-    return "no rows" if value is None or value is pd.NaT else f"{value:,}"
-
-
-def _rows(result: dict[str, Any]) -> tuple[str, ...]:
-    rows = result.get("unexpected_index_list") or []
-    return tuple(str(pd.Timestamp(row["session"]).date()) for row in rows[:_ROWS_SHOWN])
+def _offending(one: ExpectationValidationResult) -> int:
+    return int(one.result.get("unexpected_count", not one.success))
 
 
 def _page(result: ExpectationSuiteValidationResult) -> str:

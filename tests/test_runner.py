@@ -175,7 +175,7 @@ def test_bad_prices_stop_before_training(tiny):
     """A critical finding of the suite is the unit's last word, with its page kept."""
     (batch,) = runner.plan(runner.load_settings(tickers=("AAA",), start="2025-06-02"), "manual__short")
     runner.run("ingest", batch, settings=tiny)
-    with pytest.raises(DataError, match=r"long enough.*122 \(limit: at least 255 sessions\)"):
+    with pytest.raises(DataError, match=r"long enough.*122 sessions \(limit: at least 255 sessions\)"):
         runner.run("validate", batch, settings=tiny)
     folder = folder_of(tiny, batch, "AAA")
     assert folder.exists("validation.html")
