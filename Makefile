@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-export SOURCE PRICES TICKERS START AS_OF PRESET FAULT
+export SOURCE PRICES TICKERS START AS_OF PRESET FAULT ACCEPT_RESTATED
 # Without cached bytecode every Airflow task would compile TensorFlow's thousands of modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -29,7 +29,8 @@ setup: .venv/ready ## install everything into .venv (the other commands do it by
 .PHONY: run
 run: .venv/ready ## run the DAG once through Airflow and print the results
 	@$(BIN)/closecast run --airflow --source "$$SOURCE" --prices "$$PRICES" --tickers "$$TICKERS" \
-	  --start "$$START" --as-of "$$AS_OF" --preset "$$PRESET" --fault "$$FAULT"
+	  --start "$$START" --as-of "$$AS_OF" --preset "$$PRESET" --fault "$$FAULT" \
+	  $(if $(ACCEPT_RESTATED),--accept-restated)
 
 .PHONY: test
 test: .venv/ready ## run all tests

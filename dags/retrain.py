@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 from airflow.sdk import (
     DAG,
-    CronTriggerTimetable,
     ExceptionRetryPolicy,
     Param,
     RetryAction,
@@ -19,11 +18,25 @@ from airflow.sdk import (
 )
 
 from pipeline.settings import Fault, load_settings
+from pipeline.timetable import SessionTimetable
 
 SETTINGS = load_settings()
 
+
+def failed_for_good(context: Any) -> None:
+    """Tell people of a failure that no report will name: bad prices are told by `report`, which runs after them."""
+    from pipeline.errors import DataError, Unavailable
+    from pipeline.watch import tell_failed
+
+    task, error = context["ti"].task_id, context.get("exception")
+    if isinstance(error, DataError) or (isinstance(error, Unavailable) and task.startswith("unit.")):
+        return
+    tell_failed(load_settings(), task, context["run_id"], f"{type(error).__name__}: {error}")
+
+
 # Bad data stays bad, a wrong parameter stays wrong: only what another try can mend is tried again.
 RETRIES: dict[str, Any] = {
+    "on_failure_callback": failed_for_good,
     "retries": SETTINGS.retries,
     "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
     "retry_exponential_backoff": 2.0,
@@ -78,6 +91,13 @@ PARAMS = {
         title="Fault",
         section="Expert",
         description="Damage to the synthetic market, to see a check and its alert at work. Only with source `sample`.",
+    ),
+    "accept_restated": Param(
+        SETTINGS.accept_restated,
+        type="boolean",
+        title="Accept a restated history",
+        section="Expert",
+        description="Take prices that differ from the last snapshot without a reason as the new history. Look first.",
     ),
     "overrides": Param(
         {},
@@ -137,7 +157,7 @@ def report() -> None:
 with DAG(
     "retrain",
     description="Retrains one forecaster per ticker after each trading day and scores it in dollars beside naive.",
-    schedule=CronTriggerTimetable("30 18 * * 1-5", timezone="America/New_York"),  # after the close
+    schedule=SessionTimetable(SETTINGS.calendar, SETTINGS.delay_minutes),
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,

@@ -36,5 +36,5 @@ def clean(raw: pd.DataFrame, sessions: pd.DatetimeIndex) -> Cleaned:
         prices=kept,
         without_price=pd.DatetimeIndex(raw.index.difference(priced.index)),
         no_session=pd.DatetimeIndex(priced.index[~priced.index.isin(sessions)].unique()),
-        missing=pd.DatetimeIndex(within.difference(kept.index)),
+        missing=within[~within.isin(kept.index)],
     )

@@ -55,6 +55,9 @@ def run(
     fault: FaultName = None,
     changes: Changes = None,
     *,
+    accept_restated: Annotated[
+        bool, typer.Option("--accept-restated", help="Take a history restated without a reason as the new one.")
+    ] = False,
     airflow: Annotated[bool, typer.Option("--airflow", help="Through Airflow, the DAG `retrain`.")] = False,
 ) -> None:
     """Run all steps once: in this process, or as Airflow would, without its servers."""
@@ -73,6 +76,7 @@ def run(
             as_of=as_of or None,
             preset=preset or None,
             fault=fault or None,
+            accept_restated=accept_restated or None,
         )
         overrides = _overrides(changes)
         from pipeline.preflight import check

@@ -65,7 +65,9 @@ def retrain(settings: Settings, overrides: Mapping[str, object]) -> str:
     os.environ.update(airflow_environment(settings))  # before Airflow is imported: it reads them then
     os.environ.setdefault("CLOSECAST_RETRIES", "1")  # a person is waiting
     os.environ.setdefault("CLOSECAST_RETRY_SECONDS", "5")
-    params = settings.model_dump(mode="json", include={"tickers", "source", "preset", "start", "as_of", "fault"})
+    params = settings.model_dump(
+        mode="json", include={"tickers", "source", "preset", "start", "as_of", "fault", "accept_restated"}
+    )
     moment = dt.datetime.now(dt.UTC)
     dag_run_id = f"manual__{moment.isoformat()}"  # as Airflow will call it
     with embedded_run(settings):

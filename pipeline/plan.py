@@ -42,6 +42,7 @@ class Plan(BaseModel):
     source: str
     prices: Path | None
     fault: Fault | None
+    accept_restated: bool
     tickers: tuple[str, ...]
     batch_size: int
     min_history: int
@@ -101,6 +102,7 @@ def make_plan(
         source=settings.source,
         prices=_checked_prices(settings),
         fault=_checked_fault(settings),
+        accept_restated=settings.accept_restated,
         tickers=checked_tickers(settings.tickers),
         batch_size=settings.batch_size,
         min_history=settings.min_history,

@@ -30,7 +30,7 @@ _MOST_SHARES = 50  # 50:1 is the largest split known; 100 is the step from pence
 _MOST_SHARES_BOTH = 5
 _FEWEST_SESSIONS = 5  # on the old basis, inside the overlap: fewer are altered closes rather than a split
 _LARGEST_DIVIDEND = 0.12  # as a log factor; a spin-off of Johnson Controls makes 0.114
-_SESSIONS_PER_DIVIDEND = 15  # on average, at least; monthly payers have 21
+_SESSIONS_BETWEEN_DIVIDENDS = 15  # the median, at least: monthly payers have 21; a special one may be paid a day later
 _FEWEST_DIVIDENDS = 2  # one step alone may as well be altered closes
 _ROWS_SHOWN = 10
 
@@ -67,6 +67,11 @@ class _Overlap(NamedTuple):
     after: dt.date  # the first session later than all of these
 
     @property
+    def closes(self) -> tuple[Floats, Floats]:
+        """Then and now."""
+        return self.closes_then, self.closes_now
+
+    @property
     def ratio(self) -> Floats:
         """Price now / price then."""
         return self.closes_now / self.closes_then
@@ -78,9 +83,8 @@ class _Overlap(NamedTuple):
 
     def differs_from(self, factors: Floats | float) -> Bools:
         """Return the rows in which price now is not `factors` times price then."""
-        expected = factors * self.closes_then
-        allowed = _RELATIVE * expected + self.rounding_now + factors * self.rounding_then
-        return np.asarray(np.abs(self.closes_now - expected) > allowed)
+        allowed = _RELATIVE * self.closes_now + self.rounding_now + factors * self.rounding_then
+        return np.asarray(np.abs(self.closes_now - factors * self.closes_then) > allowed)
 
 
 class _Reading(NamedTuple):
@@ -105,9 +109,11 @@ def compare(then: pd.DataFrame, now: pd.DataFrame) -> Restatement:
     then the jump that it left has to be gone today. Splits that `now` reports for the date must multiply to the factor.
     Without any, the factor must look like a split: n:1 or 1:n with n up to 50, or a ratio of numbers up to 5 as 3:2.
 
-    A change of basis shows as factors that step in one direction only, each at a dividend, to a last one that is 1 or
-    a split. The other side's `adj_close` or the `dividends` of either must account for the steps; where neither is
-    there, 2 or more steps below 12 %, on average 15 sessions apart, are taken for dividends.
+    A change of basis shows as factors that step in one direction only, at each dividend, to a last one that is 1 or a
+    split. It is proven by closes of now that are the `adj_close` of then, up to such a factor, or by `dividends`
+    reported for each step. Where no dividends are known, steps count as such if there are at least 2, all below 12 %,
+    half of them 15 or more sessions apart, none cutting off a single session at an end of the overlap. The last factor
+    may be any if the one side's closes equal the other's `adj_close`: dividends of later sessions are off both.
 
     Args:
         then: the last snapshot, as `pipeline.sources` promises; rows need not have been validated.
@@ -121,13 +127,14 @@ def compare(then: pd.DataFrame, now: pd.DataFrame) -> Restatement:
         if not both.differs_from(1.0).any():
             return Restatement("unchanged", 1.0, None, f"{_closes(sessions)} agree", (), sessions)
         as_is = _Reading("unexplained", math.nan, None, "")
-        readings = [reading for reading in (_by_split(both, now), _by_basis(both, now)) if reading]
+        readings = [reading for reading in (_by_split(both, now), _by_basis(both, then, now)) if reading]
         best = min([as_is, *readings], key=lambda reading: int(both.differs_from(reading.factors).sum()))
         wrong = both.differs_from(best.factors)
         if not wrong.any():
             return Restatement(best.kind, best.factor, best.since, best.reason, (), sessions)
-        refused = next((reading.reason for reading in readings if reading.kind == "unexplained"), "")
-        count = f"{wrong.sum()} of {_closes(sessions)} {'differs' if wrong.sum() == 1 else 'differ'}"
+        # Levels account for every row, a factor for most of them: the refused basis says more.
+        refused = next((reading.reason for reading in reversed(readings) if reading.kind == "unexplained"), "")
+        count = f"{wrong.sum():,} of {_closes(sessions)} {'differs' if wrong.sum() == 1 else 'differ'}"
         reason = f"{count}, apart from this: {best.reason}" if best.reason else refused or count
         return Restatement("unexplained", math.nan, None, reason, _rows(both, wrong, best.factors), sessions)
 
@@ -135,7 +142,7 @@ def compare(then: pd.DataFrame, now: pd.DataFrame) -> Restatement:
 def _overlap(then: pd.DataFrame, now: pd.DataFrame) -> _Overlap:
     """Return what can be compared."""
     usable_then, usable_now = _usable(then), _usable(now)
-    sessions = pd.DatetimeIndex(usable_then.index.intersection(usable_now.index)).sort_values()
+    sessions = pd.DatetimeIndex(usable_then.index.intersection(usable_now.index))
     both_then, both_now = usable_then.loc[sessions], usable_now.loc[sessions]
     closes_then, closes_now = both_then["close"].to_numpy("float64"), both_now["close"].to_numpy("float64")
     after = dt.date.max
@@ -151,14 +158,15 @@ def _usable(frame: pd.DataFrame) -> pd.DataFrame:
     if "close" not in frame.columns:
         return pd.DataFrame({"close": []}, index=pd.DatetimeIndex([]), dtype="float64")
     closes = frame["close"].to_numpy("float64")
-    rows = frame[np.isfinite(closes) & (closes > 0)]
-    return rows[~rows.index.duplicated()]
+    rows: pd.DataFrame = frame[np.isfinite(closes) & (closes > 0)]
+    first: pd.DataFrame = rows[~rows.index.duplicated()]
+    return first
 
 
 def _rounding(closes: Floats) -> float:
     """Return half a unit of the last decimal that nearly all of the closes share, in dollars."""
     for decimals in range(_FEWEST_DECIMALS, _MOST_DECIMALS):
-        if np.isclose(closes, np.round(closes, decimals), rtol=0, atol=1e-9).mean() > 0.9:  # noqa: PLR2004
+        if np.isclose(closes, np.round(closes, decimals), rtol=0, atol=1e-9).sum() > 0.9 * len(closes):
             return 0.5 * 10.0**-decimals
     return 0.5 * 10.0**-_MOST_DECIMALS
 
@@ -172,26 +180,26 @@ def _by_split(both: _Overlap, now: pd.DataFrame) -> _Reading | None:
     changed_after = changed.sum() - np.concatenate(([0], np.cumsum(changed)))
     cut = int(np.argmin(unchanged_before + changed_after))
     splits = _splits(now, both.sessions[cut - 1], both.sessions[cut] if cut < total else None) if cut else None
-    if splits is None or (cut < min(_FEWEST_SESSIONS, total) and splits.empty):
+    if splits is None or (cut < min(_FEWEST_SESSIONS, total) and not splits):
         return None
     factor = float(np.median(both.ratio[:cut]))
-    if both.differs_from(factor)[:cut].mean() > 0.5:  # noqa: PLR2004
+    if not 0 < factor < math.inf or both.differs_from(factor)[:cut].mean() > 0.5:  # noqa: PLR2004
         return None
     since = both.sessions[cut].date() if cut < total else both.after
     exact, reason = _split(factor, float(np.median(both.slack[:cut])), splits, since)
     if exact is None:
         return _Reading("unexplained", math.nan, None, reason)
     if cut < total:
-        jumps = [abs(math.log(closes[cut] / closes[cut - 1])) for closes in (both.closes_then, both.closes_now)]
-        if jumps[1] > jumps[0]:  # a late source mends its history; this one breaks it
-            refusal = f"all prices before {since} multiplied by {exact:.6g}, which leaves a jump in today's prices"
+        jump_then, jump_now = (np.abs(np.diff(np.log(side[cut - 1 : cut + 1]))) for side in both.closes)
+        if jump_now > jump_then:  # a late source mends its history; this one breaks it
+            refusal = f"prices before {since} multiplied by {exact:.6g}, which leaves a jump in today's prices"
             return _Reading("unexplained", math.nan, None, refusal)
-    elif not splits.empty:
-        since = splits.index[0].date()
+    else:
+        since = min(splits, default=since)
     return _Reading("explained", exact, since, reason, np.where(np.arange(total) < cut, exact, 1.0))
 
 
-def _by_basis(both: _Overlap, now: pd.DataFrame) -> _Reading | None:
+def _by_basis(both: _Overlap, then: pd.DataFrame, now: pd.DataFrame) -> _Reading | None:
     """Read the difference as dividends that one side has taken off; None if it does not look so."""
     ratio, slack = both.ratio, both.slack
     moves = np.diff(np.log(ratio))
@@ -199,62 +207,85 @@ def _by_basis(both: _Overlap, now: pd.DataFrame) -> _Reading | None:
     rising = moves[steps - 1] > 0
     if not len(steps) or rising.any() != rising.all():
         return None
-    levels = np.zeros(len(ratio), dtype=np.intp)
-    levels[steps] = 1
-    flat = pd.Series(ratio).groupby(np.cumsum(levels)).transform("median").to_numpy("float64")
-    now_adjusted = bool(rising.all())
-    if both.differs_from(flat).any() or not _dividends(both, steps, moves[steps - 1], now_adjusted=now_adjusted):
+    starts = np.zeros(len(ratio), dtype=np.intp)
+    starts[steps] = 1
+    levels = pd.Series(ratio).groupby(np.cumsum(starts)).transform("median").to_numpy("float64")
+    constant = _adjusted(both, now_adjusted=bool(rising.all()))
+    # Closes that equal the adj_close of then are proven one by one. The adj_close of now says nothing of its closes.
+    proven = constant is not None and bool(rising.all())
+    dividends = proven or _dividends(both, then, now, steps, moves[steps - 1])
+    sane = bool(np.all((levels > 0) & (levels < math.inf)))
+    if not (dividends and sane) or both.differs_from(levels).any():
         return None
     names = ("dividend-adjusted", "split-adjusted")
-    reason = "change of basis: {} now, {} before".format(*(names if now_adjusted else names[::-1]))
-    since, last = both.sessions[steps[-1]].date(), float(flat[-1])
+    reason = "change of basis: {} now, {} before".format(*(names if rising.all() else names[::-1]))
     within = float(np.median(slack[steps[-1] :]))
-    if abs(last - 1) > within:
-        splits = _splits(now, both.sessions[-1], None)
-        since = both.after if splits.empty else splits.index[0].date()
-        exact, words = _split(last, within, splits, both.after)
-        reason = f"{reason}; {words}"
-        if exact is None:
-            return _Reading("unexplained", math.nan, None, f"{reason}, in the latest session of both")
-    return _Reading("basis", math.nan, since, reason, flat)
+    last = float(levels[-1])
+    if abs(last - 1) <= within:
+        return _Reading("basis", math.nan, both.sessions[steps[-1]].date(), reason, levels)
+    if constant is not None and abs(constant - 1) <= within:  # both lack dividends of later sessions
+        return _Reading("basis", math.nan, both.after, reason, levels)
+    splits = _splits(now, both.sessions[-1], None)
+    since = min(splits, default=both.after)
+    tries = [_split(factor, within, splits, since) for factor in (last, constant) if factor is not None]
+    words = next((words for exact, words in tries if exact is not None), None)
+    if words is None:
+        refusal = f"looks like a {reason}; but the latest session in both was multiplied by {last:.6g}, too"
+        return _Reading("unexplained", math.nan, None, f"{refusal}, which is no known split")
+    return _Reading("basis", math.nan, since, f"{reason}; {words}", levels)
 
 
-def _dividends(both: _Overlap, steps: Ints, moves: Floats, *, now_adjusted: bool) -> bool:
+def _adjusted(both: _Overlap, *, now_adjusted: bool) -> float | None:
+    """Return the one factor between the dividend-adjusted closes and the other side's `adj_close`, now / then.
+
+    None if there is no such factor.
+    """
+    plain, adjusted = (both.then, both.closes_now) if now_adjusted else (both.now, both.closes_then)
+    if "adj_close" not in plain.columns:
+        return None
+    column = plain["adj_close"].to_numpy("float64")
+    factors = adjusted / column
+    middle = float(np.median(factors))  # NaN, which nothing is close to, if a value is missing
+    if not np.all(np.abs(factors / middle - 1) <= both.slack + _rounding(column) / column):
+        return None
+    return middle if now_adjusted else 1 / middle
+
+
+def _dividends(both: _Overlap, then: pd.DataFrame, now: pd.DataFrame, steps: Ints, moves: Floats) -> bool:
     """Return whether the steps between factors can be dividends.
 
     Args:
         both: the overlap.
+        then: the last snapshot.
+        now: today's.
         steps: the first row of each new factor.
         moves: the steps as log factors, shape (len(steps),).
-        now_adjusted: dividends are taken off the closes of now, not of then.
     """
-    plain, adjusted = (both.then, both.closes_now) if now_adjusted else (both.now, both.closes_then)
-    if "adj_close" in plain.columns:
-        column = plain["adj_close"].to_numpy("float64")
-        factors = adjusted / column
-        one = float(np.median(factors))  # NaN, which nothing is close to, if a value is missing
-        if bool(np.all(np.abs(factors / one - 1) <= both.slack + _rounding(column) / column)):
-            return True
-    columns = [side["dividends"] for side in (both.then, both.now) if "dividends" in side.columns]
+    columns = [side["dividends"] for side in (then, now) if "dividends" in side.columns]
     columns = [column for column in columns if column.notna().any()]
     if columns:
-        paid = np.logical_or.reduce([np.nan_to_num(column.to_numpy("float64")) > 0 for column in columns])
-        return bool(paid[steps].all())
-    few = _FEWEST_DIVIDENDS <= len(steps) <= len(both.sessions) / _SESSIONS_PER_DIVIDEND
-    return few and bool(np.abs(moves).max() < _LARGEST_DIVIDEND)
+        days = pd.DatetimeIndex(np.concatenate([column.index[column > 0] for column in columns])).sort_values()
+        paid = days.searchsorted(both.sessions, side="right")  # so far; the day itself may lack a price
+        return bool((paid[steps] > paid[steps - 1]).all())
+    alone = steps[0] == 1 or steps[-1] == len(both.sessions) - 1  # an altered close at either end is a step, too
+    if len(steps) < _FEWEST_DIVIDENDS or alone or np.abs(moves).max() >= _LARGEST_DIVIDEND:
+        return False
+    return bool(np.median(np.diff(steps)) >= _SESSIONS_BETWEEN_DIVIDENDS)
 
 
-def _splits(now: pd.DataFrame, after: pd.Timestamp, upto: pd.Timestamp | None) -> pd.Series[float]:
-    """Return the splits that `now` reports later than `after`, new shares per old one, by session."""
+def _splits(now: pd.DataFrame, after: pd.Timestamp, upto: pd.Timestamp | None) -> dict[dt.date, float]:
+    """Return the splits that `now` reports later than `after`, new shares per old one, ascending by session."""
     if "splits" not in now.columns:
-        return pd.Series([], index=pd.DatetimeIndex([]), dtype="float64")
-    splits = now["splits"].astype("float64")
-    splits = splits[(splits > 0) & np.isfinite(splits) & (splits != 1) & (splits.index > after)]
-    splits = splits[~splits.index.duplicated()].sort_index()
-    return splits if upto is None else splits[splits.index <= upto]
+        return {}
+    sizes = now["splits"].to_numpy("float64")
+    wanted = (sizes > 0) & np.isfinite(sizes) & (sizes != 1) & (now.index > after)
+    if upto is not None:
+        wanted &= now.index <= upto
+    # By session, so that a row that stands there twice counts once.
+    return {session.date(): float(size) for session, size in zip(now.index[wanted], sizes[wanted], strict=True)}
 
 
-def _split(factor: float, within: float, splits: pd.Series[float], before: dt.date) -> tuple[float | None, str]:
+def _split(factor: float, within: float, splits: dict[dt.date, float], before: dt.date) -> tuple[float | None, str]:
     """Return the factor that the split has to the last digit, or None if it is none, and what to say of it.
 
     Args:
@@ -263,24 +294,21 @@ def _split(factor: float, within: float, splits: pd.Series[float], before: dt.da
         splits: those reported for the time.
         before: the first session that the factor does not hold for.
     """
-    measured = f"all prices before {before} multiplied by {factor:.6g}"
+    measured = f"prices before {before} multiplied by {factor:.6g}"
     ratio = _ratio(1 / factor, within)
-    small = ratio is not None and (
-        max(ratio.as_integer_ratio()) <= _MOST_SHARES_BOTH
-        or (min(ratio.as_integer_ratio()) == 1 and max(ratio.as_integer_ratio()) <= _MOST_SHARES)
-    )
-    if splits.empty:
-        if ratio is None or not small:
-            return None, f"{measured}, which is no split ratio, and no split is reported"
-        return float(1 / ratio), f"{measured}, as a split {ratio.numerator}:{ratio.denominator} does"
-    product = float(splits.prod())
-    listed = " and ".join(f"{_words(size)} on {day:%Y-%m-%d}" for day, size in splits.items())
+    if not splits:
+        if ratio is not None and _usual(ratio):
+            return float(1 / ratio), f"{measured}, as a split {_words(float(ratio))} does"
+        hint = ": a dividend, if the closes are dividend-adjusted" if 1 - _LARGEST_DIVIDEND < factor < 1 else ""
+        return None, f"{measured}, which is no split ratio, and no split is reported{hint}"
+    product = np.prod(list(splits.values()))
+    listed = " and ".join(f"{_words(size)} on {day}" for day, size in splits.items())
     told = f"split{'s' if len(splits) > 1 else ''} {listed}"
     if not abs(factor * product - 1) <= _CONFIRMED:
         return None, f"{measured}, but {told} would make it {1 / product:.6g}"
-    if ratio is not None and small:
-        return float(1 / ratio), told
-    return 1 / product if abs(factor * product - 1) <= within else factor, told
+    if abs(factor * product - 1) <= within:
+        return float(1 / product), told
+    return float(1 / ratio) if ratio is not None else factor, told
 
 
 def _ratio(number: float, within: float) -> Fraction | None:
@@ -291,10 +319,16 @@ def _ratio(number: float, within: float) -> Fraction | None:
     return ratio if abs(float(ratio) / number - 1) <= within else None
 
 
+def _usual(ratio: Fraction) -> bool:
+    """Return whether companies split so."""
+    less, more = sorted(ratio.as_integer_ratio())
+    return more <= (_MOST_SHARES if less == 1 else _MOST_SHARES_BOTH)
+
+
 def _words(size: float) -> str:
     """Return a reported split as people write it: 4:1, 3:2, 1:8."""
-    ratio = _ratio(size, _CONFIRMED / 10)
-    return f"{ratio.numerator}:{ratio.denominator}" if ratio else f"{size:g}:1"
+    ratio = _ratio(size, _CONFIRMED)
+    return f"{ratio.numerator}:{ratio.denominator}" if ratio is not None and _usual(ratio) else f"{size:g}:1"
 
 
 def _closes(count: int) -> str:

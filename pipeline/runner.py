@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pipeline import watch
 from pipeline.errors import DataError, PipelineError, StoreError, Unavailable
 from pipeline.outcome import Finding, Manifest, Outcome
 from pipeline.plan import Batch, Plan, folder_name, make_plan
@@ -170,7 +171,7 @@ def _raise_if_lost(step: Step, ended: list[tuple[str, Manifest]], *, last_try: b
 
 
 def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
-    """Gather a run's results, write its page and end its MLflow run.
+    """Gather a run's results, write its page, end its MLflow run and tell people what is news.
 
     Raises:
         DataError: when a ticker failed, so that the run is red in Airflow's page.
@@ -181,10 +182,9 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     planned = read_plan(settings.store_url, folder_name(dag_run_id))
     tracker = Tracker(settings)
     folders = {ticker: unit_folder(settings.store_url, ticker, planned) for ticker in planned.tickers}
-    results = [
-        pages.result(ticker, [unit.manifest(step.name) for step in FLOW], tracker.unit_run(planned, ticker).info.run_id)
-        for ticker, unit in folders.items()
-    ]
+    manifests = {ticker: [unit.manifest(step.name) for step in FLOW] for ticker, unit in folders.items()}
+    runs = {ticker: str(tracker.unit_run(planned, ticker).info.run_id) for ticker in folders}
+    results = [pages.result(ticker, manifests[ticker], runs[ticker]) for ticker in folders]
     pictures = {one.ticker: [folders[one.ticker].read(n) for n in pages.PICTURES] for one in results if not one.reason}
     page = pages.page(planned, results, pictures)
     folder = run_folder(settings.store_url, planned.run)
@@ -192,6 +192,10 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     folder.write("report.html", page)
     folder.write("results.json", pages.results_bytes(results))
     tracker.close_parent(planned, failed=bool(failed), metrics=pages.summary(results), page=page)
+    ended = {ticker: [one for one in several if one] for ticker, several in manifests.items()}
+    watch.tell(settings, planned, ended, {ticker: tracker.page(run) for ticker, run in runs.items()})
+    if len(failed) < len(results):
+        watch.mark_finished(settings, planned)
     if failed:
         raise DataError(
             "Every ticker of the run must get through.",

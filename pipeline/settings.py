@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     source: Source = Field("sample", description="where prices come from")
     prices: Path | None = Field(None, description="source `files`: a price file, or a folder with TICKER.csv")
     fault: Fault | None = Field(None, description="source `sample`: damage to its prices, to see a check at work")
+    accept_restated: bool = Field(False, description="take a history that was restated without a reason as the new one")
     start: dt.date | None = Field(None, description="first session of the history; empty: all there is")
     as_of: dt.date | None = Field(None, description="last session a run may know; empty: last closed session")
     preset: str = Field("daily", description="name of a preset in closecast.toml")
@@ -65,6 +66,15 @@ class Settings(BaseSettings):
     retries: int = Field(5, ge=0, description="further tries of a task that failed for a reason that may pass")
     retry_seconds: float = Field(60.0, gt=0, description="wait before a task that may be mended is tried again")
     yahoo_timeout: float = Field(30.0, gt=0, description="seconds to wait for one answer of Yahoo")
+    delay_minutes: int = Field(90, ge=0, description="from a session's close to its run, for prices to be complete")
+    late_minutes: int = Field(240, ge=0, description="from a session's close to the alert that no run has finished")
+    alert_urls: SecretStr = Field(
+        SecretStr(""), description="Apprise URLs, separated by spaces: who is told of failures"
+    )
+    airflow_url: str = Field("", description="Airflow's web page in alerts; empty: the one of `make up`")
+    mlflow_url: str = Field(
+        "", description="MLflow's web page in alerts; empty: the tracking server, or that of `make up`"
+    )
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's web page, on 127.0.0.1")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow's web page, on 127.0.0.1")
 
@@ -103,6 +113,22 @@ class Settings(BaseSettings):
     def mlflow_artifacts(self) -> Path:
         """Return the folder that MLflow keeps files in when it runs on SQLite here."""
         return self.var_dir / "mlflow" / "artifacts"
+
+    @property
+    def alert_channels(self) -> list[str]:
+        """Return the URLs of those who are told; they hold passwords."""
+        return self.alert_urls.get_secret_value().split()
+
+    @property
+    def airflow_page(self) -> str:
+        """Return the address of Airflow's web page."""
+        return (self.airflow_url or f"http://127.0.0.1:{self.airflow_port}").rstrip("/")
+
+    @property
+    def mlflow_page(self) -> str:
+        """Return the address of MLflow's web page."""
+        server = self.tracking_uri if self.tracking_uri.startswith("http") else f"http://127.0.0.1:{self.mlflow_port}"
+        return (self.mlflow_url or server.rsplit("@", maxsplit=1)[-1]).rstrip("/")
 
     @property
     def suite_path(self) -> Path:

@@ -6,6 +6,7 @@ process of its own and pays for what it imports.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,10 +15,11 @@ import numpy as np
 
 from pipeline import baselines, calendar, metrics, target, windows
 from pipeline.errors import DataError
-from pipeline.outcome import Outcome
+from pipeline.outcome import Finding, Outcome, Severity
+from pipeline.restatement import compare
 from pipeline.scale import fit_scaler
 from pipeline.split import Split, split
-from pipeline.store import arrays_bytes, arrays_of, frame_bytes, frame_of, json_bytes, json_of, sha256
+from pipeline.store import arrays_bytes, arrays_of, frame_bytes, frame_of, json_bytes, json_of, last_snapshot, sha256
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,7 +55,7 @@ class Step(NamedTuple):
 
 
 def ingest(unit: Unit) -> Outcome:
-    """Take the snapshot: the prices up to `as_of` as the source has them now."""
+    """Take the snapshot: the prices up to `as_of` as the source has them now, and compare it with the last one."""
     raw = fetch(unit)
     if raw.empty:
         raise DataError(
@@ -62,11 +64,43 @@ def ingest(unit: Unit) -> Outcome:
             "Take an earlier START, or a later AS_OF.",
         )
     data = frame_bytes(raw)
+    restated, tags, findings = _compared(unit, raw)
     return Outcome(
-        files={"raw.parquet": data},
-        tags={"data_sha256": sha256(data), "first_session": str(raw.index[0].date())},
+        files={"raw.parquet": data, **restated},
+        attach=tuple(restated),
+        tags={"data_sha256": sha256(data), "first_session": str(raw.index[0].date()), **tags},
         metrics={"sessions": len(raw)},
+        findings=findings,
     )
+
+
+def _compared(unit: Unit, raw: pd.DataFrame) -> tuple[dict[str, bytes], dict[str, str], tuple[Finding, ...]]:
+    """Return a file, tags and findings about what became of the history that the last snapshot told."""
+    before = last_snapshot(unit.settings.store_url, unit.ticker, unit.plan)
+    if before is None:
+        return {}, {}, ()
+    found = compare(frame_of(before.read("raw.parquet")), raw)
+    factor = found.factor if math.isfinite(found.factor) else None
+    told = {**found._asdict(), "factor": factor, "last_snapshot": before.url}
+    files = {"restatement.json": json_bytes(told)}
+    if found.kind == "unchanged":
+        return files, {"restatement": found.kind}, ()
+    unexplained: Severity = "warning" if unit.plan.accept_restated else "critical"
+    finding = Finding(
+        rule="The history should be that of the last snapshot, but for a split",
+        severity={"explained": "info", "basis": "warning"}.get(found.kind, unexplained),  # type: ignore[arg-type]
+        observed=found.reason,
+        limit="the same closes" if found.kind == "unexplained" else "",
+        rows=found.rows,
+        todo={
+            "explained": f"Dollars before {found.since} of older runs are {factor} times as many now.",
+            "basis": "Do not compare dollars with those of older runs.",
+        }.get(
+            found.kind,
+            "Compare these rows with another source; if the new history is right, run with ACCEPT_RESTATED=1.",
+        ),
+    )
+    return files, {"restatement": found.kind, "restatement.factor": str(factor)}, (finding,)
 
 
 def fetch(unit: Unit) -> pd.DataFrame:

@@ -82,6 +82,32 @@ def unit_folder(store_url: str, ticker: str, plan: Plan) -> Folder:
     return Folder(f"{store_url}/{ticker}/{plan.as_of}/{plan.run}")
 
 
+def last_snapshot(store_url: str, ticker: str, plan: Plan) -> Folder | None:
+    """Return the folder of the newest snapshot before `plan.as_of` that passed validation, None when there is none.
+
+    Of the same source, and never one with a fault: the next night would not fit it.
+    """
+    fs, path = fsspec.url_to_fs(f"{store_url}/{ticker}")
+    for day in sorted(_names(fs, path), reverse=True):
+        if day >= str(plan.as_of):
+            continue
+        passed = []
+        for run in _names(fs, f"{path}/{day}"):
+            folder = Folder(f"{store_url}/{ticker}/{day}/{run}")
+            manifest = folder.manifest("validate")
+            if manifest and not manifest.failed and folder.exists("raw.parquet"):
+                made = read_plan(store_url, run)
+                if (made.source, made.fault) == (plan.source, None):
+                    passed.append((manifest.started, folder))
+        if passed:
+            return max(passed)[1]
+    return None
+
+
+def _names(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
+    return [entry.rstrip("/").rpartition("/")[2] for entry in fs.ls(path, detail=False)] if fs.exists(path) else []
+
+
 def run_folder(store_url: str, run: str) -> Folder:
     """Return the folder of what belongs to a whole run. No ticker can start with an underscore."""
     return Folder(f"{store_url}/_runs/{run}")

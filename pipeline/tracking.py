@@ -55,7 +55,7 @@ class Tracker:
         Raises:
             Unavailable: when a server does not answer.
         """
-        self._uri = settings.mlflow_uri
+        self._uri, self._page = settings.mlflow_uri, settings.mlflow_page
         check_answers(self._uri)
         if self._uri.startswith("sqlite:///"):
             Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +113,10 @@ class Tracker:
             if run.info.status != status or model_id:  # logging a model ends the run
                 self._set_status(run_id, status)
             self._client.set_tag(run_id, tag, shown)  # last: now the step is all there
+
+    def page(self, run_id: str) -> str:
+        """Return the address of a run's page."""
+        return f"{self._page}/#/experiments/{self._experiment}/runs/{run_id}"
 
     def close_parent(self, plan: Plan, *, failed: bool, metrics: dict[str, float], page: bytes) -> None:
         """End the run of the whole DAG run, with its summary and its report.

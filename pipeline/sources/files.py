@@ -32,6 +32,7 @@ _NAMES = {
 }
 _KNOWN = {synonym for synonyms in _NAMES.values() for synonym in synonyms}
 _DATE_FORMATS = ("%Y-%m-%d", "%m/%d/%Y", "%Y/%m/%d", "%Y%m%d")
+_YEARS = (1700, 2200)  # pandas reads "-2025-11-05" as a year before Christ
 _TIME_OF_DAY = r"[T ]\d{1,2}:.*$"  # with its offset: the local date as written is the session
 _DECORATION = r"\$|,(?=\d{3}(?:\D|$))"  # "$1,234.50"; not a decimal comma, which would make "282,94" 28294
 _MISSING = ("", "null", "nan", "none", "nat", "na", "n/a")
@@ -182,6 +183,7 @@ def _sessions(cells: pd.Series[str], file: Path) -> pd.Series[pd.Timestamp]:
         sessions = pd.to_datetime(dates, format=form, errors="coerce")
         if pd.notna(sessions.iloc[0]):
             break
+    sessions = sessions.where(sessions.dt.year.between(*_YEARS))
     _refuse(cells[sessions.isna()], "a date such as 2024-12-31 or 12/31/2024, in one format all through", file)
     return sessions
 

@@ -1,0 +1,147 @@
+"""The schedule in Airflow: one run per session of an exchange, some minutes after the session's real close.
+
+The entry point `airflow.plugins` tells every Airflow process of the class. The DAG file imports this module on each
+parse, so pandas and the calendar are loaded by the first question, not by the import.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_left, bisect_right
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from airflow.plugins_manager import AirflowPlugin
+from airflow.sdk import timezone
+from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
+
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from airflow.timetables.base import TimeRestriction
+    from pendulum import DateTime
+
+
+class _Hours(NamedTuple):
+    """When each session opens and closes, ascending, in UTC; session i + 1 never opens before session i has closed."""
+
+    opens: list[dt.datetime]
+    closes: list[dt.datetime]
+
+
+class SessionTimetable(Timetable):  # type: ignore[misc]  # Airflow's types are not read, see pyproject.toml
+    """One run per session, `delay_minutes` after its close; the data interval is the session, from open to close.
+
+    The logical date is the open. A range of dates (a backfill, a start date) means the sessions that open in it.
+
+    Args:
+        calendar: a name of exchange_calendars, such as "XNYS".
+        delay_minutes: wait after the close, for the prices to be complete.
+
+    Raises:
+        UsageError: for a negative delay.
+    """
+
+    def __init__(self, calendar: str = "XNYS", delay_minutes: int = 90) -> None:
+        if delay_minutes < 0:
+            raise UsageError(
+                "A run comes after the close of its session.",
+                f"a delay of {delay_minutes} minutes",
+                "Set a delay of 0 minutes or more.",
+            )
+        self.calendar = calendar
+        self.delay_minutes = delay_minutes
+        self.description = (
+            f"One run per session of {calendar}, {delay_minutes} minutes after its real close: "
+            "holidays, early closes and clock changes are the exchange's."
+        )
+
+    @property
+    def summary(self) -> str:
+        """Return the schedule as the list of DAGs shows it."""
+        return f"{self.delay_minutes} min after each close of {self.calendar}"
+
+    def serialize(self) -> dict[str, Any]:
+        """Return the arguments as JSON can hold them."""
+        return {"calendar": self.calendar, "delay_minutes": self.delay_minutes}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> SessionTimetable:
+        """Return the timetable that `serialize` wrote."""
+        return cls(data["calendar"], data["delay_minutes"])
+
+    def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
+        """Return the last session that had closed at `run_after`.
+
+        Raises:
+            UsageError: when the calendar knows no session that early.
+        """
+        hours = _hours(self.calendar)
+        closed = bisect_right(hours.closes, run_after)
+        if not closed:
+            raise UsageError(
+                f"A session of {self.calendar} must have closed before a run.",
+                f"a run at {run_after:%Y-%m-%d %H:%M %Z}; the first known session closes at {hours.closes[0]}",
+                "Choose a later logical date.",
+            )
+        return _interval(hours, closed - 1)
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """Return the session to run next, or None when it lies past the restriction or past the known calendar.
+
+        With catchup that is the session after the last run. Without, sessions whose run was missed are left out: it
+        is the latest one whose run is due, or the one after the last run.
+        """
+        hours = _hours(self.calendar)
+        delay = dt.timedelta(minutes=self.delay_minutes)
+        last, earliest, latest = last_automated_data_interval, restriction.earliest, _latest(restriction)
+        index = 0
+        if not restriction.catchup or (last is None and earliest is None):
+            index = max(index, bisect_right(hours.closes, _now() - delay) - 1)
+        if last is not None:  # by its end: right after another schedule, too, and when a calendar corrects its hours
+            index = max(index, bisect_left(hours.opens, last.end))
+        if earliest is not None:
+            index = max(index, bisect_left(hours.opens, earliest))
+        if index == len(hours.opens) or (latest is not None and hours.opens[index] > latest):
+            return None
+        interval = _interval(hours, index)
+        return DagRunInfo(run_after=interval.end + delay, data_interval=interval)
+
+
+class ClosecastPlugin(AirflowPlugin):  # type: ignore[misc]  # as above
+    """What Airflow loads from this package."""
+
+    name = "closecast"
+    timetables: ClassVar[list[type]] = [SessionTimetable]
+
+
+@lru_cache(maxsize=4)
+def _hours(name: str) -> _Hours:
+    from pandas import DatetimeIndex
+
+    from pipeline.calendar import exchange
+
+    calendar = exchange(name)
+    return _Hours(*(list(DatetimeIndex(times).to_pydatetime()) for times in (calendar.opens, calendar.closes)))
+
+
+def _interval(hours: _Hours, index: int) -> DataInterval:
+    return DataInterval(
+        start=timezone.coerce_datetime(hours.opens[index]), end=timezone.coerce_datetime(hours.closes[index])
+    )
+
+
+def _latest(restriction: TimeRestriction) -> dt.datetime | None:
+    # `airflow backfill create --to-date 2025-11-28` hands over midnight and means that day's session, too; a backfill
+    # always asks with catchup. Without catchup an `end_date` stays a moment: Airflow gives no tasks to a scheduled run
+    # whose logical date lies after it. (So a DAG with catchup should end a second before midnight, not at midnight.)
+    latest: dt.datetime | None = restriction.latest
+    if latest is not None and restriction.catchup and latest.time() == dt.time.min:
+        latest += dt.timedelta(days=1, microseconds=-1)
+    return latest
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(tz=dt.UTC)

@@ -1,0 +1,97 @@
+"""What people are told of a run, and of one that did not come."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pipeline import alerts
+from pipeline.alerts import Alert
+from pipeline.plan import folder_name
+from pipeline.store import Folder
+
+if TYPE_CHECKING:
+    from pipeline.outcome import Manifest
+    from pipeline.plan import Plan
+    from pipeline.settings import Settings
+
+LATE = "no run"
+_SKIPPED = "Left the ticker out of this run. Nothing was trained on these prices, and what was made before stays."
+_CARRIED = "Went on. The warning stands in the report and in MLflow."
+
+
+def tell(settings: Settings, plan: Plan, ended: Mapping[str, Iterable[Manifest]], pages: Mapping[str, str]) -> None:
+    """Tell the channels what is news in a run that has ended, and what has recovered.
+
+    Args:
+        settings: with the channels.
+        plan: of the run.
+        ended: the manifests of each ticker's steps.
+        pages: each ticker's page in MLflow.
+    """
+    news, settled = [], [f"task {name}" for name in ("plan", "report")]
+    for ticker, manifests in ended.items():
+        found = [(one.step, finding) for one in manifests for finding in one.outcome.findings]
+        links = _links(settings, plan.dag_run_id) | {"MLflow run": pages[ticker]}
+        links["Validation"] = f"{pages[ticker]}/artifacts/validation.html"
+        for kind, did in (("critical", _SKIPPED), ("warning", _CARRIED)):
+            these = [(step, finding) for step, finding in found if finding.severity == kind]
+            key = f"{ticker} {kind}"
+            if these:
+                news.append(alerts.of_findings(key, ticker, these, did=did, links=links))
+            else:
+                settled.append(key)
+    _send(settings, news, settled, f"{plan.as_of}, {plan.source}")
+
+
+def tell_failed(settings: Settings, task: str, dag_run_id: str, reason: str) -> None:
+    """Tell that a task failed for good, for another reason than the prices."""
+    body = [
+        f"Task: {task}",
+        f"Run: {dag_run_id}",
+        f"Reason: {reason}",
+        "What the pipeline did: stopped this run there.",
+    ]
+    body += [f"{name}: {link}" for name, link in _links(settings, dag_run_id).items()]
+    news = Alert(f"task {task}", reason, "failed", f"Task {task} of retrain failed", "\n".join(body))
+    _send(settings, [news], [], dag_run_id)
+
+
+def mark_finished(settings: Settings, plan: Plan) -> None:
+    """Write down that a run of this session got to its end."""
+    _finished(settings).write(f"{plan.as_of}.json", plan.model_dump_json(include={"dag_run_id", "created"}).encode())
+    _send(settings, [], [LATE], str(plan.as_of))
+
+
+def look(settings: Settings, session: dt.date) -> bool:
+    """Return whether a run of `session` has finished; tell the channels when none has."""
+    if _finished(settings).exists(f"{session}.json"):
+        _send(settings, [], [LATE], str(session))
+        return True
+    body = [
+        f"Session: {session}",
+        f"Observed: {settings.late_minutes} minutes after the close no run of it has brought a ticker to its end",
+        "To do: look whether Airflow and its scheduler run, and what the last run says.",
+        "What the pipeline did: nothing; what was made before stays.",
+        f"Airflow: {settings.airflow_page}/dags/retrain",
+    ]
+    news = Alert(LATE, str(session), "late", f"No finished run for {session}", "\n".join(body))
+    _send(settings, [news], [], str(session))
+    return False
+
+
+def _finished(settings: Settings) -> Folder:
+    return Folder(f"{settings.store_url}/_finished")
+
+
+def _links(settings: Settings, dag_run_id: str) -> dict[str, str]:
+    if dag_run_id.startswith("local__"):
+        return {"Report": f"{settings.store_url}/_runs/{folder_name(dag_run_id)}/report.html"}
+    return {"Airflow run": f"{settings.airflow_page}/dags/retrain/runs/{quote(dag_run_id)}"}
+
+
+def _send(settings: Settings, news: list[Alert], settled: list[str], about: str) -> None:
+    memory = Folder(f"{settings.store_url}/_alerts")
+    alerts.send(news, settled=settled, urls=settings.alert_channels, memory=memory, about=about)
