@@ -132,7 +132,7 @@ def compare(then: pd.DataFrame, now: pd.DataFrame) -> Restatement:
         wrong = both.differs_from(best.factors)
         if not wrong.any():
             return Restatement(best.kind, best.factor, best.since, best.reason, (), sessions)
-        # Levels account for every row, a factor for most of them: the refused basis says more.
+        # Where both were refused the basis says more: its levels follow nearly every row, a factor follows most.
         refused = next((reading.reason for reading in reversed(readings) if reading.kind == "unexplained"), "")
         count = f"{wrong.sum():,} of {_closes(sessions)} {'differs' if wrong.sum() == 1 else 'differ'}"
         reason = f"{count}, apart from this: {best.reason}" if best.reason else refused or count
@@ -214,8 +214,7 @@ def _by_basis(both: _Overlap, then: pd.DataFrame, now: pd.DataFrame) -> _Reading
     # Closes that equal the adj_close of then are proven one by one. The adj_close of now says nothing of its closes.
     proven = constant is not None and bool(rising.all())
     dividends = proven or _dividends(both, then, now, steps, moves[steps - 1])
-    sane = bool(np.all((levels > 0) & (levels < math.inf)))
-    if not (dividends and sane) or both.differs_from(levels).any():
+    if not dividends or not np.all((levels > 0) & (levels < math.inf)):
         return None
     names = ("dividend-adjusted", "split-adjusted")
     reason = "change of basis: {} now, {} before".format(*(names if rising.all() else names[::-1]))

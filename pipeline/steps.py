@@ -88,7 +88,7 @@ def _compared(unit: Unit, raw: pd.DataFrame) -> tuple[dict[str, bytes], dict[str
     unexplained: Severity = "warning" if unit.plan.accept_restated else "critical"
     finding = Finding(
         rule="The history should be that of the last snapshot, but for a split",
-        severity={"explained": "info", "basis": "warning"}.get(found.kind, unexplained),  # type: ignore[arg-type]
+        severity=unexplained if found.kind == "unexplained" else "warning",
         observed=found.reason,
         limit="the same closes" if found.kind == "unexplained" else "",
         rows=found.rows,

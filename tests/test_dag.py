@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
 
 from pipeline.steps import FLOW
+from tests.alert_channels import webhook
 
 DAG_FILE = Path(__file__).resolve().parents[1] / "dags" / "retrain.py"
 COMMAND = [str(Path(sys.executable).with_name("closecast")), "run", "--airflow"]
@@ -32,6 +34,7 @@ print(json.dumps({
     "report": tasks["report"].trigger_rule.value,
     "params": {name: param.serialize()["description"] for name, param in dag.params.items_unresolved()}
     if hasattr(dag.params, "items_unresolved") else {n: dag.params.get_param(n).description for n in dag.params},
+    "schedule": dag.timetable.summary,
     "max_active_runs": dag.max_active_runs, "catchup": dag.catchup,
 }))
 """
@@ -63,6 +66,11 @@ def test_the_file_loads_nothing_heavy(dag):
     assert dag["heavy"] == []
 
 
+def test_it_runs_after_each_session(dag):
+    """As the exchange closes, not as the clock strikes."""
+    assert dag["schedule"] == "90 min after each close of XNYS"
+
+
 def test_one_run_at_a_time_and_no_catch_up(dag):
     """Two runs of the same night would train the same thing twice."""
     assert (dag["max_active_runs"], dag["catchup"]) == (1, False)
@@ -76,7 +84,8 @@ def test_report_comes_whatever_happened(dag):
 
 def test_the_trigger_form_explains_itself(dag):
     """Each parameter has a description."""
-    assert set(dag["params"]) == {"tickers", "source", "preset", "start", "as_of", "overrides"}
+    expert = {"fault", "accept_restated", "overrides"}
+    assert set(dag["params"]) == {"tickers", "source", "preset", "start", "as_of"} | expert
     assert all(dag["params"].values())
 
 
@@ -157,3 +166,77 @@ def test_a_ctrl_c_ends_the_run_everywhere(tmp_path):
         assert set(mlflow.execute("select status from runs").fetchall()) == {("KILLED",)}
     rest = [one for one in psutil.process_iter(["environ"]) if str(tmp_path / "var") in str(one.info["environ"])]
     assert not rest
+
+
+# fault: severity, rule and observation that the README promises for it
+VERDICTS = {
+    "bad_bar": ("critical", "low <= open, close <= high must hold in the last 250 sessions", "1 broken"),
+    "null_tail": ("critical", "The newest session must be AS_OF, with a price", "2025-11-20"),
+    "gap": ("critical", "The last 5 sessions must have prices", "2 without, the last on 2025-11-19"),
+    "duplicate": ("critical", "Each session must stand there once", "2 rows of repeated sessions"),
+    "split": ("warning", "The history should be that of the last snapshot, but for a split", "split 2:1 on 2025-11-21"),
+    "unadjusted_split": ("warning", "A close should not jump without a split", "the largest -0.6"),
+    "stale": ("critical", "The newest session must be AS_OF, with a price", "2025-11-18"),
+    "negative": ("critical", "Every close must lie above 0", "1 closes not above 0"),
+    "fake_holiday": ("warning", "Every row should be a session of the calendar", "1 on days without trading"),
+    "partial_bar": ("warning", "The newest volume should be near its usual size", "0.1"),
+    "truncated": ("critical", "The history must be long enough to train on", "60 sessions"),
+}
+NIGHTS = """
+import json, os, runpy, sys
+from pipeline.airflow_home import airflow_environment, prepare
+from pipeline.settings import load_settings
+os.environ.update(airflow_environment(load_settings()))
+prepare(load_settings())
+dag = runpy.run_path(sys.argv[1])["dag"]
+for fault in [None, *sys.argv[2:], None]:
+    as_of = "2025-11-20" if fault is None and not os.environ.get("LATER") else "2025-11-21"
+    os.environ["LATER"] = "yes"
+    dag.test(run_conf={"tickers": ["AAA"], "source": "sample", "start": "2022-01-03", "as_of": as_of, "fault": fault})
+"""
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory):
+    """Run the real DAG on a clean night, once with each fault, and on a clean night again; a webhook listens."""
+    home = tmp_path_factory.mktemp("nights")
+    with webhook() as hook:
+        environment = tiny_in(home, epochs=1) | {"CLOSECAST_ALERT_URLS": hook.url}
+        command = [sys.executable, "-c", NIGHTS, str(DAG_FILE), *VERDICTS]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    runs = [json.loads(plan.read_text()) for plan in (home / "var" / "store" / "_runs").glob("*/plan.json")]
+    return home, {run["fault"]: run for run in runs}, hook
+
+
+@pytest.mark.parametrize("fault", VERDICTS)
+def test_every_fault_ends_in_its_verdict_and_is_told(nights, fault):
+    """Through the real DAG: findings in the store, critical ones before training, one message on the webhook."""
+    home, runs, hook = nights
+    severity, rule, observed = VERDICTS[fault]
+    folder = home / "var" / "store" / "AAA" / "2025-11-21" / runs[fault]["run"]
+    manifests = [json.loads(file.read_text()) for file in folder.glob("*.manifest.json")]
+    (finding,) = (one for manifest in manifests for one in manifest["outcome"]["findings"])
+    assert (finding["severity"], finding["rule"]) == (severity, rule)
+    assert observed in finding["observed"]
+    assert (folder / "scaled.npz").exists() == (severity == "warning")
+    (told,) = (one for one in hook.told if rule in one.body and observed in one.body and "Fine again" not in one.body)
+    assert told.look == ("failure" if severity == "critical" else "warning")
+    for words in (
+        "AAA",
+        "To do: ",
+        "What the pipeline did: ",
+        f"runs/{quote(runs[fault]['dag_run_id'])}",
+        "validation.html",
+    ):
+        assert words in told.body
+
+
+def test_a_clean_night_is_told_as_a_recovery(nights):
+    """Once after each run of critical nights; warnings that are gone are forgotten in silence."""
+    _, _, hook = nights
+    recovered = [one for one in hook.told if one.title.startswith("Recovered")]
+    assert [one.look for one in recovered] == [
+        "success"
+    ] * 4  # before split, unadjusted_split, fake_holiday; at the end
+    assert len(hook.told) == len(VERDICTS) + len(recovered)
