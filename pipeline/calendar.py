@@ -32,12 +32,13 @@ def exchange(name: str) -> ExchangeCalendar:
     try:
         try:
             return xc.get_calendar(name, start=_START)
-        except ValueError:  # some calendars know less, such as Tokyo's
+        except ValueError:  # some begin later, such as Tokyo's
             return xc.get_calendar(name, start=xc.get_calendar(name).bound_min())
-    except xc.errors.InvalidCalendarName:
+    except (xc.errors.InvalidCalendarName, ValueError, NotImplementedError, TypeError) as error:
+        known = "" if isinstance(error, xc.errors.InvalidCalendarName) else f", which it cannot build here: {error}"
         raise UsageError(
             "The calendar must be one that exchange_calendars knows.",
-            repr(name),
+            f"{name!r}{known}",
             "Set CLOSECAST_CALENDAR to a name such as XNYS, XLON or 24/7.",
         ) from None
 

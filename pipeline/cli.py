@@ -99,10 +99,12 @@ def run(
 def up() -> None:
     """Start Airflow and MLflow with their web pages on this machine, schedule on."""
     with _errors_for_people():
-        from pipeline import stack
+        from pipeline import calendar, stack
         from pipeline.settings import load_settings
 
-        stack.up(load_settings(), typer.echo)
+        settings = load_settings()
+        calendar.exchange(settings.calendar)  # Airflow would say of a wrong one only that there is no next run
+        stack.up(settings, typer.echo)
 
 
 @app.command()

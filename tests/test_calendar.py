@@ -55,3 +55,15 @@ def test_an_unknown_calendar_is_a_usage_error():
     """The name that was received is in the message."""
     with pytest.raises(UsageError, match="XMARS"):
         sessions("XMARS", dt.date(2020, 1, 1), dt.date(2020, 2, 1))
+
+
+@pytest.mark.parametrize("name", ["XTKS", "XBOM", "XLON"])
+def test_calendars_that_begin_later_work_too(name):
+    """Tokyo's begins in 1997: then so does ours."""
+    assert last_closed_session(name, at("2025-11-28 12:00")) == dt.date(2025, 11, 28)
+
+
+def test_a_calendar_that_cannot_be_built_is_a_usage_error():
+    """Athens fails inside exchange_calendars with this pandas; the reason is told."""
+    with pytest.raises(UsageError, match="ASEX"):
+        sessions("ASEX", dt.date(2020, 1, 1), dt.date(2020, 2, 1))

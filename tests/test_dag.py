@@ -236,7 +236,5 @@ def test_a_clean_night_is_told_as_a_recovery(nights):
     """Once after each run of critical nights; warnings that are gone are forgotten in silence."""
     _, _, hook = nights
     recovered = [one for one in hook.told if one.title.startswith("Recovered")]
-    assert [one.look for one in recovered] == [
-        "success"
-    ] * 4  # before split, unadjusted_split, fake_holiday; at the end
+    assert [one.look for one in recovered] == ["success"] * 3  # before split and fake_holiday, and at the end
     assert len(hook.told) == len(VERDICTS) + len(recovered)

@@ -1,5 +1,6 @@
 """The contract of a step, with the real steps, the real store and a real MLflow on SQLite."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -8,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import runner, steps
+from pipeline import runner, steps, watch
 from pipeline.errors import DataError, Unavailable
 from pipeline.metrics import rmse
 from pipeline.preflight import check, check_answers
 from pipeline.steps import FLOW
-from pipeline.store import read_plan, run_folder, unit_folder
+from pipeline.store import last_snapshot, read_plan, run_folder, unit_folder
 from pipeline.tracking import Tracker
+from tests.alert_channels import PASSWORD, webhook
 
 
 @pytest.fixture(scope="module")
@@ -241,3 +243,117 @@ def test_a_stopped_run_leaves_nothing_running(tiny):
     runner.stop("manual__stopped", tiny)
     _, _, runs = runs_of(tiny)
     assert {run.info.status for run in runs} == {"KILLED"}
+
+
+def test_a_restated_history_is_explained_refused_or_accepted(tiny, test_data, tmp_path):
+    """Netflix after its 10:1 split against the snapshot before it; then with one close altered."""
+    new = pd.read_csv(test_data / "restated" / "NFLX_asof_2026-01-23_after_10for1.csv")
+    (tmp_path / "altered").mkdir()
+    row = new.index[new["Date"].str.startswith("2021-11-17")][0]
+    new.loc[row, ["Close", "High"]] *= 1.01
+    new.to_csv(tmp_path / "altered" / "NFLX.csv", index=False)
+
+    def night(name, prices, as_of, **settings):
+        given = runner.load_settings(
+            tickers=("NFLX",), source="files", prices=prices, as_of=as_of, start="2010-04-01", **settings
+        )
+        (batch,) = runner.plan(given, f"manual__{name}")
+        try:
+            for step in ("ingest", "validate"):
+                runner.run(step, batch, settings=tiny)
+        except DataError:
+            pass
+        folder = folder_of(tiny, batch, "NFLX")
+        findings = folder.manifest("ingest").outcome.findings
+        return folder, [(one.severity, one.observed, one.rows) for one in findings]
+
+    folder, findings = night("before", test_data / "NFLX.csv", "2023-10-27")
+    assert findings == []
+    assert not folder.exists("restatement.json")
+    (explained,) = {file.name for file in (test_data / "restated").iterdir() if "2026" in file.name}
+    folder, ((severity, observed, rows),) = night("split", test_data / "restated" / explained, "2026-01-23")
+    assert (severity, rows) == ("warning", ())
+    assert "10:1" in observed
+    told = json.loads(folder.read("restatement.json"))
+    assert (told["kind"], told["factor"]) == ("explained", 0.1)
+    altered = tmp_path / "altered" / "NFLX.csv"
+    folder, ((severity, observed, rows),) = night("altered", altered, "2026-01-23")
+    assert severity == "critical"
+    assert [words[:10] for words in rows] == ["2021-11-17"]
+    assert not folder.exists("validated.parquet")
+    folder, ((severity, _, _),) = night("accepted", altered, "2026-01-23", accept_restated=True)
+    assert severity == "warning"
+    assert folder.exists("validated.parquet")
+    _, _, runs = runs_of(tiny)
+    tags = {run.data.tags["dag_run_id"]: run.data.tags.get("restatement") for run in runs if run.data.tags["ticker"]}
+    assert tags["manual__split"] == "explained"
+    assert tags["manual__altered"] == "unexplained"
+
+
+def test_the_last_snapshot_is_an_earlier_one_that_passed_and_had_no_fault(tiny):
+    """Not this session's own, not a failed one, not one with a fault, not another source's."""
+    folders = {}
+    for name, as_of, fault in (
+        ("old", "2025-11-18", None), ("good", "2025-11-19", None), ("fault", "2025-11-20", "partial_bar"),
+        ("failed", "2025-11-20", "bad_bar"), ("now", "2025-11-21", None),
+    ):  # fmt: skip
+        (batch,) = runner.plan(runner.load_settings(tickers=("AAA",), as_of=as_of, fault=fault), f"manual__{name}")
+        try:
+            for step in ("ingest", "validate"):
+                runner.run(step, batch, settings=tiny)
+        except DataError:
+            assert name == "failed"
+        folders[name] = folder_of(tiny, batch, "AAA")
+    plan = read_plan(tiny.store_url, "manual__now")
+    assert last_snapshot(tiny.store_url, "AAA", plan) == folders["good"]
+    assert last_snapshot(tiny.store_url, "BBB", plan) is None
+    assert last_snapshot(tiny.store_url, "AAA", plan.model_copy(update={"source": "yahoo"})) is None
+
+
+def test_people_are_told_of_a_bad_ticker_once_and_of_a_run_that_did_not_come(tiny, monkeypatch, tmp_path):
+    """On a real webhook: the failure with its links, silence on a repeat, the late run, both recoveries."""
+    (tmp_path / "prices").mkdir()
+    file = tmp_path / "prices" / "AAA.csv"
+    with webhook() as hook:
+        monkeypatch.setenv("CLOSECAST_ALERT_URLS", hook.url)
+        settings = runner.load_settings(tickers=("AAA",), source="files", prices=tmp_path / "prices")
+
+        def night(name):
+            (batch,) = runner.plan(settings, f"manual__{name}")
+            with contextlib.suppress(DataError):
+                for step in FLOW:
+                    runner.run(step.name, batch, settings=settings)
+            with contextlib.suppress(DataError):
+                runner.report(f"manual__{name}", settings=settings)
+
+        file.write_text("Date,Price\n2025-11-21,1\n")
+        night("bad")
+        night("bad-again")
+        assert not watch.look(settings, settings.as_of)
+        assert not watch.look(settings, settings.as_of)
+        steps.fetch(steps.Unit("AAA", check(tiny), None, tiny)).to_csv(file)
+        night("good")
+        assert watch.look(settings, settings.as_of)
+    assert [one.title for one in hook.told] == [
+        f"AAA ingest: {file} must be a table of daily prices",
+        "No finished run for 2025-11-21",
+        f"Recovered: AAA ingest: {file} must be a table of daily prices",
+        "Recovered: No finished run for 2025-11-21",
+    ]
+    for words in ("'Date', 'Price'", "/dags/retrain/runs/manual__bad", "#/experiments/", "Left the ticker out"):
+        assert words in hook.told[0].body
+    _, _, runs = runs_of(tiny)
+    assert PASSWORD not in str([run.to_dictionary() for run in runs])
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_channel_that_fails_fails_no_run(monkeypatch):
+    """Nobody listens there."""
+    monkeypatch.setenv("CLOSECAST_ALERT_URLS", "json://127.0.0.1:9 nonsense")
+    settings = runner.load_settings(tickers=("AAA",), fault="truncated")
+    (batch,) = runner.plan(settings, "manual__1")
+    runner.run("ingest", batch, settings=settings)
+    with pytest.raises(DataError, match="long enough"):
+        runner.run("validate", batch, settings=settings)
+    with pytest.raises(DataError, match="AAA in validate"):
+        runner.report("manual__1", settings=settings)
