@@ -42,7 +42,7 @@ _PATIENCE_SECONDS = 25.0  # for one message, whatever the channel does
 class Alert(NamedTuple):
     """One thing that people should know."""
 
-    key: str  # what it is about, the same every night: "AAA critical", "no run", "task plan"
+    key: str  # what it is about, the same every night: "AAA critical", "no run of 2026-11-20", "task plan"
     identity: str  # what makes it news: another one is told again
     kind: Kind
     title: str  # one line

@@ -193,7 +193,8 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     folder.write("results.json", pages.results_bytes(results))
     tracker.close_parent(planned, failed=bool(failed), metrics=pages.summary(results), page=page)
     ended = {ticker: [one for one in several if one] for ticker, several in manifests.items()}
-    watch.tell(settings, planned, ended, {ticker: tracker.page(run) for ticker, run in runs.items()})
+    page_of = {ticker: tracker.page(run) for ticker, run in runs.items()}
+    watch.tell(settings, planned, ended, failed={one.ticker for one in failed}, pages=page_of)
     if len(failed) < len(results):
         watch.mark_finished(settings, planned)
     if failed:

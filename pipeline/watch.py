@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pipeline import alerts
+from pipeline import alerts, calendar
 from pipeline.alerts import Alert
 from pipeline.plan import folder_name
 from pipeline.store import Folder
@@ -17,33 +17,44 @@ if TYPE_CHECKING:
     from pipeline.plan import Plan
     from pipeline.settings import Settings
 
-LATE = "no run"
-_SKIPPED = "Left the ticker out of this run. Nothing was trained on these prices, and what was made before stays."
+_SKIPPED = "Left the ticker out of this run; what was made before stays."
 _CARRIED = "Went on. The warning stands in the report and in MLflow."
 
 
-def tell(settings: Settings, plan: Plan, ended: Mapping[str, Iterable[Manifest]], pages: Mapping[str, str]) -> None:
+def tell(
+    settings: Settings,
+    plan: Plan,
+    ended: Mapping[str, Sequence[Manifest]],
+    *,
+    failed: Collection[str],
+    pages: Mapping[str, str],
+) -> None:
     """Tell the channels what is news in a run that has ended, and what has recovered.
 
     Args:
         settings: with the channels.
         plan: of the run.
         ended: the manifests of each ticker's steps.
+        failed: the tickers that did not get through, stopped ones too.
         pages: each ticker's page in MLflow.
     """
-    news, settled = [], [f"task {name}" for name in ("plan", "report")]
+    # A run of the past says nothing of tonight: it has news and recoveries of its own.
+    past = plan.as_of < calendar.last_closed_session(plan.calendar, plan.created)
+    news, settled = [], ["task plan", "task report"]
     for ticker, manifests in ended.items():
         found = [(one.step, finding) for one in manifests for finding in one.outcome.findings]
         links = _links(settings, plan.dag_run_id) | {"MLflow run": pages[ticker]}
-        links["Validation"] = f"{pages[ticker]}/artifacts/validation.html"
+        if any(one.step == "validate" for one in manifests):
+            links["Validation"] = f"{pages[ticker]}/artifacts/validation.html"
         for kind, did in (("critical", _SKIPPED), ("warning", _CARRIED)):
             these = [(step, finding) for step, finding in found if finding.severity == kind]
-            key = f"{ticker} {kind}"
+            key = f"{'past ' * past}{ticker} {kind}"
             if these:
                 news.append(alerts.of_findings(key, ticker, these, did=did, links=links))
-            else:
+            elif ticker not in failed:  # a stopped run did not look at everything
                 settled.append(key)
-    _send(settings, news, settled, f"{plan.as_of}, {plan.source}")
+        settled += [f"task unit.{one.step}" for one in manifests]
+    _send(settings, news, list(dict.fromkeys(settled)), f"{plan.as_of}, {plan.source}")
 
 
 def tell_failed(settings: Settings, task: str, dag_run_id: str, reason: str) -> None:
@@ -62,13 +73,13 @@ def tell_failed(settings: Settings, task: str, dag_run_id: str, reason: str) -> 
 def mark_finished(settings: Settings, plan: Plan) -> None:
     """Write down that a run of this session got to its end."""
     _finished(settings).write(f"{plan.as_of}.json", plan.model_dump_json(include={"dag_run_id", "created"}).encode())
-    _send(settings, [], [LATE], str(plan.as_of))
+    _send(settings, [], [_late(plan.as_of)], str(plan.as_of))
 
 
 def look(settings: Settings, session: dt.date) -> bool:
     """Return whether a run of `session` has finished; tell the channels when none has."""
     if _finished(settings).exists(f"{session}.json"):
-        _send(settings, [], [LATE], str(session))
+        _send(settings, [], [_late(session)], str(session))
         return True
     body = [
         f"Session: {session}",
@@ -77,9 +88,13 @@ def look(settings: Settings, session: dt.date) -> bool:
         "What the pipeline did: nothing; what was made before stays.",
         f"Airflow: {settings.airflow_page}/dags/retrain",
     ]
-    news = Alert(LATE, str(session), "late", f"No finished run for {session}", "\n".join(body))
+    news = Alert(_late(session), "", "late", f"No finished run for {session}", "\n".join(body))
     _send(settings, [news], [], str(session))
     return False
+
+
+def _late(session: dt.date) -> str:
+    return f"no run of {session}"
 
 
 def _finished(settings: Settings) -> Folder:
