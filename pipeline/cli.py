@@ -117,6 +117,19 @@ def down() -> None:
         stack.down(load_settings(), typer.echo)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def airflow(context: typer.Context) -> None:
+    """Run Airflow's own command line on this checkout, such as `closecast airflow dags list`."""
+    with _errors_for_people():
+        from pipeline.airflow_home import airflow_environment, prepare
+        from pipeline.settings import load_settings
+
+        settings = load_settings()
+        prepare(settings)
+        command = [sys.executable, "-m", "airflow", *context.args]
+        os.execve(sys.executable, command, os.environ | airflow_environment(settings))
+
+
 def main() -> None:
     """Run the command line."""
     app()
