@@ -25,11 +25,12 @@ SETTINGS = load_settings()
 
 def failed_for_good(context: Any) -> None:
     """Tell people of a failure that no report will name: bad prices are told by `report`, which runs after them."""
-    from pipeline.errors import DataError, Unavailable
+    from pipeline.errors import DataError, Unavailable, UsageError
     from pipeline.watch import tell_failed
 
     task, error = context["ti"].task_id, context.get("exception")
-    if isinstance(error, DataError) or (isinstance(error, Unavailable) and task.startswith("unit.")):
+    told_elsewhere = (DataError, UsageError, Unavailable) if task.startswith("unit.") else (DataError, UsageError)
+    if isinstance(error, told_elsewhere) and task != "plan":
         return
     tell_failed(load_settings(), task, context["run_id"], f"{type(error).__name__}: {error}")
 

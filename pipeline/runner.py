@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipeline import watch
-from pipeline.errors import DataError, PipelineError, StoreError, Unavailable
+from pipeline.errors import DataError, PipelineError, StoreError, Unavailable, UsageError
 from pipeline.outcome import Finding, Manifest, Outcome
 from pipeline.plan import Batch, Plan, folder_name, make_plan
 from pipeline.progress import LogProgress, Progress
@@ -175,10 +175,15 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
 
     Raises:
         DataError: when a ticker failed, so that the run is red in Airflow's page.
+        UsageError: when the run has no plan.
     """
     from pipeline import report as pages
 
     settings = settings or load_settings()
+    if not run_folder(settings.store_url, folder_name(dag_run_id)).exists("plan.json"):
+        raise UsageError(
+            "A run can be reported once it has a plan.", f"none for {dag_run_id}", "See why `plan` failed."
+        )
     planned = read_plan(settings.store_url, folder_name(dag_run_id))
     tracker = Tracker(settings)
     folders = {ticker: unit_folder(settings.store_url, ticker, planned) for ticker in planned.tickers}
