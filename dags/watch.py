@@ -35,5 +35,5 @@ with DAG(
     max_active_runs=1,
     tags=["closecast"],
     doc_md=__doc__,
-):
+) as dag:
     look()

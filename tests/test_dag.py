@@ -53,6 +53,17 @@ def dag(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def test_watch_looks_hours_after_each_close():
+    """Its file is as cheap to parse."""
+    code = LOOK.split("tasks =", maxsplit=1)[0] + "print(json.dumps([heavy_found(), dag.timetable.summary, dag.catchup]))"
+    code = code.replace(
+        "heavy = ", "heavy_found = lambda: [n for n in heavy if n in set(sys.modules) - before]\nheavy = "
+    )
+    command = [sys.executable, "-c", code, str(DAG_FILE.with_name("watch.py"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == [[], "240 min after each close of XNYS", False]
+
+
 def test_the_dag_is_the_flow(dag):
     """plan, then the steps one after the other, mapped per batch, then report."""
     names = [f"unit.{step.name}" for step in FLOW]
@@ -188,6 +199,7 @@ from pipeline.airflow_home import airflow_environment, prepare
 from pipeline.settings import load_settings
 os.environ.update(airflow_environment(load_settings()))
 prepare(load_settings())
+runpy.run_path(sys.argv[1].replace("retrain.py", "watch.py"))["dag"].test()
 dag = runpy.run_path(sys.argv[1])["dag"]
 for fault in [None, *sys.argv[2:], None]:
     as_of = "2025-11-20" if fault is None and not os.environ.get("LATER") else "2025-11-21"
@@ -237,4 +249,11 @@ def test_a_clean_night_is_told_as_a_recovery(nights):
     _, _, hook = nights
     recovered = [one for one in hook.told if one.title.startswith("Recovered")]
     assert [one.look for one in recovered] == ["success"] * 3  # before split and fake_holiday, and at the end
-    assert len(hook.told) == len(VERDICTS) + len(recovered)
+    assert len(hook.told) == 1 + len(VERDICTS) + len(recovered)
+
+
+def test_a_night_without_a_run_is_told(nights):
+    """`watch` ran before the first run of `retrain`: for the last session there was none."""
+    _, _, hook = nights
+    assert hook.told[0].title.startswith("No finished run for 20")
+    assert hook.told[0].look == "warning"
