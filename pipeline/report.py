@@ -6,15 +6,15 @@ import base64
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.page import render
 
 if TYPE_CHECKING:
     from pipeline.outcome import Manifest
     from pipeline.plan import Plan
 
 PICTURES = ("forecast.png", "loss.png", "close.png")
-_TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 class Result(NamedTuple):
@@ -75,14 +75,10 @@ def page(plan: Plan, results: Sequence[Result], pictures: Mapping[str, Sequence[
         results: one per ticker.
         pictures: PNGs of the tickers that got to the end.
     """
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text())
     inlined = {
         ticker: [base64.b64encode(picture).decode() for picture in several] for ticker, several in pictures.items()
     }
-    return template.render(plan=plan, results=results, pictures=inlined, verdict=verdict(results)).encode()
+    return render("report.html.j2", plan=plan, results=results, pictures=inlined, verdict=verdict(results))
 
 
 def verdict(results: Sequence[Result]) -> str:

@@ -131,6 +131,7 @@ def validate(unit: Unit) -> Outcome:
     sessions = calendar.sessions(unit.plan.calendar, raw.index[0].date(), unit.plan.as_of)
     cleaned = clean(raw, sessions)
     checked = checks.check(
+        unit.ticker,
         raw,
         cleaned,
         unit.settings.suite_path.read_bytes(),
@@ -140,8 +141,8 @@ def validate(unit: Unit) -> Outcome:
         sessions=sessions,
     )
     outcome = Outcome(
-        files={"validation.html": checked.page.encode()},
-        attach=("validation.html",),
+        files={"validation.html": checked.page, "validation.json": checked.result},
+        attach=("validation.html", "validation.json"),
         metrics={
             **{f"quality.{name}": count for name, count in checked.offending.items()},
             "quality.removed_without_price": len(cleaned.without_price),

@@ -14,11 +14,10 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # before the import, whi
 import great_expectations as gx
 import pandas as pd
 from great_expectations.data_context.types.base import ProgressBarsConfig
-from great_expectations.render.renderer import ValidationResultsPageRenderer
-from great_expectations.render.view import DefaultJinjaPageView
 
 from pipeline.clean import Cleaned
 from pipeline.outcome import Finding
+from pipeline.page import render
 from pipeline.quality import checked_frame
 
 if TYPE_CHECKING:
@@ -37,11 +36,13 @@ class Checked(NamedTuple):
     """What the suite says of one snapshot."""
 
     findings: tuple[Finding, ...]
-    page: str  # the result as an HTML page
+    page: bytes  # what was found, for people, as HTML
+    result: bytes  # Great Expectations' own result, as JSON
     offending: dict[str, int]  # by the rule's name: how many rows break it; 1 where a rule has no rows
 
 
 def check(
+    ticker: str,
     raw: pd.DataFrame,
     cleaned: Cleaned,
     suite: bytes,
@@ -54,6 +55,7 @@ def check(
     """Check a snapshot against the suite.
 
     Args:
+        ticker: for the page.
         raw: a frame as `pipeline.sources` promises it.
         cleaned: what `clean` made of it.
         suite: Great Expectations' own JSON; each expectation has a severity, and in its meta a name, a rule, a limit,
@@ -93,11 +95,39 @@ def check(
         "expected": f"{expected:,}",
         "newest": newest.date() if len(cleaned.prices) else "none",
     }
-    return Checked(
-        findings=tuple(_finding(one, words) for one in _news(result)),
-        page=_page(result),
-        offending={one.expectation_config.meta["name"]: _offending(one) for one in result.results},
+    findings = tuple(_finding(one, words) for one in _news(result))
+    rules = [_rule(one, words) for one in result.results]
+    removed = {"without a price": cleaned.without_price, "on days without trading": cleaned.no_session}
+    page = render(
+        "validation.html.j2",
+        ticker=ticker,
+        as_of=as_of,
+        findings=findings,
+        rules=rules,
+        sessions=cleaned.prices.index.nunique(),
+        removed=", ".join(f"{len(days):,} row(s) {why}" for why, days in removed.items() if len(days)),
     )
+    return Checked(
+        findings=findings,
+        page=page,
+        result=json.dumps(result.to_json_dict(), indent=1, default=str).encode(),
+        offending={rule.name: rule.offending for rule in rules},
+    )
+
+
+class _Rule(NamedTuple):
+    """One rule on the page."""
+
+    name: str
+    rule: str
+    severity: str
+    limit: str
+    offending: int
+
+
+def _rule(one: ExpectationValidationResult, words: Mapping[str, object]) -> _Rule:
+    meta, severity = one.expectation_config.meta, one.expectation_config.severity.value
+    return _Rule(meta["name"], meta["rule"], severity, meta["limit"].format_map(words), _offending(one))
 
 
 def _news(result: ExpectationSuiteValidationResult) -> list[ExpectationValidationResult]:
@@ -145,8 +175,3 @@ def _finding(one: ExpectationValidationResult, words: Mapping[str, object]) -> F
 
 def _offending(one: ExpectationValidationResult) -> int:
     return int(one.result.get("unexpected_count", not one.success))
-
-
-def _page(result: ExpectationSuiteValidationResult) -> str:
-    document = ValidationResultsPageRenderer().render(result)
-    return str(DefaultJinjaPageView().render(document))

@@ -55,7 +55,9 @@ def dag(tmp_path_factory):
 
 def test_watch_looks_hours_after_each_close():
     """Its file is as cheap to parse."""
-    code = LOOK.split("tasks =", maxsplit=1)[0] + "print(json.dumps([heavy_found(), dag.timetable.summary, dag.catchup]))"
+    code = (
+        LOOK.split("tasks =", maxsplit=1)[0] + "print(json.dumps([heavy_found(), dag.timetable.summary, dag.catchup]))"
+    )
     code = code.replace(
         "heavy = ", "heavy_found = lambda: [n for n in heavy if n in set(sys.modules) - before]\nheavy = "
     )

@@ -1,10 +1,13 @@
 """The suite of expectations/prices.json, run by the real Great Expectations."""
 
 import datetime as dt
+import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 from pipeline.calendar import sessions
 from pipeline.clean import clean
@@ -25,6 +28,7 @@ def verdict(prices, min_sessions=350, as_of=AS_OF):
     """Check `prices` as the pipeline does."""
     trading = sessions("XNYS", prices.index.min().date() if len(prices) else as_of, as_of)
     return check(
+        "AAA",
         prices,
         clean(prices, trading),
         load_settings().suite_path.read_bytes(),
@@ -48,7 +52,20 @@ def test_clean_prices_pass_every_rule(prices):
     assert checked.findings == ()
     assert set(checked.offending.values()) == {0}
     assert len(checked.offending) == 21
-    assert "<html" in checked.page
+    assert b"No findings by 21 rules on 800 sessions" in checked.page
+    assert json.loads(checked.result)["success"] is True
+
+
+def test_the_page_says_what_was_found_and_fetches_nothing(prices):
+    """Rule, observed, limit, rows and what to do, on top of all rules; no address of another place."""
+    checked = verdict(changed(on_holiday(prices), [5], "volume", 0.0))
+    page = checked.page.decode()
+    for finding in checked.findings:
+        for words in (finding.rule, finding.observed, *finding.rows, finding.todo):
+            assert str(escape(words)) in page
+    assert "1 row(s) on days without trading" in page
+    assert not re.search(r"https?://|src=|@import", page)
+    assert json.loads(checked.result)["success"] is False
 
 
 def calm(prices, closes):
