@@ -69,7 +69,7 @@ def ingest(unit: Unit) -> Outcome:
         files={"raw.parquet": data, **restated},
         attach=tuple(restated),
         tags={"data_sha256": sha256(data), "first_session": str(raw.index[0].date()), **tags},
-        metrics={"sessions": len(raw)},
+        metrics={"rows/raw": len(raw)},
         findings=findings,
     )
 
@@ -145,6 +145,7 @@ def validate(unit: Unit) -> Outcome:
         attach=("validation.html", "validation.json"),
         metrics={
             **{f"quality.{name}": count for name, count in checked.offending.items()},
+            "sessions": cleaned.prices.index.nunique(),
             "quality.removed_without_price": len(cleaned.without_price),
             "quality.removed_no_session": len(cleaned.no_session),
         },

@@ -90,3 +90,18 @@ def test_a_run_without_a_terminal_prints_plain_lines_and_the_table(tiny):
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
     assert str(tiny.store_url) in done.stdout
+
+
+def test_airflows_own_commands_work_on_this_checkout(tiny):
+    """Its settings are ours: the folder of DAGs, the database below var."""
+    command = [
+        str(Path(sys.executable).with_name("closecast")),
+        "airflow",
+        "config",
+        "get-value",
+        "core",
+        "dags_folder",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
+    assert done.stdout.strip().endswith(str(Path(__file__).parents[1] / "dags"))
+    assert (tiny.var_dir / "airflow" / "airflow.db").exists()

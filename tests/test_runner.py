@@ -206,7 +206,7 @@ def test_a_service_that_is_away_is_worth_another_try(tiny, monkeypatch):
     _, _, runs = runs_of(tiny)
     (run,) = (run for run in runs if run.data.tags["ticker"] == "BBB")
     assert run.info.status == "RUNNING"
-    assert run.data.metrics["sessions"] == 977
+    assert run.data.metrics["rows/raw"] == 977
     assert run.data.tags["findings.ingest"] == run.data.tags["mlflow.note.content"] == ""
 
 
@@ -226,7 +226,7 @@ def test_a_lost_mlflow_costs_no_work(tiny, monkeypatch):
     runner.run("ingest", batch, settings=tiny)
     assert folder_of(tiny, batch, "AAA").manifest("ingest") == done
     _, _, runs = runs_of(tiny)
-    assert {run.data.metrics.get("sessions") for run in runs if run.data.tags["ticker"] == "AAA"} == {977.0}
+    assert {run.data.metrics.get("rows/raw") for run in runs if run.data.tags["ticker"] == "AAA"} == {977.0}
 
 
 def test_an_mlflow_server_that_does_not_answer_is_told_at_once():
