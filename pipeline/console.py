@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> None:
     """Print one row per ticker, then each failure and warning."""
     synthetic = " - SYNTHETIC prices, no evidence about any market" if plan.synthetic else ""
-    title = f"Closecast, as of {plan.as_of}, preset {plan.preset_name}, source {plan.source}{synthetic}"
+    fault = f", with the fault {plan.fault}" if plan.fault else ""
+    title = f"Closecast, as of {plan.as_of}, preset {plan.preset_name}, source {plan.source}{fault}{synthetic}"
     console.print(Text(title, style="bold"))
     table = Table()
     table.add_column("ticker")

@@ -176,6 +176,7 @@ class Tracker:
             "source": plan.source,
             "synthetic": str(plan.synthetic).lower(),
             "preset": plan.preset_name,
+            **({"fault": plan.fault} if plan.fault else {}),
             **tags,
         }
         self._client.create_run(self._experiment, run_name=name, tags=everything)
