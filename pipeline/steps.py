@@ -6,20 +6,18 @@ process of its own and pays for what it imports.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline import baselines, calendar, metrics, target, windows
+from pipeline import baselines, calendar, metrics, snapshot, target, windows
 from pipeline.errors import DataError
-from pipeline.outcome import Finding, Outcome, Severity
-from pipeline.restatement import compare
+from pipeline.outcome import Outcome
 from pipeline.scale import fit_scaler
 from pipeline.split import Split, split
-from pipeline.store import arrays_bytes, arrays_of, frame_bytes, frame_of, json_bytes, json_of, last_snapshot, sha256
+from pipeline.store import arrays_bytes, arrays_of, frame_bytes, frame_of, json_bytes, json_of, sha256
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -56,7 +54,7 @@ class Step(NamedTuple):
 
 def ingest(unit: Unit) -> Outcome:
     """Take the snapshot: the prices up to `as_of` as the source has them now, and compare it with the last one."""
-    raw = fetch(unit)
+    raw = snapshot.fetch(unit.ticker, unit.plan, unit.settings)
     if raw.empty:
         raise DataError(
             f"The source must have prices of {unit.ticker} up to {unit.plan.as_of}.",
@@ -64,7 +62,7 @@ def ingest(unit: Unit) -> Outcome:
             "Take an earlier START, or a later AS_OF.",
         )
     data = frame_bytes(raw)
-    restated, tags, findings = _compared(unit, raw)
+    restated, tags, findings = snapshot.compared_with_last(unit.ticker, unit.plan, unit.settings, raw)
     return Outcome(
         files={"raw.parquet": data, **restated},
         attach=tuple(restated),
@@ -72,54 +70,6 @@ def ingest(unit: Unit) -> Outcome:
         metrics={"rows/raw": len(raw)},
         findings=findings,
     )
-
-
-def _compared(unit: Unit, raw: pd.DataFrame) -> tuple[dict[str, bytes], dict[str, str], tuple[Finding, ...]]:
-    """Return a file, tags and findings about what became of the history that the last snapshot told."""
-    before = last_snapshot(unit.settings.store_url, unit.ticker, unit.plan)
-    if before is None:
-        return {}, {}, ()
-    found = compare(frame_of(before.read("raw.parquet")), raw)
-    factor = found.factor if math.isfinite(found.factor) else None
-    told = {**found._asdict(), "factor": factor, "last_snapshot": before.url}
-    files = {"restatement.json": json_bytes(told)}
-    if found.kind == "unchanged":
-        return files, {"restatement": found.kind}, ()
-    unexplained: Severity = "warning" if unit.plan.accept_restated else "critical"
-    finding = Finding(
-        rule="The history should be that of the last snapshot, but for a split",
-        severity=unexplained if found.kind == "unexplained" else "warning",
-        observed=found.reason,
-        limit="the same closes" if found.kind == "unexplained" else "",
-        rows=found.rows,
-        todo={
-            "explained": f"Dollars before {found.since} of older runs are {factor} times as many now.",
-            "basis": "Do not compare dollars with those of older runs.",
-        }.get(
-            found.kind,
-            "Compare these rows with another source; if the new history is right, run with ACCEPT_RESTATED=1.",
-        ),
-    )
-    return files, {"restatement": found.kind, "restatement.factor": str(factor)}, (finding,)
-
-
-def fetch(unit: Unit) -> pd.DataFrame:
-    """Return the prices of the unit from the plan's source."""
-    plan, settings = unit.plan, unit.settings
-    if plan.source == "yahoo":
-        from pipeline.sources import yahoo
-
-        cache = settings.var_dir / "cache" / "yfinance"
-        return yahoo.fetch(unit.ticker, plan.start, plan.as_of, cache_dir=cache, timeout=settings.yahoo_timeout)
-    if plan.source == "files":
-        from pipeline.sources import files
-
-        assert plan.prices is not None  # noqa: S101 - a plan with source `files` has it
-        return files.fetch(unit.ticker, plan.start, plan.as_of, path=plan.prices)
-    from pipeline.sources import faults, sample
-
-    market = sample.fetch(unit.ticker, plan.start, plan.as_of, calendar=plan.calendar)
-    return faults.inject(market, plan.fault, calendar=plan.calendar) if plan.fault else market
 
 
 def validate(unit: Unit) -> Outcome:

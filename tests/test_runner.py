@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import runner, steps, watch
+from pipeline import runner, snapshot, watch
 from pipeline.errors import DataError, Unavailable
 from pipeline.metrics import rmse
 from pipeline.preflight import check, check_answers
@@ -25,7 +25,7 @@ def finished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("prices")
         settings = tiny_settings(patch, tmp_path_factory.mktemp("run"))
-        good = steps.fetch(steps.Unit("GOOD", check(settings), None, settings))
+        good = snapshot.fetch("GOOD", check(settings), settings)
         good.to_csv(folder / "GOOD.csv")
         (folder / "BAD.csv").write_text("Date,Price\n2025-11-21,1\n")
         patch.setenv("CLOSECAST_PRICES", str(folder))
@@ -187,19 +187,19 @@ def test_bad_prices_stop_before_training(tiny):
 def test_a_service_that_is_away_is_worth_another_try(tiny, monkeypatch):
     """The task fails for a retry; on the last try only when no ticker is left; the retry then succeeds."""
     (batch,) = runner.plan(runner.load_settings(tickers=("AAA", "BBB"), batch_size=2), "manual__away")
-    real = steps.fetch
+    real = snapshot.fetch
 
-    def away(unit):
-        if unit.ticker == "BBB":
+    def away(ticker, plan, settings):
+        if ticker == "BBB":
             raise Unavailable("Yahoo must answer.", "HTTP 429", "Wait.")
-        return real(unit)
+        return real(ticker, plan, settings)
 
-    monkeypatch.setattr(steps, "fetch", away)
+    monkeypatch.setattr(snapshot, "fetch", away)
     with pytest.raises(Unavailable, match="BBB failed"):
         runner.run("ingest", batch, settings=tiny, last_try=False)
     first = folder_of(tiny, batch, "AAA").manifest("ingest")
     assert runner.run("ingest", batch, settings=tiny, last_try=True) == batch
-    monkeypatch.setattr(steps, "fetch", real)
+    monkeypatch.setattr(snapshot, "fetch", real)
     runner.run("ingest", batch, settings=tiny, last_try=False)
     assert not folder_of(tiny, batch, "BBB").manifest("ingest").failed
     assert folder_of(tiny, batch, "AAA").manifest("ingest") == first
@@ -222,7 +222,7 @@ def test_a_lost_mlflow_costs_no_work(tiny, monkeypatch):
         with pytest.raises(Unavailable):
             runner.run("ingest", batch, settings=tiny)
     done = folder_of(tiny, batch, "AAA").manifest("ingest")
-    monkeypatch.setattr(steps, "fetch", None)  # would be called by nobody
+    monkeypatch.setattr(snapshot, "fetch", None)  # would be called by nobody
     runner.run("ingest", batch, settings=tiny)
     assert folder_of(tiny, batch, "AAA").manifest("ingest") == done
     _, _, runs = runs_of(tiny)
@@ -331,7 +331,7 @@ def test_people_are_told_of_a_bad_ticker_once_and_of_a_run_that_did_not_come(tin
         night("bad-again")
         assert not watch.look(settings, settings.as_of)
         assert not watch.look(settings, settings.as_of)
-        steps.fetch(steps.Unit("AAA", check(tiny), None, tiny)).to_csv(file)
+        snapshot.fetch("AAA", check(tiny), tiny).to_csv(file)
         night("good")
         assert watch.look(settings, settings.as_of)
     assert [one.title for one in hook.told] == [
