@@ -32,7 +32,7 @@ def failed_for_good(context: Any) -> None:
     told_elsewhere = (DataError, UsageError, Unavailable) if task.startswith("unit.") else (DataError, UsageError)
     if isinstance(error, told_elsewhere) and task != "plan":
         return
-    tell_failed(load_settings(), task, context["run_id"], f"{type(error).__name__}: {error}")
+    tell_failed(load_settings(), task, context["run_id"], error)
 
 
 # Bad data stays bad, a wrong parameter stays wrong: only what another try can mend is tried again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
 
@@ -14,7 +15,14 @@ SETTINGS = load_settings()
 TOO_LATE_TO_TELL = timedelta(hours=1)
 
 
-@task(retries=2, retry_delay=timedelta(minutes=5))
+def failed_for_good(context: Any) -> None:
+    """A watchdog that cannot look says so."""
+    from pipeline.watch import tell_failed
+
+    tell_failed(load_settings(), "look", context["run_id"], context.get("exception"))
+
+
+@task(retries=2, retry_delay=timedelta(minutes=5), on_failure_callback=failed_for_good)
 def look() -> bool:
     """Tell people when no run of the session has finished."""
     from pipeline import calendar, watch

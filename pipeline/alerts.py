@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -69,12 +70,19 @@ def of_findings(
     lines += [("What the pipeline did", did), *links.items()]
     return Alert(
         key=key,
-        # totals and limits change every night
-        identity=" | ".join(f"{one.rule}: {'; '.join(one.rows) or one.observed}" for _, one in findings),
+        identity=" | ".join(
+            f"{without_numbers(one.rule)}: {'; '.join(one.rows) or without_numbers(one.observed)}"
+            for _, one in findings
+        ),
         kind="critical" if first.severity == "critical" else "warning",
         title=f"{ticker} {step}: {first.rule}{f', and {more} more' if more else ''}",
         body="\n".join(f"{name}: {text}" for name, text in lines if text),
     )
+
+
+def without_numbers(text: str) -> str:
+    """Return `text` with `#` for its numbers and dates: they change every night, and are no news."""
+    return re.sub(r"\d[\d.,:-]*", "#", text)
 
 
 def send(

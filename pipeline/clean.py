@@ -29,12 +29,18 @@ def clean(raw: pd.DataFrame, sessions: pd.DatetimeIndex) -> Cleaned:
         raw: a frame as `pipeline.sources` promises it; repeated sessions are kept for `validate` to judge.
         sessions: of the calendar, from the first row of `raw` at least to its last.
     """
-    priced = raw[raw[[name for name in PRICES if name in raw.columns]].notna().any(axis=1)]
-    kept = priced[priced.index.isin(sessions)]
+    has_price = priced(raw)
+    known = raw[has_price]
+    kept = known[known.index.isin(sessions)]
     within = sessions[:0] if kept.empty else sessions[(sessions >= kept.index.min()) & (sessions <= kept.index.max())]
     return Cleaned(
         prices=kept,
-        without_price=pd.DatetimeIndex(raw.index.difference(priced.index)),
-        no_session=pd.DatetimeIndex(priced.index[~priced.index.isin(sessions)].unique()),
+        without_price=pd.DatetimeIndex(raw.index[~has_price]),
+        no_session=pd.DatetimeIndex(known.index[~known.index.isin(sessions)]),
         missing=within[~within.isin(kept.index)],
     )
+
+
+def priced(raw: pd.DataFrame) -> pd.Series[bool]:
+    """Return for each row whether it has a price at all: open, high, low or close."""
+    return raw[[name for name in PRICES if name in raw.columns]].notna().any(axis=1)

@@ -199,8 +199,9 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     tracker.close_parent(planned, failed=bool(failed), metrics=pages.summary(results), page=page)
     ended = {ticker: [one for one in several if one] for ticker, several in manifests.items()}
     page_of = {ticker: tracker.page(run) for ticker, run in runs.items()}
-    watch.tell(settings, planned, ended, failed={one.ticker for one in failed}, pages=page_of)
-    if len(failed) < len(results):
+    watch.tell(settings, planned, ended, failed={one.ticker: one.reason for one in failed}, pages=page_of)
+    # A run of fewer tickers, tried by hand, is not the one that is waited for.
+    if len(failed) < len(results) and set(planned.tickers) >= set(load_settings().tickers):
         watch.mark_finished(settings, planned)
     if failed:
         raise DataError(

@@ -128,7 +128,8 @@ class Settings(BaseSettings):
     def mlflow_page(self) -> str:
         """Return the address of MLflow's web page."""
         server = self.tracking_uri if self.tracking_uri.startswith("http") else f"http://127.0.0.1:{self.mlflow_port}"
-        return (self.mlflow_url or server.rsplit("@", maxsplit=1)[-1]).rstrip("/")
+        scheme, _, rest = (self.mlflow_url or server).rstrip("/").partition("://")
+        return f"{scheme}://{rest.rsplit('@', maxsplit=1)[-1]}"  # without a password
 
     @property
     def suite_path(self) -> Path:
@@ -161,8 +162,10 @@ def broken_rule(error: ValidationError, where: str) -> UsageError:
     """Return pydantic's first complaint as an error for people."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"]) or "settings"
+    # A URL holds passwords, and a misspelt name may stand for one.
+    hidden = "ur" in name.lower() or first["type"] == "extra_forbidden"
     return UsageError(
         f"{name}: {first['msg']}.",
-        repr(first.get("input"))[:200],
+        "a value that is not shown here" if hidden else repr(first.get("input"))[:200],
         f"Correct {name} in {where} ({error.error_count()} problem(s) in all).",
     )

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import pandas as pd
+
 from pipeline.outcome import Finding
 from pipeline.restatement import compare
 from pipeline.store import frame_of, json_bytes, last_snapshot
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pipeline.plan import Plan
     from pipeline.settings import Settings
+
+
+_LOST_SHARE = 0.01
+_ROWS_SHOWN = 10
 
 
 class Compared(NamedTuple):
@@ -52,12 +56,15 @@ def compared_with_last(ticker: str, plan: Plan, settings: Settings, raw: pd.Data
     before = last_snapshot(settings.store_url, ticker, plan)
     if before is None:
         return Compared({}, {}, ())
-    found = compare(frame_of(before.read("raw.parquet")), raw)
+    then = frame_of(before.read("raw.parquet"))
+    found, lost = compare(then, raw), _lost(then, raw, plan)
     factor = found.factor if math.isfinite(found.factor) else None
     files = {"restatement.json": json_bytes({**found._asdict(), "factor": factor, "last_snapshot": before.url})}
     if found.kind == "unchanged":
-        return Compared(files, {"restatement": found.kind}, ())
+        return Compared(files, {"restatement": found.kind}, lost)
     unexplained = found.kind == "unexplained"
+    # The newest bar of a night is often corrected by the next one.
+    revised = len(found.rows) == 1 and found.rows[0].startswith(str(then.index[-1].date()))
     todo = {
         "explained": f"Dollars before {found.since} of older runs are {factor} times as many now.",
         "basis": "Do not compare dollars with those of older runs.",
@@ -65,10 +72,30 @@ def compared_with_last(ticker: str, plan: Plan, settings: Settings, raw: pd.Data
     }
     finding = Finding(
         rule="The history should be that of the last snapshot, but for a split",
-        severity="critical" if unexplained and not plan.accept_restated else "warning",
+        severity="critical" if unexplained and not revised and not plan.accept_restated else "warning",
         observed=found.reason,
         limit="the same closes" if unexplained else "",
         rows=found.rows,
         todo=todo[found.kind],
     )
-    return Compared(files, {"restatement": found.kind, "restatement.factor": str(factor)}, (finding,))
+    return Compared(files, {"restatement": found.kind, "restatement.factor": str(factor)}, (finding, *lost))
+
+
+def _lost(then: pd.DataFrame, now: pd.DataFrame, plan: Plan) -> tuple[Finding, ...]:
+    """Return a finding when more than 1 % of the sessions of the last snapshot are gone."""
+    had = then.index[then["close"].notna()]
+    if plan.start:
+        had = had[had >= pd.Timestamp(plan.start)]
+    gone = had.difference(now.index[now["close"].notna()])
+    if len(gone) <= _LOST_SHARE * len(had):
+        return ()
+    return (
+        Finding(
+            rule="The history should still have the sessions of the last snapshot",
+            severity="warning",
+            observed=f"{len(gone):,} of {len(had):,} are gone, the last on {gone[-1].date()}",
+            limit=f"at most {_LOST_SHARE:.0%} gone",
+            rows=tuple(str(day.date()) for day in gone[-_ROWS_SHOWN:]),
+            todo="Look whether the source delivers all it had; what is gone is not trained on.",
+        ),
+    )

@@ -66,7 +66,13 @@ def ingest(unit: Unit) -> Outcome:
     return Outcome(
         files={"raw.parquet": data, **restated},
         attach=tuple(restated),
-        tags={"data_sha256": sha256(data), "first_session": str(raw.index[0].date()), **tags},
+        tags={
+            "source": unit.plan.source,
+            **({"fault": unit.plan.fault} if unit.plan.fault else {}),
+            "data_sha256": sha256(data),
+            "first_session": str(raw.index[0].date()),
+            **tags,
+        },
         metrics={"rows/raw": len(raw)},
         findings=findings,
     )

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from fsspec.implementations.local import LocalFileSystem
+from pydantic import ValidationError
 
 from pipeline.errors import StoreError
 from pipeline.outcome import Manifest
@@ -94,11 +96,12 @@ def last_snapshot(store_url: str, ticker: str, plan: Plan) -> Folder | None:
         passed = []
         for run in _names(fs, f"{path}/{day}"):
             folder = Folder(f"{store_url}/{ticker}/{day}/{run}")
-            manifest = folder.manifest("validate")
-            if manifest and not manifest.failed and folder.exists("raw.parquet"):
-                made = read_plan(store_url, run)
-                if (made.source, made.fault) == (plan.source, None):
-                    passed.append((manifest.started, folder))
+            with contextlib.suppress(ValidationError):  # of another version: it is no worse than none
+                ingested, validated = folder.manifest("ingest"), folder.manifest("validate")
+                if ingested and validated and not validated.failed and folder.exists("raw.parquet"):
+                    tags = ingested.outcome.tags
+                    if tags.get("source") == plan.source and "fault" not in tags:
+                        passed.append((validated.started, folder))
         if passed:
             return max(passed)[1]
     return None

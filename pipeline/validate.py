@@ -161,7 +161,11 @@ def _finding(one: ExpectationValidationResult, words: Mapping[str, object]) -> F
         "last": rows[-1].date() if rows else "",
         "extreme": max(values, key=abs, default=math.nan),
         "columns": ", ".join(str(name) for name in value) if isinstance(value, list) else "",
-        "value": value.date() if isinstance(value, pd.Timestamp) else "none" if value is None else value,
+        "value": "none"
+        if value is None or value is pd.NaT
+        else value.date()
+        if isinstance(value, pd.Timestamp)
+        else value,
     }
     return Finding(
         rule=meta["rule"],

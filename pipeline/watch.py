@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pipeline import alerts, calendar
 from pipeline.alerts import Alert
+from pipeline.outcome import Finding
 from pipeline.plan import folder_name
 from pipeline.store import Folder
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 _SKIPPED = "Left the ticker out of this run; what was made before stays."
+_LATE = "no finished run"
 _CARRIED = "Went on. The warning stands in the report and in MLflow."
 
 
@@ -26,7 +28,7 @@ def tell(
     plan: Plan,
     ended: Mapping[str, Sequence[Manifest]],
     *,
-    failed: Collection[str],
+    failed: Mapping[str, str],
     pages: Mapping[str, str],
 ) -> None:
     """Tell the channels what is news in a run that has ended, and what has recovered.
@@ -35,30 +37,36 @@ def tell(
         settings: with the channels.
         plan: of the run.
         ended: the manifests of each ticker's steps.
-        failed: the tickers that did not get through, stopped ones too.
+        failed: the tickers that did not get through, stopped ones too, and why.
         pages: each ticker's page in MLflow.
     """
     # A run of the past says nothing of tonight: it has news and recoveries of its own.
-    past = plan.as_of < calendar.last_closed_session(plan.calendar, plan.created)
+    scope = f"{'past ' * _is_past(plan)}{plan.source}"
     news, settled = [], ["task plan", "task report"]
+    if not failed:
+        settled += [f"task unit.{one.step}" for one in next(iter(ended.values()))]
     for ticker, manifests in ended.items():
         found = [(one.step, finding) for one in manifests for finding in one.outcome.findings]
         links = _links(settings, plan.dag_run_id) | {"MLflow run": pages[ticker]}
         if any(one.step == "validate" for one in manifests):
             links["Validation"] = f"{pages[ticker]}/artifacts/validation.html"
-        for kind, did in (("critical", _SKIPPED), ("warning", _CARRIED)):
+        did = _SKIPPED if ticker in failed else _CARRIED
+        for kind in ("critical", "warning"):
             these = [(step, finding) for step, finding in found if finding.severity == kind]
-            key = f"{'past ' * past}{ticker} {kind}"
+            key = f"{scope} {ticker} {kind}"
             if these:
                 news.append(alerts.of_findings(key, ticker, these, did=did, links=links))
             elif ticker not in failed:  # a stopped run did not look at everything
                 settled.append(key)
-        settled += [f"task unit.{one.step}" for one in manifests]
-    _send(settings, news, list(dict.fromkeys(settled)), f"{plan.as_of}, {plan.source}")
+            elif kind == "critical":
+                stopped = Finding(rule="The run should reach its end", severity="critical", observed=failed[ticker])
+                news.append(alerts.of_findings(key, ticker, [("report", stopped)], did=did, links=links))
+    _send(settings, news, settled, f"{plan.as_of}, {plan.source}")
 
 
-def tell_failed(settings: Settings, task: str, dag_run_id: str, reason: str) -> None:
+def tell_failed(settings: Settings, task: str, dag_run_id: str, error: BaseException | None) -> None:
     """Tell that a task failed for good, for another reason than the prices."""
+    reason = f"{type(error).__name__}: {error}" if error else "its process ended without a word"
     body = [
         f"Task: {task}",
         f"Run: {dag_run_id}",
@@ -66,20 +74,23 @@ def tell_failed(settings: Settings, task: str, dag_run_id: str, reason: str) -> 
         "What the pipeline did: stopped this run there.",
     ]
     body += [f"{name}: {link}" for name, link in _links(settings, dag_run_id).items()]
-    news = Alert(f"task {task}", reason, "failed", f"Task {task} of retrain failed", "\n".join(body))
+    news = Alert(
+        f"task {task}", alerts.without_numbers(reason), "failed", f"Task {task} of retrain failed", "\n".join(body)
+    )
     _send(settings, [news], [], dag_run_id)
 
 
 def mark_finished(settings: Settings, plan: Plan) -> None:
-    """Write down that a run of this session got to its end."""
-    _finished(settings).write(f"{plan.as_of}.json", plan.model_dump_json(include={"dag_run_id", "created"}).encode())
-    _send(settings, [], [_late(plan.as_of)], str(plan.as_of))
+    """Write down that a run of this session got to its end; ends the alarm of a run that did not come."""
+    text = plan.model_dump_json(include={"dag_run_id", "created"}).encode()
+    _finished(settings).write(_marker(plan.as_of, plan.source), text)
+    _send(settings, [], [] if _is_past(plan) else [_LATE], str(plan.as_of))
 
 
 def look(settings: Settings, session: dt.date) -> bool:
     """Return whether a run of `session` has finished; tell the channels when none has."""
-    if _finished(settings).exists(f"{session}.json"):
-        _send(settings, [], [_late(session)], str(session))
+    if _finished(settings).exists(_marker(session, settings.source)):
+        _send(settings, [], [_LATE], str(session))
         return True
     body = [
         f"Session: {session}",
@@ -88,13 +99,17 @@ def look(settings: Settings, session: dt.date) -> bool:
         "What the pipeline did: nothing; what was made before stays.",
         f"Airflow: {settings.airflow_page}/dags/retrain",
     ]
-    news = Alert(_late(session), "", "late", f"No finished run for {session}", "\n".join(body))
+    news = Alert(_LATE, str(session), "late", f"No finished run for {session}", "\n".join(body))
     _send(settings, [news], [], str(session))
     return False
 
 
-def _late(session: dt.date) -> str:
-    return f"no run of {session}"
+def _marker(session: dt.date, source: str) -> str:
+    return f"{session}-{source}.json"
+
+
+def _is_past(plan: Plan) -> bool:
+    return plan.as_of < calendar.last_closed_session(plan.calendar, plan.created)
 
 
 def _finished(settings: Settings) -> Folder:

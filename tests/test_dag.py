@@ -230,7 +230,10 @@ def test_every_fault_ends_in_its_verdict_and_is_told(nights, fault):
     severity, rule, observed = VERDICTS[fault]
     folder = home / "var" / "store" / "AAA" / "2025-11-21" / runs[fault]["run"]
     manifests = [json.loads(file.read_text()) for file in folder.glob("*.manifest.json")]
-    (finding,) = (one for manifest in manifests for one in manifest["outcome"]["findings"])
+    lost = "The history should still have the sessions of the last snapshot"  # `truncated` breaks this one too
+    findings = [one for manifest in manifests for one in manifest["outcome"]["findings"]]
+    (finding,) = (one for one in findings if one["rule"] != lost)
+    assert len(findings) == 1 + (fault == "truncated")
     assert (finding["severity"], finding["rule"]) == (severity, rule)
     assert observed in finding["observed"]
     assert (folder / "scaled.npz").exists() == (severity == "warning")
@@ -251,7 +254,8 @@ def test_a_clean_night_is_told_as_a_recovery(nights):
     _, _, hook = nights
     recovered = [one for one in hook.told if one.title.startswith("Recovered")]
     assert [one.look for one in recovered] == ["success"] * 3  # before split and fake_holiday, and at the end
-    assert len(hook.told) == 1 + len(VERDICTS) + len(recovered)
+    lost = 1  # the warning beside the critical finding of `truncated`
+    assert len(hook.told) == 1 + len(VERDICTS) + lost + len(recovered)
 
 
 def test_a_night_without_a_run_is_told(nights):

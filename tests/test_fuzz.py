@@ -104,25 +104,32 @@ def breaks(raw, trading):
     """Return the critical rules that `raw` breaks, found by slow and obvious loops over its rows."""
     if {"open", "high", "low", "close", "volume"} - set(raw.columns):
         return {"columns"}
-    broken, prices = set(), {}
+    broken, rows = set(), []
     for day, row in raw.iterrows():
         values = [row["open"], row["high"], row["low"], row["close"]]
-        if all(np.isnan(value) for value in values):
-            continue
-        if np.isnan(row["close"]) or row["close"] <= 0 or any(np.isinf(value) for value in values):
-            broken.add(f"close or infinite on {day}")
-        if day in prices:
-            broken.add(f"twice: {day}")
+        if row["close"] <= 0:
+            broken.add(f"close on {day}")
+        if day in trading and not all(np.isnan(value) for value in values):
+            rows.append((day, row, values))
+    incomplete = [values for _, _, values in rows if any(np.isnan(value) for value in values)]
+    if len(incomplete) > 0.1 * len(rows):
+        broken.add("incomplete")
+    for day, row, values in rows:
+        if np.isnan(row["close"]) or any(np.isinf(value) for value in values):
+            broken.add(f"no close or infinite on {day}")
         if row["low"] > min(row["open"], row["close"]) or max(row["open"], row["close"]) > row["high"]:
             broken.add(f"order on {day}")
-        prices[day] = row
-    kept = [day for day in prices if day in trading]
-    if len(kept) < 5:
-        return broken | {"too short"}
-    spanned = [day for day in trading if min(kept) <= day <= max(kept)]
-    if len(kept) < 0.99 * len(spanned):
-        broken.add("holes")
-    return broken | ({"stale"} if max(kept).date() != AS_OF else set())
+    return broken | gaps([day for day, _, _ in rows], trading)
+
+
+def gaps(days, trading):
+    """Return what is wrong with the days on which there are prices."""
+    if len(set(days)) < 5:
+        return {"too short"}
+    spanned = [day for day in trading if min(days) <= day <= max(days)]
+    wrong = {"twice": len(set(days)) < len(days), "holes": len(set(days)) < 0.99 * len(spanned)}
+    wrong["stale"] = max(days).date() != AS_OF
+    return {name for name, is_so in wrong.items() if is_so}
 
 
 @pytest.fixture(scope="module")

@@ -316,7 +316,8 @@ def test_people_are_told_of_a_bad_ticker_once_and_of_a_run_that_did_not_come(tin
     file = tmp_path / "prices" / "AAA.csv"
     with webhook() as hook:
         monkeypatch.setenv("CLOSECAST_ALERT_URLS", hook.url)
-        settings = runner.load_settings(tickers=("AAA",), source="files", prices=tmp_path / "prices")
+        monkeypatch.setenv("CLOSECAST_TICKERS", '["AAA"]')
+        settings = runner.load_settings(source="files", prices=tmp_path / "prices")
 
         def night(name):
             (batch,) = runner.plan(settings, f"manual__{name}")
@@ -334,11 +335,16 @@ def test_people_are_told_of_a_bad_ticker_once_and_of_a_run_that_did_not_come(tin
         snapshot.fetch("AAA", check(tiny), tiny).to_csv(file)
         night("good")
         assert watch.look(settings, settings.as_of)
+        monkeypatch.setenv("CLOSECAST_SOURCE", "sample")
+        runner.plan(settings, "manual__stopped")
+        with pytest.raises(DataError):
+            runner.report("manual__stopped", settings=settings)
     assert [one.title for one in hook.told] == [
         f"AAA ingest: {file} must be a table of daily prices",
         "No finished run for 2025-11-21",
         f"Recovered: AAA ingest: {file} must be a table of daily prices",
         "Recovered: No finished run for 2025-11-21",
+        "AAA report: The run should reach its end",
     ]
     for words in ("'Date', 'Price'", "/dags/retrain/runs/manual__bad", "#/experiments/", "Left the ticker out"):
         assert words in hook.told[0].body
@@ -357,3 +363,40 @@ def test_a_channel_that_fails_fails_no_run(monkeypatch):
         runner.run("validate", batch, settings=settings)
     with pytest.raises(DataError, match="AAA in validate"):
         runner.report("manual__1", settings=settings)
+
+
+def test_another_source_or_fewer_tickers_end_no_alarm(tiny):
+    """The run that is waited for is the one of the settings."""
+    night = runner.load_settings(tickers=("AAA",))
+    (batch,) = runner.plan(night, "manual__1")
+    for step in FLOW:
+        runner.run(step.name, batch, settings=night)
+    runner.report("manual__1", settings=night)
+    assert not watch.look(tiny, tiny.as_of)  # the settings say AAA and BBB
+
+
+def test_a_lost_history_and_a_revised_last_bar_are_warnings(tiny, tmp_path):
+    """People hear of both; neither stops the ticker."""
+    prices = snapshot.fetch("AAA", check(tiny), tiny)
+    found = {}
+    for name, frame, as_of in (
+        ("before", prices.iloc[:-1], "2025-11-20"),
+        (
+            "revised",
+            prices.assign(close=prices["close"].where(prices.index != prices.index[-2], 1.001 * prices["close"])),
+            "2025-11-21",
+        ),
+        ("lost", prices.iloc[-600:], "2025-11-21"),
+    ):
+        file = tmp_path / f"{name}.csv"
+        frame.to_csv(file)
+        given = runner.load_settings(tickers=("AAA",), source="files", prices=file, as_of=as_of)
+        (batch,) = runner.plan(given, f"manual__{name}")
+        for step in ("ingest", "validate"):
+            with contextlib.suppress(DataError):
+                runner.run(step, batch, settings=tiny)
+        findings = folder_of(tiny, batch, "AAA").manifest("ingest").outcome.findings
+        found[name] = [(one.severity, one.observed) for one in findings]
+    assert found["before"] == []
+    assert found["revised"] == [("warning", "1 of 976 closes differs")]
+    assert found["lost"] == [("warning", "377 of 976 are gone, the last on 2023-07-05")]

@@ -58,3 +58,21 @@ def test_patience_needs_validation_rows(monkeypatch):
     monkeypatch.setenv("CLOSECAST_PRESETS__TUTORIAL__PATIENCE", "3")
     with pytest.raises(UsageError, match="test data never decides"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    "line", ['alert_urls = ["mailto://me:s3cret@x.org"]', 'alert_url = "mailto://me:s3cret@x.org"']
+)
+def test_a_wrong_setting_that_may_hold_a_password_is_not_shown(tmp_path, monkeypatch, line):
+    """A list where a text should be, and a misspelt name."""
+    (tmp_path / "closecast.toml").write_text(line)
+    monkeypatch.setenv("CLOSECAST_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="alert_url") as caught:
+        load_settings()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_links_hold_no_password(monkeypatch):
+    """The page of a server that needs a login."""
+    monkeypatch.setenv("CLOSECAST_TRACKING_URI", "https://me:s3cret@mlflow.example.org/")
+    assert load_settings().mlflow_page == "https://mlflow.example.org"

@@ -51,8 +51,8 @@ def test_clean_prices_pass_every_rule(prices):
     checked = verdict(prices)
     assert checked.findings == ()
     assert set(checked.offending.values()) == {0}
-    assert len(checked.offending) == 21
-    assert b"No findings by 21 rules on 800 sessions" in checked.page
+    assert len(checked.offending) == 22
+    assert b"No findings by 22 rules on 800 sessions" in checked.page
     assert json.loads(checked.result)["success"] is True
 
 
@@ -149,10 +149,29 @@ def test_a_run_of_equal_closes_counts_from_the_fifth(prices, closes, found):
     assert [one.observed for one in findings] == ([found] if found else [])
 
 
-def test_a_split_explains_a_jump(prices):
-    """The same jump with its split recorded says nothing."""
+def test_a_split_that_is_recorded_but_not_in_the_prices_is_a_jump(prices):
+    """Closes have their splits in them: where one is reported and the close halves, the source is half done."""
     damaged = calm(prices, [prices["close"].iloc[-2] * 0.5])
-    assert verdict(changed(damaged, [-1], "splits", 2.0)).findings == ()
+    (finding,) = verdict(changed(damaged, [-1], "splits", 2.0)).findings
+    assert "without a split" in finding.rule
+
+
+def test_a_row_that_is_left_out_stops_nothing(prices):
+    """A holiday row with broken prices, twice; and an empty row beside a priced one."""
+    broken = on_holiday(prices)
+    broken.loc["2024-12-25", ["open", "high", "low"]] = 0.0
+    (finding,) = verdict(pd.concat([broken, broken.loc[["2024-12-25"]]]).sort_index()).findings
+    assert (finding.severity, finding.observed[:30]) == ("warning", "2 on days without trading, the")
+    empty = priceless(prices, [9]).iloc[[9]]
+    twice = pd.concat([prices, empty]).sort_index(kind="stable")
+    assert verdict(twice).findings == ()
+    assert len(clean(twice, prices.index).without_price) == 1
+
+
+def test_a_source_with_closes_only_is_refused(prices):
+    """Columns of nulls are no prices."""
+    (finding,) = verdict(prices.assign(open=np.nan, high=np.nan, low=np.nan)).findings
+    assert finding.observed == "800 of 800 sessions lack one, the last on 2025-11-21"
 
 
 def test_the_as_of_that_would_fit_is_named(prices):
