@@ -163,7 +163,7 @@ def broken_rule(error: ValidationError, where: str) -> UsageError:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"]) or "settings"
     # A URL holds passwords, and a misspelt name may stand for one.
-    hidden = "ur" in name.lower() or first["type"] == "extra_forbidden"
+    hidden = name.endswith(("_url", "_urls", "_uri")) or first["type"] == "extra_forbidden"
     return UsageError(
         f"{name}: {first['msg']}.",
         "a value that is not shown here" if hidden else repr(first.get("input"))[:200],
