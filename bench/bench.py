@@ -53,11 +53,41 @@ def epoch(*, fused: bool) -> float:
     return float(np.median(seconds[1:]))
 
 
+def checks() -> tuple[float, float]:
+    """Return the median seconds of judging 3,738 sessions, and of comparing them with the last snapshot."""
+    import datetime as dt
+
+    from pipeline.calendar import sessions
+    from pipeline.clean import clean
+    from pipeline.restatement import compare
+    from pipeline.settings import load_settings
+    from pipeline.sources import sample
+    from pipeline.validate import check
+
+    as_of = dt.date(2026, 11, 12)
+    prices, trading = sample.fetch("AAA", None, as_of, calendar="XNYS"), sessions("XNYS", sample.FIRST, as_of)
+    suite = load_settings().suite_path.read_bytes()
+    judged, compared = [], []
+    for _ in range(6):
+        started = time.perf_counter()
+        check(
+            "AAA", prices, clean(prices, trading), suite, as_of=as_of, min_sessions=350, max_jump=0.5, sessions=trading
+        )
+        judged.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        compare(prices.iloc[:-1], prices)
+        compared.append(time.perf_counter() - started)
+    return float(np.median(judged[1:])), float(np.median(compared[1:]))
+
+
 def main() -> None:
     """Print a line per figure."""
     print(f"closecast --help          {median_of(5, '-m', 'pipeline', '--help'):8.2f} s")
     print(f"python alone              {median_of(5, '-c', ''):8.2f} s")
     print(f"dags/retrain.py to parse  {dag_file():8.2f} s on top of Airflow's import")
+    judged, compared = checks()
+    print(f"22 rules on one ticker    {judged:8.2f} s")
+    print(f"compare with the last     {1000 * compared:8.2f} ms")
     layered, fused = epoch(fused=False), epoch(fused=True)
     print(f"one epoch, three layers   {layered:8.2f} s")
     print(f"one epoch, one loop       {fused:8.2f} s, {fused / layered:.2f} of the above")
