@@ -19,7 +19,7 @@ def failed_for_good(context: Any) -> None:
     """A watchdog that cannot look says so."""
     from pipeline.watch import tell_failed
 
-    tell_failed(load_settings(), "look", context["run_id"], context.get("exception"))
+    tell_failed(load_settings(), "look", context["run_id"], context.get("exception"), dag="watch")
 
 
 @task(retries=2, retry_delay=timedelta(minutes=5), on_failure_callback=failed_for_good)

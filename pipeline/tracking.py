@@ -286,7 +286,7 @@ def _answering(uri: str) -> Iterator[None]:
 
 def _refused(received: str) -> Unavailable:
     """Return the error of an MLflow whose disk is full or locked: worth another try once somebody has looked."""
-    words = received[received.find("(sqlite3") if "(sqlite3" in received else 0 :].splitlines()[0]
+    words = received[received.find("(sqlite3") if "(sqlite3" in received else 0 :].partition("\n")[0]
     return Unavailable(
         "MLflow must keep what it is given.", words[:200], "Look whether its disk has room and belongs to you."
     )

@@ -64,7 +64,9 @@ def tell(
     _send(settings, news, settled, f"{plan.as_of}, {plan.source}")
 
 
-def tell_failed(settings: Settings, task: str, dag_run_id: str, error: BaseException | None) -> None:
+def tell_failed(
+    settings: Settings, task: str, dag_run_id: str, error: BaseException | None, *, dag: str = "retrain"
+) -> None:
     """Tell that a task failed for good, for another reason than the prices."""
     reason = f"{type(error).__name__}: {error}" if error else "its process ended without a word"
     body = [
@@ -73,9 +75,9 @@ def tell_failed(settings: Settings, task: str, dag_run_id: str, error: BaseExcep
         f"Reason: {reason}",
         "What the pipeline did: stopped this run there.",
     ]
-    body += [f"{name}: {link}" for name, link in _links(settings, dag_run_id).items()]
+    body += [f"{name}: {link}" for name, link in _links(settings, dag_run_id, dag).items()]
     news = Alert(
-        f"task {task}", alerts.without_numbers(reason), "failed", f"Task {task} of retrain failed", "\n".join(body)
+        f"task {task}", alerts.without_numbers(reason), "failed", f"Task {task} of {dag} failed", "\n".join(body)
     )
     _send(settings, [news], [], dag_run_id)
 
@@ -90,7 +92,7 @@ def mark_finished(settings: Settings, plan: Plan) -> None:
 def look(settings: Settings, session: dt.date) -> bool:
     """Return whether a run of `session` has finished; tell the channels when none has."""
     if _finished(settings).exists(_marker(session, settings.source)):
-        _send(settings, [], [_LATE], str(session))
+        _send(settings, [], [_LATE, "task look"], str(session))
         return True
     body = [
         f"Session: {session}",
@@ -100,7 +102,7 @@ def look(settings: Settings, session: dt.date) -> bool:
         f"Airflow: {settings.airflow_page}/dags/retrain",
     ]
     news = Alert(_LATE, str(session), "late", f"No finished run for {session}", "\n".join(body))
-    _send(settings, [news], [], str(session))
+    _send(settings, [news], ["task look"], str(session))
     return False
 
 
@@ -116,10 +118,10 @@ def _finished(settings: Settings) -> Folder:
     return Folder(f"{settings.store_url}/_finished")
 
 
-def _links(settings: Settings, dag_run_id: str) -> dict[str, str]:
+def _links(settings: Settings, dag_run_id: str, dag: str = "retrain") -> dict[str, str]:
     if dag_run_id.startswith("local__"):
         return {"Report": f"{settings.store_url}/_runs/{folder_name(dag_run_id)}/report.html"}
-    return {"Airflow run": f"{settings.airflow_page}/dags/retrain/runs/{quote(dag_run_id)}"}
+    return {"Airflow run": f"{settings.airflow_page}/dags/{dag}/runs/{quote(dag_run_id)}"}
 
 
 def _send(settings: Settings, news: list[Alert], settled: list[str], about: str) -> None:

@@ -400,3 +400,19 @@ def test_a_lost_history_and_a_revised_last_bar_are_warnings(tiny, tmp_path):
     assert found["before"] == []
     assert found["revised"] == [("warning", "1 of 976 closes differs")]
     assert found["lost"] == [("warning", "377 of 976 are gone, the last on 2023-07-05")]
+
+
+def test_a_watchdog_that_could_not_look_is_told_and_recovers(tiny, monkeypatch):
+    """With the link of its own DAG; once it can look again, that is told too."""
+    with webhook() as hook:
+        monkeypatch.setenv("CLOSECAST_ALERT_URLS", hook.url)
+        settings = runner.load_settings()
+        watch.tell_failed(settings, "look", "scheduled__1", None, dag="watch")
+        watch.look(settings, tiny.as_of)
+    assert [one.title for one in hook.told] == [
+        "Task look of watch failed",
+        "No finished run for 2025-11-21",
+        "Recovered: Task look of watch failed",
+    ]
+    assert "/dags/watch/runs/scheduled__1" in hook.told[0].body
+    assert "ended without a word" in hook.told[0].body
