@@ -143,7 +143,7 @@ def step(name: str, batch: dict[str, Any]) -> Any:
 @task_group
 def unit(batch: dict[str, Any]) -> None:
     """Do all steps for one batch of tickers."""
-    for name in ("ingest", "validate", "split_scale", "window", "train", "evaluate"):
+    for name in ("ingest", "validate", "split_scale", "window", "train", "evaluate", "promote", "forecast"):
         batch = step(name, batch)
 
 

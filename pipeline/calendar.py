@@ -94,3 +94,9 @@ def check_session(name: str, day: dt.date, now: dt.datetime) -> dt.date:
             f"Use AS_OF={before}, the session before it.",
         )
     return day
+
+
+def next_session(name: str, day: dt.date) -> dt.date:
+    """Return the first session after `day`."""
+    following: dt.date = exchange(name).date_to_session(pd.Timestamp(day) + pd.Timedelta(days=1), "next").date()
+    return following

@@ -6,6 +6,7 @@
     │   ├── UnknownTicker
     │   └── UnreadablePrices
     ├── TrainingDiverged        the network left the numbers
+    ├── NotComparable           the champion knows rows that the challenger is tested on
     ├── StoreError              the store cannot be read or written
     └── Unavailable             a service did not answer: worth another try
 
@@ -55,6 +56,10 @@ class UnreadablePrices(DataError):
 
 class TrainingDiverged(PipelineError):
     """The loss became NaN or infinite, or ran away from its first epoch."""
+
+
+class NotComparable(PipelineError):
+    """Champion and challenger cannot be scored on the same rows."""
 
 
 class StoreError(PipelineError):

@@ -33,6 +33,7 @@ Floats = npt.NDArray[np.float64]
 OnEpoch = Callable[[int, int, float], None]  # (epoch from 1, epochs, loss)
 
 DIVERGED_FACTOR = 10.0  # loss above its first epoch this many times is no training any more
+LAYERS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 _PREDICT_BATCH = 1024
 
 
@@ -46,20 +47,21 @@ class Trained(NamedTuple):
     device: str
 
 
-def build(lookback: int, units: Sequence[int], *, zero_start: bool = False) -> keras.Model:
-    """Return the network: stacked SimpleRNN layers and one linear unit.
+def build(lookback: int, units: Sequence[int], cell: str = "simple_rnn", *, zero_start: bool = False) -> keras.Model:
+    """Return the network: stacked recurrent layers and one linear unit.
 
     Args:
         lookback: sessions in a window; the input is (batch, lookback, 1), the output (batch, 1).
-        units: width of each layer. (20, 20, 20) has 440 + 820 + 820 + 21 = 2,101 parameters.
+        units: width of each layer. SimpleRNN with (20, 20, 20) has 440 + 820 + 820 + 21 = 2,101 parameters.
+        cell: one of `LAYERS`.
         zero_start: whether the output layer starts at zero, so that the fresh network predicts 0 for every window.
     """
     windows = keras.Input((lookback, 1))
     hidden = windows
     for layer, width in enumerate(units, start=1):
-        hidden = keras.layers.SimpleRNN(width, return_sequences=layer < len(units))(hidden)
+        hidden = LAYERS[cell](width, return_sequences=layer < len(units))(hidden)
     dense = keras.layers.Dense(1, kernel_initializer="zeros" if zero_start else "glorot_uniform")
-    return keras.Model(windows, dense(hidden), name="stacked_simple_rnn")
+    return keras.Model(windows, dense(hidden), name=f"stacked_{cell}")
 
 
 def train(
@@ -82,7 +84,7 @@ def train(
     Raises:
         TrainingDiverged: when the loss is no number or above `DIVERGED_FACTOR` times its first epoch.
     """
-    trainer = _trainer(preset.lookback, preset.units, preset.learning_rate, preset.clip_norm)
+    trainer = _trainer(preset.lookback, preset.units, preset.cell, preset.learning_rate, preset.clip_norm)
     trainer.reset(preset.seed, zero_start=preset.zero_start)
     recorder = _Recorder(preset.epochs, math.ceil(len(inputs) / preset.batch_size), on_epoch)
     callbacks: list[keras.callbacks.Callback] = [recorder]
@@ -179,11 +181,13 @@ class _Trainer:
     seconds, the same numbers. Compiling takes seconds, so one trainer serves every ticker of a process.
     """
 
-    def __init__(self, lookback: int, units: Sequence[int], learning_rate: float, clip_norm: float | None) -> None:
-        self._shape = lookback, units
-        self.network = build(lookback, units)
+    def __init__(
+        self, lookback: int, units: Sequence[int], cell: str, learning_rate: float, clip_norm: float | None
+    ) -> None:
+        self._shape = lookback, units, cell
+        self.network = build(*self._shape)
         *_, dense = self.network.layers
-        cells = [layer.cell for layer in self.network.layers if isinstance(layer, keras.layers.SimpleRNN)]
+        cells = [layer.cell for layer in self.network.layers if isinstance(layer, LAYERS[cell])]
         windows = keras.Input((lookback, 1))
         self.fused = keras.Model(windows, dense(keras.layers.RNN(cells)(windows)))
         optimizer = _Adam(learning_rate, global_clipnorm=clip_norm, name="adam")
@@ -202,8 +206,10 @@ class _Trainer:
 
 
 @lru_cache(maxsize=2)
-def _trainer(lookback: int, units: tuple[int, ...], learning_rate: float, clip_norm: float | None) -> _Trainer:
-    return _Trainer(lookback, units, learning_rate, clip_norm)
+def _trainer(
+    lookback: int, units: tuple[int, ...], cell: str, learning_rate: float, clip_norm: float | None
+) -> _Trainer:
+    return _Trainer(lookback, units, cell, learning_rate, clip_norm)
 
 
 class _Recorder(keras.callbacks.Callback):

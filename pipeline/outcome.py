@@ -42,6 +42,18 @@ class Finding(BaseModel):
         return f"{self.rule}: {self.observed}{limit}.{rows} {self.todo}".rstrip()
 
 
+class Release(BaseModel):
+    """What is to become of the model that this run trained, in the registry."""
+
+    model_config = ConfigDict(frozen=True)
+
+    promoted: bool
+    champion: int | None = Field(description="the version that was served when this was decided")
+    reason: str
+    tags: dict[str, str] = Field(description="of the registered version")
+    description: str
+
+
 class Outcome(BaseModel):
     """The result of one step for one unit, free of Airflow and MLflow."""
 
@@ -50,11 +62,14 @@ class Outcome(BaseModel):
     files: dict[str, bytes] = Field(default={}, exclude=True, description="what to keep in the unit's folder")
     attach: tuple[str, ...] = Field(default=(), description="names of files that MLflow shows too")
     metrics: dict[str, float] = Field(default={}, description="names carry the unit")
-    curves: dict[str, list[float]] = Field(default={}, description="one value per epoch")
+    curves: dict[str, list[float]] = Field(default={}, description="one value per epoch or fold")
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
     dataset: str | None = Field(default=None, description="name of the price table the model is made from")
     model: tuple[str, ...] = Field(default=(), description="names of the files that serve, if this step made a model")
+    release: Release | None = Field(default=None, description="what the gate decided, if this step is the gate")
+    live: dict[str, float] = Field(default={}, description="figures of served forecasts: one point of a series")
+    live_session: dt.date | None = Field(default=None, description="the session that `live` is about")
     findings: tuple[Finding, ...] = ()
 
     @property

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline import calendar
 from pipeline.errors import UsageError
 from pipeline.preset import Preset
+from pipeline.promotion import Gate
 from pipeline.settings import Fault, Settings, broken_rule
 
 # Letters, digits and the few signs that tickers of Yahoo hold (BRK-B, ^GSPC, BTC-USD, ES=F, RDS.A): never a path.
@@ -49,6 +50,9 @@ class Plan(BaseModel):
     max_jump: float
     preset_name: str
     preset: Preset
+    gate: Gate
+    walk_forward: int
+    sliding: bool
 
     @property
     def synthetic(self) -> bool:
@@ -109,6 +113,9 @@ def make_plan(
         max_jump=settings.max_jump,
         preset_name=settings.preset,
         preset=_checked_preset(settings, overrides),
+        gate=settings.gate,
+        walk_forward=settings.walk_forward,
+        sliding=settings.sliding,
     )
 
 

@@ -12,6 +12,8 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.forecaster import Forecasts
+
 Floats = npt.NDArray[np.float64]
 Dates = npt.NDArray[np.datetime64]
 
@@ -42,14 +44,14 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str)
 
 
 def actual_and_forecast(
-    sessions: Dates, actual: Floats, forecast: Floats, scores: Mapping[str, float], ticker: str
+    sessions: Dates, actual: Floats, made: Forecasts, scores: Mapping[str, float], ticker: str
 ) -> bytes:
     """Return actual and forecast closes of the test rows in dollars, and below them the error of each session.
 
     Args:
         sessions: dates of the test rows, shape (n,).
         actual: their closes in dollars, shape (n,).
-        forecast: what was forecast for them, shape (n,).
+        made: what was forecast for them.
         scores: with `rmse_usd` and `naive_rmse_usd`: a price model always looks good on such a plot, so the figures
             stand in its title.
         ticker: for the title.
@@ -60,9 +62,10 @@ def actual_and_forecast(
         f"{ticker}: RMSE {scores['rmse_usd']:,.2f} USD, naive {scores['naive_rmse_usd']:,.2f} USD", loc="left"
     )
     upper.plot(sessions, actual, color=BLUE, linewidth=1, label="actual")
-    upper.plot(sessions, forecast, color=ORANGE, linewidth=1, label="forecast of the session before")
+    upper.fill_between(sessions, made.low_95, made.high_95, color=ORANGE, alpha=0.2, linewidth=0, label="95 % interval")
+    upper.plot(sessions, made.usd, color=ORANGE, linewidth=1, label="forecast of the session before")
     upper.set_ylabel("close, USD")
-    lower.plot(sessions, actual - forecast, color=GREY, linewidth=0.8)
+    lower.plot(sessions, actual - made.usd, color=GREY, linewidth=0.8)
     lower.axhline(0, color="black", linewidth=0.5)
     lower.set_ylabel("error, USD")
     lower.grid(alpha=0.25)

@@ -28,11 +28,16 @@ class Preset(BaseModel):
     reach_back: bool = Field(
         description="may a window reach into the part before its own for inputs (never for targets)?"
     )
+    cell: Literal["simple_rnn", "lstm", "gru"] = Field(default="simple_rnn", description="kind of recurrent layer")
     units: tuple[int, ...] = Field(min_length=1, description="width of each recurrent layer")
     zero_start: bool = Field(
         default=False,
         description="the output layer starts at zero: training then starts from the mean of train, which on returns is "
         "the random walk with drift, and leaves it only where validation confirms the step",
+    )
+    blend: bool = Field(
+        default=False,
+        description="mix the network with naive by a weight chosen on validation, 0 included; false: the network alone",
     )
     learning_rate: float = Field(gt=0, description="of Adam")
     clip_norm: float | None = Field(
@@ -51,5 +56,8 @@ class Preset(BaseModel):
     def _patience_needs_validation(self) -> Preset:
         if self.patience is not None and self.validation_fraction == 0:
             msg = "patience needs a validation_fraction above 0: test data never decides anything"
+            raise ValueError(msg)
+        if self.blend and self.validation_fraction == 0:
+            msg = "blend needs a validation_fraction above 0: test data never decides anything"
             raise ValueError(msg)
         return self

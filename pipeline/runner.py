@@ -97,7 +97,7 @@ def run(
     step, planned = STEPS[step_name], read_plan(settings.store_url, batch["run"])
     tracker = Tracker(settings)
     ended = []
-    for unit in _units(planned, batch, settings, progress):
+    for unit in _units(planned, batch, settings, tracker, progress):
         if _failed_before(step, unit.folder):
             continue
         progress.started(unit.ticker, step.name)
@@ -109,13 +109,16 @@ def run(
     return batch
 
 
-def _units(planned: Plan, batch: Batch, settings: Settings, progress: Progress) -> Iterator[Unit]:
+def _units(
+    planned: Plan, batch: Batch, settings: Settings, tracker: Tracker, progress: Progress
+) -> Iterator[Unit]:
     for ticker in batch["tickers"]:
 
         def on_epoch(epoch: int, epochs: int, loss: float, ticker: str = ticker) -> None:
             progress.epoch(ticker, epoch, epochs, loss)
 
-        yield Unit(ticker, planned, unit_folder(settings.store_url, ticker, planned), settings, on_epoch)
+        folder = unit_folder(settings.store_url, ticker, planned)
+        yield Unit(ticker, planned, folder, settings, tracker.registry, on_epoch)
 
 
 def _failed_before(step: Step, folder: Folder) -> bool:

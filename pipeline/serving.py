@@ -1,27 +1,28 @@
-"""The model that MLflow keeps: raw closes in, dollars out.
+"""The model that MLflow keeps: the last raw closes in, the next session's forecast in dollars out.
 
 MLflow stores this file and runs it when the model is loaded ("models from code"), so no object of ours is pickled.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mlflow
-import numpy as np
 import pandas as pd
 from mlflow.pyfunc import PythonModel
 
-from pipeline import forecaster
+from pipeline import calendar, forecaster
+from pipeline.errors import DataError
 
 if TYPE_CHECKING:
     from mlflow.pyfunc import PythonModelContext
 
 
 class ClosecastModel(PythonModel):
-    """One ticker's network with its scaler and its preset."""
+    """One ticker's network with its scaler, its weight and its intervals."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load what `train` wrote."""
@@ -30,24 +31,54 @@ class ClosecastModel(PythonModel):
         self.network = model.load(Path(context.artifacts["network"]))
         self.recipe = forecaster.Recipe(**json.loads(Path(context.artifacts["recipe"]).read_text()))
 
-    def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: object = None) -> pd.DataFrame:
-        """Forecast the close that follows each row that has enough rows before it.
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Forecast the close of the session after the last row.
 
         Args:
             context: unused.
-            model_input: column `close` in dollars, ascending by session; (n,) rows.
-            params: unused.
+            model_input: column `close` in dollars, oldest first, at least as many rows as `lookback` and one. Column
+                `session` (dates) if the forecast is to name its session; column `ticker` if rows should say whose they
+                are.
+            params: `every_session`: forecast after each row that has enough rows before it, not after the last only.
 
         Returns:
-            Column `forecast_usd`: row i is the session after input row i; NaN where the history is too short.
+            `ticker`, `session` (a date; empty without dates), `forecast_usd` and the bounds of its 80 % and 95 %
+            intervals in dollars.
+
+        Raises:
+            DataError: too few closes, one that is not above 0, sessions not ascending, rows of another ticker.
         """
-        del context, params
+        del context
+        self._check(model_input)
         closes = model_input["close"].to_numpy("float64")
-        rows = range(forecaster.first_forecast(self.recipe), len(closes) + 1)
-        forecasts = forecaster.forecast(self.network, closes, rows, self.recipe)
-        return pd.DataFrame(
-            {"forecast_usd": np.concatenate([np.full(len(closes) - len(forecasts), np.nan), forecasts])}
-        )
+        first = forecaster.first_forecast(self.recipe) if (params or {}).get("every_session") else len(closes)
+        made = forecaster.forecast(self.network, closes, range(first, len(closes) + 1), self.recipe)
+        told = pd.DataFrame({"forecast_usd" if n == "usd" else f"{n}_usd": v for n, v in made._asdict().items()})
+        told.insert(0, "session", self._sessions(model_input, first, len(closes) + 1))
+        told.insert(0, "ticker", self.recipe.ticker)
+        return told
+
+    def _check(self, rows: pd.DataFrame) -> None:
+        if "ticker" in rows and (others := set(rows["ticker"].dropna()) - {self.recipe.ticker}):
+            raise DataError(
+                f"This model forecasts {self.recipe.ticker} only.",
+                f"rows of {', '.join(sorted(map(str, others))[:5])}",
+                "Ask the model of that ticker.",
+            )
+        if "session" in rows and rows["session"].notna().all():
+            sessions = pd.to_datetime(rows["session"])
+            if not (sessions.is_monotonic_increasing and sessions.is_unique):
+                raise DataError("Rows must ascend by session, each once.", "another order", "Send the oldest first.")
+
+    def _sessions(self, rows: pd.DataFrame, first: int, stop: int) -> list[str]:
+        """Return the date of each forecast row: that of the input row, and the calendar's next after the last."""
+        if "session" not in rows or rows["session"].isna().any():
+            return [""] * (stop - first)
+        known = [dt.date.fromisoformat(str(day)[:10]) for day in rows["session"]]
+        following = calendar.next_session(self.recipe.calendar, known[-1])
+        return [str(day) for day in [*known, following][first:stop]]
 
 
 mlflow.models.set_model(ClosecastModel())

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from pipeline.errors import UsageError
 from pipeline.preset import Preset
+from pipeline.promotion import Gate
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 Source = Literal["sample", "files", "yahoo"]
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     var: Path = Field(Path("var"), description="all state; relative to home")
     store: str = Field("", description="artefacts: a folder or a URL of fsspec; empty: <var>/store")
     tracking_uri: str = Field("", description="MLflow: a server's or a database's URL; empty: SQLite in var")
+    ledger: str = Field("", description="served forecasts: a folder, a URL of fsspec or a database's; empty: in the store")
     experiment: str = Field("closecast", min_length=1, description="MLflow experiment")
     calendar: str = Field("XNYS", description="trading calendar, a name of exchange_calendars")
 
@@ -59,6 +61,9 @@ class Settings(BaseSettings):
     as_of: dt.date | None = Field(None, description="last session a run may know; empty: last closed session")
     preset: str = Field("daily", description="name of a preset in closecast.toml")
     presets: dict[str, Preset] = Field(default_factory=dict, description="recipes by name")
+    gate: Gate = Field(Gate(), description="limits of promotion and of decay")
+    walk_forward: int = Field(0, ge=0, le=250, description="folds of walk-forward over the test rows; 0: none")
+    sliding: bool = Field(False, description="whether a fold forgets its oldest sessions; else its history grows")
 
     batch_size: int = Field(1, ge=1, description="tickers that one mapped Airflow task handles together")
     min_history: int = Field(250, ge=0, description="sessions needed beyond one lookback")
@@ -91,6 +96,18 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         toml = TomlConfigSettingsSource(settings_cls, _home() / "closecast.toml")
         return init_settings, env_settings, toml
+
+    @field_validator("presets", mode="before")
+    @classmethod
+    def _fill_in(cls, presets: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+        """Give a preset with `like` the fields that it does not set itself."""
+        known = {name: {k: v for k, v in fields.items() if k != "like"} for name, fields in presets.items()}
+        return {name: {**known.get(str(presets[name].get("like")), {}), **fields} for name, fields in known.items()}
+
+    @property
+    def ledger_place(self) -> str:
+        """Return where served forecasts are written down."""
+        return self.ledger or f"{self.store_url}/_ledger"
 
     @property
     def var_dir(self) -> Path:

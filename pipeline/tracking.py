@@ -6,38 +6,52 @@ metrics carry the time stamps of the manifest, and a step that is already there 
 
 from __future__ import annotations
 
-import contextlib
+import datetime as dt
 import importlib.metadata
 import json
-import logging
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-os.environ.setdefault("DO_NOT_TRACK", "true")  # before the import: no telemetry of a trading desk's job
-os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")  # an answer means that it is kept
 
 import mlflow
 import pandas as pd
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
-from pipeline.errors import Unavailable
-from pipeline.preflight import check_answers, no_answer
+from pipeline.mlflow_client import answering, connect
+from pipeline.registry import Registry
 from pipeline.store import frame_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from pipeline.outcome import Manifest
+    from pipeline.outcome import Manifest, Outcome
     from pipeline.plan import Plan
     from pipeline.settings import Settings
     from pipeline.store import Folder
 
 _PACKAGE = Path(__file__).resolve().parent
-_SERVED_WITH = ("mlflow", "keras", "tensorflow", "numpy", "pandas")
+_SERVED_WITH = ("mlflow", "keras", "tensorflow", "numpy", "pandas", "exchange-calendars")
+_SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec("double", "close"),
+            ColSpec("string", "session", required=False),
+            ColSpec("string", "ticker", required=False),
+        ]
+    ),
+    outputs=Schema(
+        [
+            ColSpec("string", "ticker"),
+            ColSpec("string", "session"),
+            *(ColSpec("double", f"{name}_usd") for name in ("forecast", "low_80", "high_80", "low_95", "high_95")),
+        ]
+    ),
+    params=ParamSchema([ParamSpec("every_session", "boolean", default=False)]),
+)
 _NOTE = (
     "Nightly retraining of next-session closing-price forecasters. One parent run per DAG run, one child per ticker. "
     "`rmse_usd` stands beside `naive_rmse_usd` on the same rows; `skill` = 1 - rmse_usd / naive_rmse_usd, and 0 is "
@@ -56,28 +70,22 @@ class Tracker:
             Unavailable: when a server does not answer.
         """
         self._uri, self._page = settings.mlflow_uri, settings.mlflow_page
-        check_answers(self._uri)
-        if self._uri.startswith("sqlite:///"):
-            Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        for noisy in ("mlflow", "alembic"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
-        mlflow.set_tracking_uri(self._uri)
-        self._client = mlflow.MlflowClient(self._uri)
-        with _answering(self._uri):
+        self._client, self.registry = connect(settings), Registry(settings)
+        with answering(self._uri):
             self._experiment = self._find_or_create_experiment(settings)
 
     def open_parent(self, plan: Plan) -> str:
         """Return the id of the run of the whole DAG run, opening it when it is new."""
         source = f"{plan.source} (synthetic)" if plan.synthetic else plan.source
         tags = {"tickers": ",".join(plan.tickers)[:_MAX_TAG]}
-        with _answering(self._uri):
+        with answering(self._uri):
             run = self._find_or_create(plan, "", f"{plan.as_of} {plan.preset_name} {source}", tags)
             self._client.update_run(run.info.run_id, status="RUNNING")
         return str(run.info.run_id)
 
     def unit_run(self, plan: Plan, ticker: str) -> Run:
         """Return one ticker's run below the parent, opening it when it is new."""
-        with _answering(self._uri):
+        with answering(self._uri):
             found = self._find(plan, ticker)
             if found:
                 return found
@@ -104,15 +112,51 @@ class Tracker:
         if run.data.tags.get(tag) == shown:
             return
         run_id = str(run.info.run_id)
-        with _answering(self._uri):
+        with answering(self._uri):
             self._log_files(run_id, manifest, folder)
             model_id = self._log_model(run_id, manifest, folder) if manifest.outcome.model else None
             self._log_dataset(run_id, ticker, plan, manifest, folder)
             self._log_values(run, manifest, model_id)
+            self._release(run, ticker, manifest)
+            if manifest.outcome.live_session:
+                self._log_live(plan, ticker, manifest.outcome)
             status = "FAILED" if manifest.failed else "FINISHED" if last else "RUNNING"
             if run.info.status != status or model_id:  # logging a model ends the run
                 self._set_status(run_id, status)
             self._client.set_tag(run_id, tag, shown)  # last: now the step is all there
+
+    def _release(self, run: Run, ticker: str, manifest: Manifest) -> None:
+        release = manifest.outcome.release
+        if release is None:
+            return
+        run_id, model_id = run.info.run_id, run.data.tags["model_id"]
+        version = self.registry.release(ticker, model_id, run_id, release, manifest.started)
+        self._client.set_tag(run_id, "version", str(version))
+
+    def _log_live(self, plan: Plan, ticker: str, outcome: Outcome) -> None:
+        """Add one point to the series of a ticker's served forecasts, a run of its own; a second call adds none."""
+        assert outcome.live_session is not None  # noqa: S101 - the caller has looked
+        market = "synthetic" if plan.synthetic else "real"
+        condition = f"tags.live = '{market}' and tags.ticker = '{ticker}'"
+        if not self._search(condition):
+            tags = {"live": market, "ticker": ticker, "synthetic": str(plan.synthetic).lower()}
+            self._client.create_run(self._experiment, run_name=f"{ticker} served, {market} prices", tags=tags)
+        run, *ghosts = self._search(condition)
+        for ghost in ghosts:
+            self._client.delete_run(ghost.info.run_id)
+        midnight = dt.datetime.combine(outcome.live_session, dt.time(), dt.UTC)
+        step = outcome.live_session.toordinal()
+        there = {
+            point.step
+            for name in outcome.live
+            if name in run.data.metrics
+            for point in self._client.get_metric_history(run.info.run_id, name)
+        }
+        if step not in there:
+            stamp = int(midnight.timestamp() * 1000)
+            points = [Metric(name, value, stamp, step) for name, value in outcome.live.items()]
+            self._client.log_batch(run.info.run_id, points)
+            self._set_status(run.info.run_id, "FINISHED")
 
     def page(self, run_id: str) -> str:
         """Return the address of a run's page."""
@@ -123,7 +167,7 @@ class Tracker:
 
         Units that never got to their end, because the job was stopped, are ended as killed.
         """
-        with _answering(self._uri):
+        with answering(self._uri):
             run_id = self.open_parent(plan)
             stamp = int(plan.created.timestamp() * 1000)
             self._client.log_batch(run_id, [Metric(name, value, stamp, 0) for name, value in metrics.items()])
@@ -135,7 +179,7 @@ class Tracker:
 
     def kill(self, plan: Plan) -> None:
         """End whatever still runs of a stopped run."""
-        with _answering(self._uri):
+        with answering(self._uri):
             for run in self._search(f"tags.dag_run_id = '{plan.dag_run_id}'"):
                 if run.info.status == "RUNNING":
                     self._set_status(run.info.run_id, "KILLED")
@@ -250,7 +294,8 @@ class Tracker:
                 return str(model.model_id)
             self._client.delete_logged_model(model.model_id)
         recipe = json.loads(folder.read("recipe.json"))
-        example = pd.DataFrame({"close": [100.0] * (recipe["lookback"] + 2)})
+        days = pd.bdate_range("2024-01-02", periods=recipe["lookback"] + 1).strftime("%Y-%m-%d")
+        example = pd.DataFrame({"session": days, "close": [100.0 + day % 2 for day in range(len(days))]})
         with tempfile.TemporaryDirectory() as temporary:
             places = {name: Path(temporary) / name for name in manifest.outcome.model}
             for name, place in places.items():
@@ -261,32 +306,10 @@ class Tracker:
                     python_model=str(_PACKAGE / "serving.py"),
                     artifacts={"network": str(places["model.keras"]), "recipe": str(places["recipe.json"])},
                     code_paths=[str(_PACKAGE)],
-                    signature=mlflow.models.infer_signature(example, pd.DataFrame({"forecast_usd": [100.0]})),
+                    signature=_SIGNATURE,
                     input_example=example,
                     # Without a list MLflow starts a second interpreter that imports TensorFlow to find it out.
                     pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _SERVED_WITH],
                     tags={"ticker": recipe["ticker"], "step_key": manifest.key},
                 )
         return str(info.model_id)
-
-
-@contextlib.contextmanager
-def _answering(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except MlflowException as error:
-        if "API request to" in str(error) or "timed out" in str(error) or "database is locked" in str(error):
-            raise no_answer(uri, str(error)[:200]) from error
-        if "OperationalError" in str(error):
-            raise _refused(str(error)) from error
-        raise
-    except OSError as error:  # of its artifacts
-        raise _refused(str(error)) from error
-
-
-def _refused(received: str) -> Unavailable:
-    """Return the error of an MLflow whose disk is full or locked: worth another try once somebody has looked."""
-    words = received[received.find("(sqlite3") if "(sqlite3" in received else 0 :].partition("\n")[0]
-    return Unavailable(
-        "MLflow must keep what it is given.", words[:200], "Look whether its disk has room and belongs to you."
-    )

@@ -1,0 +1,61 @@
+"""The connection to MLflow, and its failures told as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("DO_NOT_TRACK", "true")  # before the import: no telemetry of a trading desk's job
+os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")  # an answer means that it is kept
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import Unavailable
+from pipeline.preflight import check_answers, no_answer
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+
+def connect(settings: Settings) -> mlflow.MlflowClient:
+    """Return a client, with the folder of a SQLite database made where it is missing.
+
+    Raises:
+        Unavailable: when a server does not answer.
+    """
+    uri = settings.mlflow_uri
+    check_answers(uri)
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(uri)
+    return mlflow.MlflowClient(uri)
+
+
+@contextlib.contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """Turn the failures of an MLflow that is away, locked or full into `Unavailable`."""
+    try:
+        yield
+    except MlflowException as error:
+        if "API request to" in str(error) or "timed out" in str(error) or "database is locked" in str(error):
+            raise no_answer(uri, str(error)[:200]) from error
+        if "OperationalError" in str(error):
+            raise _refused(str(error)) from error
+        raise
+    except OSError as error:  # of its artifacts
+        raise _refused(str(error)) from error
+
+
+def _refused(received: str) -> Unavailable:
+    """Return the error of an MLflow whose disk is full or locked: worth another try once somebody has looked."""
+    words = received[received.find("(sqlite3") if "(sqlite3" in received else 0 :].partition("\n")[0]
+    return Unavailable(
+        "MLflow must keep what it is given.", words[:200], "Look whether its disk has room and belongs to you."
+    )

@@ -1,0 +1,179 @@
+"""The gate: may the version just trained be served? Rule by rule, from figures alone; the alias is moved elsewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import NotComparable
+
+Policy = Literal["unless_worse", "if_better"]
+
+
+class Gate(BaseModel):
+    """The limits. `[gate]` in closecast.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: Policy = Field(
+        default="unless_worse",
+        description="against the champion: promoted unless significantly worse, or only if its RMSE is smaller",
+    )
+    tolerance: float = Field(default=0.01, ge=0, description="by how much RMSE may lie above naive's: 0.01 is 1 %")
+    significance: float = Field(
+        default=0.05, gt=0, lt=1, description="p below which a Diebold-Mariano test says worse; one-sided"
+    )
+    min_coverage_95: float = Field(default=0.90, ge=0, le=1, description="share of test rows inside the 95 % interval")
+    max_coverage_95: float = Field(default=0.99, ge=0, le=1, description="the same: above it the interval says nothing")
+    min_live_sessions: int = Field(default=20, ge=1, description="scored forecasts before decay is judged")
+    min_live_skill: float = Field(default=-0.02, description="skill of served forecasts over 60 sessions; below: decay")
+    min_live_coverage_95: float = Field(default=0.85, ge=0, le=1, description="coverage over 60 sessions; below: decay")
+
+
+class Challenger(NamedTuple):
+    """The figures of the version just trained, on its test rows."""
+
+    cutoff: dt.date
+    rmse_usd: float
+    naive_rmse_usd: float
+    p_worse_than_naive: float
+    coverage_95: float
+    critical: int  # data findings
+    warnings: int
+    fault: str | None  # damage that was injected into the prices
+    synthetic: bool
+
+
+class Champion(NamedTuple):
+    """The version that is served, on the challenger's test rows."""
+
+    version: int
+    cutoff: dt.date
+    rmse_usd: float
+    challenger_p_worse: float
+    synthetic: bool
+
+
+class Rule(NamedTuple):
+    """One rule and how it went."""
+
+    name: str
+    says: str
+    value: str
+    limit: str
+    passed: bool
+
+
+class Decision(NamedTuple):
+    """What becomes of the challenger. `decision.json`."""
+
+    promoted: bool
+    policy: Policy
+    champion: int | None  # the version that it was compared with
+    rules: tuple[Rule, ...]
+
+    @property
+    def failed(self) -> tuple[Rule, ...]:
+        """Return the rules that speak against it."""
+        return tuple(rule for rule in self.rules if not rule.passed)
+
+    @property
+    def reason(self) -> str:
+        """Return the verdict in one line."""
+        if self.promoted:
+            return f"promoted: all {len(self.rules)} rules hold"
+        return "refused: " + "; ".join(f"{one.name} {one.value} (limit: {one.limit})" for one in self.failed)
+
+
+def check_cutoffs(challenger: dt.date, champion: dt.date, version: int) -> None:
+    """Make sure that the challenger's test rows are new to the champion.
+
+    Raises:
+        NotComparable: when the champion's cutoff lies after the challenger's: it was trained on some of these rows.
+    """
+    if champion > challenger:
+        raise NotComparable(
+            "A champion is compared on rows that it was not trained on: its cutoff must not lie after the challenger's.",
+            f"champion v{version} with cutoff {champion}, challenger with cutoff {challenger}",
+            "Nothing, for a run of the past: the champion stays. Else train with the train_fraction of the champion.",
+        )
+
+
+def decide(challenger: Challenger, champion: Champion | None, gate: Gate) -> Decision:
+    """Return whether the challenger becomes champion, rule by rule. The first model of a ticker has no champion to beat.
+
+    Raises:
+        NotComparable: when the champion's cutoff lies after the challenger's.
+    """
+    rules = [_data(challenger), *_errors(challenger, gate), _coverage(challenger, gate)]
+    if champion:
+        check_cutoffs(challenger.cutoff, champion.cutoff, champion.version)
+        rules.append(_champion(challenger, champion, gate))
+    return Decision(all(one.passed for one in rules), gate.policy, champion.version if champion else None, tuple(rules))
+
+
+def refuse(gate: Gate, champion: int, name: str, says: str, value: str, limit: str) -> Decision:
+    """Return the decision against a challenger that cannot be compared with the champion at all."""
+    return Decision(False, gate.policy, champion, (Rule(name, says, value, limit, passed=False),))
+
+
+def _data(challenger: Challenger) -> Rule:
+    fault = f", with the fault {challenger.fault}" if challenger.fault else ""
+    return Rule(
+        name="data",
+        says="No critical finding in the prices, and none damaged on purpose",
+        value=f"{challenger.critical} critical, {challenger.warnings} warning(s){fault}",
+        limit="0 critical, no fault",
+        passed=not challenger.critical and not challenger.fault,
+    )
+
+
+def _errors(challenger: Challenger, gate: Gate) -> list[Rule]:
+    ratio, most = challenger.rmse_usd / challenger.naive_rmse_usd, 1 + gate.tolerance
+    return [
+        Rule(
+            name="rmse",
+            says="RMSE must not lie above naive's by more than the tolerance",
+            value=f"{ratio:.4f} x naive ({challenger.rmse_usd:,.4f} against {challenger.naive_rmse_usd:,.4f} USD)",
+            limit=f"{most:.4f} x naive",
+            passed=ratio <= most,
+        ),
+        Rule(
+            name="naive",
+            says="Diebold-Mariano must not say that it is worse than naive",
+            value=f"p {challenger.p_worse_than_naive:.4f}",
+            limit=f"p at least {gate.significance}",
+            passed=challenger.p_worse_than_naive >= gate.significance,
+        ),
+    ]
+
+
+def _coverage(challenger: Challenger, gate: Gate) -> Rule:
+    return Rule(
+        name="coverage",
+        says="The 95 % interval must hold about as many test rows as it says",
+        value=f"{challenger.coverage_95:.1%}",
+        limit=f"{gate.min_coverage_95:.1%} to {gate.max_coverage_95:.1%}",
+        passed=gate.min_coverage_95 <= challenger.coverage_95 <= gate.max_coverage_95,
+    )
+
+
+def _champion(challenger: Challenger, champion: Champion, gate: Gate) -> Rule:
+    both = f"{challenger.rmse_usd:,.4f} against {champion.rmse_usd:,.4f} USD of v{champion.version} on the same rows"
+    if gate.policy == "if_better":
+        return Rule(
+            name="champion",
+            says="RMSE must be smaller than the champion's on the same rows",
+            value=both,
+            limit=f"below {champion.rmse_usd:,.4f} USD",
+            passed=challenger.rmse_usd < champion.rmse_usd,
+        )
+    return Rule(
+        name="champion",
+        says="Diebold-Mariano must not say that it is worse than the champion on the same rows",
+        value=f"p {champion.challenger_p_worse:.4f}, {both}",
+        limit=f"p at least {gate.significance}",
+        passed=champion.challenger_p_worse >= gate.significance,
+    )

@@ -1,0 +1,251 @@
+"""MLflow's model registry: one registered model per ticker, and which of its versions is served.
+
+A version is known by the tags that it was registered with. The alias `champion` is what is served; each move of it is
+written down on the version that it moves to, before it moves, so that the moves can be followed back from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.forecaster import Recipe
+from pipeline.mlflow_client import answering, connect
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow.entities.model_registry import ModelVersion
+
+    from pipeline.outcome import Release
+    from pipeline.settings import Settings
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+_MOVE = "champion."  # tag of a move: champion.<time> = {"from": 3, "reason": "..."}
+_MAX_TAG = 5000
+
+
+class Version(NamedTuple):
+    """One registered model."""
+
+    number: int
+    model_id: str
+    run_id: str
+    tags: Mapping[str, str]
+
+    @property
+    def as_of(self) -> dt.date:
+        """Return the last session that its run knew."""
+        return dt.date.fromisoformat(self.tags["as_of"])
+
+    @property
+    def cutoff(self) -> dt.date:
+        """Return the last session that its training saw."""
+        return dt.date.fromisoformat(self.tags["cutoff"])
+
+    @property
+    def synthetic(self) -> bool:
+        """Return whether it was trained on prices that are made up."""
+        return self.tags["synthetic"] == "true"
+
+
+class Move(NamedTuple):
+    """One move of the alias `champion`."""
+
+    when: dt.datetime
+    to: int
+    before: int | None
+    reason: str
+    back: bool  # whether it undid another one
+
+
+class Registry:
+    """The registered models of all tickers."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect.
+
+        Raises:
+            Unavailable: when a server does not answer.
+        """
+        self._uri, self._client = settings.mlflow_uri, connect(settings)
+
+    def champion(self, ticker: str) -> Version | None:
+        """Return the version that is served, None when there is none."""
+        return self._by_alias(ticker, CHAMPION)
+
+    def versions(self, ticker: str) -> list[Version]:
+        """Return all versions of a ticker, ascending."""
+        with answering(self._uri):
+            found = self._client.search_model_versions(f"name = '{name_of(ticker)}'")
+        return sorted(_version(one) for one in found)
+
+    def load(self, ticker: str, version: Version) -> tuple[keras.Model, Recipe]:
+        """Return the network and the recipe of a version.
+
+        Raises:
+            PipelineError: when its files are gone or broken.
+        """
+        from pipeline import model
+
+        try:
+            with tempfile.TemporaryDirectory() as folder, answering(self._uri):
+                place = mlflow.artifacts.download_artifacts(f"models:/{version.model_id}", dst_path=folder)
+                files = Path(place) / "artifacts"
+                recipe = Recipe(**json.loads((files / "recipe.json").read_text()))
+                return model.load(files / "model.keras"), recipe
+        except (MlflowException, PipelineError, ValueError, TypeError) as error:
+            if isinstance(error, PipelineError) and error.retryable and "://" in self._uri[:8]:
+                raise
+            raise PipelineError(
+                f"Version {version.number} of {name_of(ticker)} must load.",
+                f"{type(error).__name__}: {str(error)[:200]}",
+                f"Serve another one: closecast champion rollback {ticker}, or champion set {ticker} <version>.",
+            ) from error
+
+    def facts(self, version: Version) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the parameters and the tags of the run that made a version; empty when it was deleted."""
+        with contextlib.suppress(MlflowException), answering(self._uri):
+            data = self._client.get_run(version.run_id).data
+            return dict(data.params), dict(data.tags)
+        return {}, {}
+
+    def release(self, ticker: str, model_id: str, run_id: str, release: Release, when: dt.datetime) -> int:
+        """Register a trained model once, and move the aliases as was decided; can be repeated at any time.
+
+        The alias `champion` moves last, and only from the version that the decision was made against: a decision that
+        is carried out late must not replace a champion that it has never seen.
+
+        Returns:
+            The number of the version.
+        """
+        with answering(self._uri):
+            version = self._register(ticker, model_id, run_id, release)
+            self._client.set_registered_model_alias(name_of(ticker), CHALLENGER, str(version))
+            current = self.champion(ticker)
+            number = current.number if current else None
+            if not release.promoted or number == version:
+                return version
+            if number == release.champion:
+                self._move(ticker, version, number, release.reason, when)
+            else:
+                late = f"superseded: v{number} became champion after the decision was made"
+                self._client.set_model_version_tag(name_of(ticker), str(version), "decision", late)
+        return version
+
+    def set_champion(self, ticker: str, number: int, reason: str, *, back: bool = False) -> None:
+        """Serve another version, as a person decided; `back` says that this undoes a move.
+
+        Raises:
+            UsageError: when there is no such version.
+        """
+        known = [one.number for one in self.versions(ticker)]
+        if number not in known:
+            raise UsageError(
+                f"A champion of {ticker} must be a version of {name_of(ticker)}.",
+                f"v{number}",
+                f"Use one of: {', '.join(map(str, known)) or 'none yet'}.",
+            )
+        current = self.champion(ticker)
+        if current is None or current.number != number:
+            with answering(self._uri):
+                before, now = current.number if current else None, dt.datetime.now(dt.UTC)
+                self._move(ticker, number, before, reason, now, back=back)
+
+    def roll_back(self, ticker: str, reason: str) -> int:
+        """Serve the version again that was served before the champion, and return its number.
+
+        Raises:
+            UsageError: when there is none.
+        """
+        champion = self.champion(ticker)
+        served = [move for move in self.history(ticker) if champion and move.to == champion.number and not move.back]
+        before = served[0].before if served else None
+        if before is None:
+            raise UsageError(
+                f"A rollback needs a champion of {ticker} that had one before it.",
+                "none",
+                f"Look at closecast champion show {ticker}.",
+            )
+        self.set_champion(ticker, before, reason, back=True)
+        return before
+
+    def history(self, ticker: str) -> list[Move]:
+        """Return the moves that led to the present champion, newest first.
+
+        Followed back from where the alias is: a move that was written down by a process that died then is left out.
+        """
+        champion = self.champion(ticker)
+        moves = [move for one in self.versions(ticker) for move in _moves(one)]
+        followed: list[Move] = []
+        to = champion.number if champion else None
+        for move in sorted(moves, key=lambda move: move.when, reverse=True):
+            if to is not None and move.to == to:
+                followed.append(move)
+                to = move.before
+        return followed
+
+    def _by_alias(self, ticker: str, alias: str) -> Version | None:
+        with answering(self._uri):
+            try:
+                return _version(self._client.get_model_version_by_alias(name_of(ticker), alias))
+            except MlflowException as error:
+                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    return None  # no such model, no such alias
+                raise
+
+    def _register(self, ticker: str, model_id: str, run_id: str, release: Release) -> int:
+        name = name_of(ticker)
+        with contextlib.suppress(MlflowException):  # it is there already
+            self._client.create_registered_model(name, {"ticker": ticker})
+        if not self._of_model(name, model_id):
+            self._client.create_model_version(
+                name, f"models:/{model_id}", run_id, tags={**release.tags, "model_id": model_id}, model_id=model_id
+            )
+        # Two processes may both get here, and a client repeats a request whose answer was lost: the oldest counts.
+        oldest, *ghosts = self._of_model(name, model_id)
+        for ghost in ghosts:
+            self._client.delete_model_version(name, ghost.version)
+        for tag, value in release.tags.items():
+            self._client.set_model_version_tag(name, oldest.version, tag, value[:_MAX_TAG])
+        self._client.update_model_version(name, oldest.version, release.description)
+        return int(oldest.version)
+
+    def _of_model(self, name: str, model_id: str) -> list[ModelVersion]:
+        found = self._client.search_model_versions(f"name = '{name}' and tags.model_id = '{model_id}'")
+        return sorted(found, key=lambda one: int(one.version))
+
+    def _move(
+        self, ticker: str, to: int, before: int | None, reason: str, when: dt.datetime, *, back: bool = False
+    ) -> None:
+        name, stamp = name_of(ticker), f"{when.astimezone(dt.UTC):%Y-%m-%dT%H.%M.%S.%fZ}"
+        told = json.dumps({"from": before, "reason": reason[:_MAX_TAG], "back": back})
+        self._client.set_model_version_tag(name, str(to), f"{_MOVE}{stamp}", told)
+        self._client.set_registered_model_alias(name, CHAMPION, str(to))
+
+
+def name_of(ticker: str) -> str:
+    """Return the name of a ticker's registered model."""
+    return f"closecast-{ticker}"
+
+
+def _version(found: ModelVersion) -> Version:
+    return Version(int(found.version), str(found.tags.get("model_id", "")), str(found.run_id), dict(found.tags))
+
+
+def _moves(version: Version) -> list[Move]:
+    moves = []
+    for tag, value in version.tags.items():
+        if tag.startswith(_MOVE):
+            told = json.loads(value)
+            when = dt.datetime.strptime(tag.removeprefix(_MOVE), "%Y-%m-%dT%H.%M.%S.%f%z")
+            moves.append(Move(when, version.number, told["from"], told["reason"], told["back"]))
+    return moves

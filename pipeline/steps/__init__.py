@@ -1,0 +1,25 @@
+"""The steps of one unit, in their order: read the folder, call pure functions, return an `Outcome`.
+
+A step knows nothing of Airflow, and of MLflow only the registry that it is handed. Heavy libraries are imported where
+they are used: each Airflow task is a process of its own and pays for what it imports.
+"""
+
+from __future__ import annotations
+
+from pipeline.steps.network import evaluate, split_scale, train, window
+from pipeline.steps.prices import ingest, validate
+from pipeline.steps.served import forecast, promote
+from pipeline.steps.unit import Step, Unit
+
+__all__ = ["FLOW", "Step", "Unit"]
+
+FLOW = (
+    Step(ingest, ()),
+    Step(validate, ("raw.parquet",)),
+    Step(split_scale, ("validated.parquet",)),
+    Step(window, ("split.json",)),
+    Step(train, ("scaled.npz", "scaler.json", "split.json", "windows.json")),
+    Step(evaluate, ("model.keras", "recipe.json", "scaled.npz", "split.json", "windows.json")),
+    Step(promote, ("metrics.json", "predictions.parquet", "recipe.json", "scaled.npz")),
+    Step(forecast, ("decision.json", "validated.parquet")),
+)
