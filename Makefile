@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-export SOURCE PRICES TICKERS START AS_OF PRESET FAULT ACCEPT_RESTATED
+export SOURCE PRICES TICKERS START AS_OF PRESET FAULT WALK_FORWARD ACCEPT_RESTATED
 # Without cached bytecode every Airflow task would compile TensorFlow's thousands of modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -20,8 +20,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  make run takes SOURCE=sample|files|yahoo PRICES=path TICKERS=A,B START=date AS_OF=date PRESET=daily|tutorial"
-	@echo "  and FAULT=bad_bar|... with the synthetic market: see the README"
+	@echo "  make run takes SOURCE=sample|files|yahoo PRICES=path TICKERS=A,B START=date AS_OF=date PRESET=daily|tutorial|gru|lstm"
+	@echo "  WALK_FORWARD=folds, and FAULT=bad_bar|... with the synthetic market: see the README"
 
 .PHONY: setup
 setup: .venv/ready ## install everything into .venv (the other commands do it by themselves)
@@ -29,7 +29,7 @@ setup: .venv/ready ## install everything into .venv (the other commands do it by
 .PHONY: run
 run: .venv/ready ## run the DAG once through Airflow and print the results
 	@$(BIN)/closecast run --airflow --source "$$SOURCE" --prices "$$PRICES" --tickers "$$TICKERS" \
-	  --start "$$START" --as-of "$$AS_OF" --preset "$$PRESET" --fault "$$FAULT" \
+	  --start "$$START" --as-of "$$AS_OF" --preset "$$PRESET" --fault "$$FAULT" --walk-forward "$$WALK_FORWARD" \
 	  $(if $(ACCEPT_RESTATED),--accept-restated)
 
 .PHONY: test

@@ -85,6 +85,15 @@ PARAMS = {
         title="As of",
         description="Last session that the run may know. Empty: the last one that has closed.",
     ),
+    "walk_forward": Param(
+        SETTINGS.walk_forward,
+        type="integer",
+        minimum=0,
+        maximum=250,
+        title="Walk-forward",
+        section="Expert",
+        description="Train again this often over the test rows, each time on what was known then. 0: not at all.",
+    ),
     "fault": Param(
         SETTINGS.fault,
         type=["null", "string"],

@@ -6,6 +6,7 @@ Targets are rows at or after `train_stop`, the first row that is not train; row 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ def drift(closes: Floats, targets: range, train_stop: int) -> Floats:
     """
     # Log returns add up: those of rows 1 to train_stop - 1 are the return from the first row to the last.
     growth = float(np.log(closes[train_stop - 1] / closes[0])) / (train_stop - 1)
-    return naive(closes, targets) * np.exp(growth)
+    return naive(closes, targets) * math.exp(growth)
 
 
 def ar1(closes: Floats, targets: range, train_stop: int) -> Floats:
@@ -64,7 +65,7 @@ def fit_ar1(train_closes: Floats) -> Ar1:
         train_closes: prices in dollars, shape (m,), ascending by session, nothing but train.
     """
     # AutoReg of statsmodels gives the same two numbers; importing it takes half a second longer.
-    from statsmodels.regression.linear_model import OLS  # type: ignore[import-untyped]
+    from statsmodels.regression.linear_model import OLS
 
     returns = np.diff(np.log(train_closes))
     pairs = np.column_stack((np.ones(len(returns) - 1), returns[:-1]))  # (m - 2, 2)

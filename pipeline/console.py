@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    from pipeline.compare import Rung
     from pipeline.outcome import Manifest
     from pipeline.plan import Plan
+    from pipeline.registry import Version
     from pipeline.report import Result
 
 
@@ -48,6 +50,46 @@ def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> Non
         for warning in one.warnings:
             console.print(Text(f"{one.ticker}: {warning}", style="yellow"))
     console.print(Text("skill = 1 - RMSE / naive RMSE on the same test rows; 0 is no better than doing nothing."))
+
+
+def table_of_versions(versions: Sequence[Version], champion: int | None) -> Table:
+    """Return one row per registered version, the newest first."""
+    table = Table()
+    for name in ("version", "as of", "cutoff", "preset", "source"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    for one in reversed(versions):
+        star = " *" if one.number == champion else ""
+        named = [one.tags.get(name, "-") for name in ("as_of", "cutoff", "preset", "source", "decision")]
+        table.add_row(f"v{one.number}{star}", *(Text(cell) for cell in named), style="bold" if star else None)
+    return table
+
+
+def show_ladder(console: Console, rungs: Sequence[Rung], medians: Mapping[str, float]) -> None:
+    """Print one row per forecaster of each ticker, then the medians."""
+    table = Table()
+    table.add_column("ticker")
+    table.add_column("forecaster")
+    for name in ("RMSE $", "skill", "p worse", "weight", "seconds", "device"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in rungs:
+        figures = ((one.rmse_usd, ",.4f"), (one.skill, "+.4f"), (one.dm_p_value, ".3f"), (one.weight, ".2f"))
+        cells = ["-" if value is None else f"{value:{form}}" for value, form in (*figures, (one.seconds, ".1f"))]
+        table.add_row(one.ticker, one.name, *cells, one.device or "-", style="red" if one.reason else None)
+    if len({one.ticker for one in rungs}) > 1:
+        table.add_section()
+        for name, skill in medians.items():
+            table.add_row("median", name, "", f"{skill:+.4f}")
+    console.print(table)
+    for one in rungs:
+        if one.reason:
+            console.print(Text(f"{one.ticker} {one.name}: {one.reason}", style="red"))
+    console.print(
+        Text(
+            "Networks alone, not mixed with naive; weight: what the preset would give them, chosen on validation.\n"
+            "p worse: Diebold-Mariano against naive, small is worse. skill = 1 - RMSE / naive RMSE on the same rows."
+        )
+    )
 
 
 def show_next(console: Console, report: str, log: Path) -> None:

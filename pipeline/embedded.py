@@ -66,7 +66,8 @@ def retrain(settings: Settings, overrides: Mapping[str, object]) -> str:
     os.environ.setdefault("CLOSECAST_RETRIES", "1")  # a person is waiting
     os.environ.setdefault("CLOSECAST_RETRY_SECONDS", "5")
     params = settings.model_dump(
-        mode="json", include={"tickers", "source", "preset", "start", "as_of", "fault", "accept_restated"}
+        mode="json",
+        include={"tickers", "source", "preset", "start", "as_of", "fault", "accept_restated", "walk_forward"},
     )
     moment = dt.datetime.now(dt.UTC)
     dag_run_id = f"manual__{moment.isoformat()}"  # as Airflow will call it

@@ -139,9 +139,7 @@ def fit(
     weight = choose_weight(actual, alone, last) if preset.blend else 1.0
     expected = intervals.volatility(known, recipe.volatility_window)[rows.start : rows.stop]
     half_widths = intervals.calibrate(actual, blend(alone, last, weight), expected)
-    return Fitted(
-        trained, recipe._replace(weight=weight, half_width_80=half_widths[80], half_width_95=half_widths[95])
-    )
+    return Fitted(trained, recipe._replace(weight=weight, half_width_80=half_widths[80], half_width_95=half_widths[95]))
 
 
 def first_forecast(recipe: Recipe) -> int:

@@ -110,8 +110,8 @@ def diebold_mariano(
         worse = float(np.sign(loss[0]))
         return DieboldMariano(worse * np.inf if worse else 0.0, 0.0 if worse > 0 else 1.0, lags)
 
-    from scipy.stats import t  # type: ignore[import-untyped]
-    from statsmodels.regression.linear_model import OLS  # type: ignore[import-untyped]
+    from scipy.stats import t
+    from statsmodels.regression.linear_model import OLS
 
     # A regression on nothing but a constant: its t value is the mean over the Newey-West standard error.
     fit = OLS(loss, np.ones(rows)).fit(cov_type="HAC", cov_kwds={"maxlags": lags, "use_correction": False})

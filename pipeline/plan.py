@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -53,6 +53,7 @@ class Plan(BaseModel):
     gate: Gate
     walk_forward: int
     sliding: bool
+    until: Literal["evaluate", "forecast"]  # the last step: what is only compared is never promoted
 
     @property
     def synthetic(self) -> bool:
@@ -74,7 +75,13 @@ class Plan(BaseModel):
 
 
 def make_plan(
-    settings: Settings, dag_run_id: str, *, now: dt.datetime, moment: dt.datetime, overrides: Mapping[str, object]
+    settings: Settings,
+    dag_run_id: str,
+    *,
+    now: dt.datetime,
+    moment: dt.datetime,
+    overrides: Mapping[str, object],
+    until: Literal["evaluate", "forecast"] = "forecast",
 ) -> Plan:
     """Turn settings into the plan of one run.
 
@@ -84,6 +91,7 @@ def make_plan(
         now: the aware current time; `as_of` has closed by then.
         moment: the aware time that the run stands for; without `as_of` its last closed session is meant.
         overrides: fields of the preset to change for this run only.
+        until: name of the last step.
 
     Raises:
         UsageError: when a parameter breaks its rule.
@@ -107,7 +115,7 @@ def make_plan(
         prices=_checked_prices(settings),
         fault=_checked_fault(settings),
         accept_restated=settings.accept_restated,
-        tickers=checked_tickers(settings.tickers),
+        tickers=_universe(settings),
         batch_size=settings.batch_size,
         min_history=settings.min_history,
         max_jump=settings.max_jump,
@@ -116,6 +124,7 @@ def make_plan(
         gate=settings.gate,
         walk_forward=settings.walk_forward,
         sliding=settings.sliding,
+        until=until,
     )
 
 
@@ -141,6 +150,20 @@ def checked_tickers(tickers: tuple[str, ...]) -> tuple[str, ...]:
     if not cleaned:
         raise UsageError("A run needs at least one ticker.", "none", "Set TICKERS, a list such as NFLX,AAPL.")
     return tuple(dict.fromkeys(cleaned))
+
+
+def _universe(settings: Settings) -> tuple[str, ...]:
+    """Return the tickers; `*` stands for every price file of the folder."""
+    if settings.tickers != ("*",):
+        return checked_tickers(settings.tickers)
+    place = _checked_prices(settings)
+    if place is None or not place.is_dir():
+        raise UsageError(
+            "TICKERS=* needs a folder of price files.",
+            f"PRICES={place}",
+            "Name the tickers, or set PRICES to a folder.",
+        )
+    return checked_tickers(tuple(sorted(file.stem for file in place.iterdir() if file.suffix in {".csv", ".parquet"})))
 
 
 def _checked_prices(settings: Settings) -> Path | None:

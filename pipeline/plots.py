@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from collections.abc import Mapping
 
@@ -11,18 +12,23 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from pipeline.forecaster import Forecasts
 
 Floats = npt.NDArray[np.float64]
 Dates = npt.NDArray[np.datetime64]
 
-BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#8b949e"
+BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#6e7681"
+
+_WIDTH, _DPI = 5.2, 150  # inches: letters stay readable on a phone, and two pictures stand side by side on a desk
+_RECENT = 60  # sessions that are shown enlarged
+_COLOURS = 32  # of a picture: a third of the bytes, and no eye sees it
 
 
 def closes(sessions: Dates, prices: Floats, test: range, ticker: str) -> bytes:
     """Return the close of every session, the test rows in another colour."""
-    figure, axes = _canvas(f"{ticker}: close", "USD")
+    figure, axes = _canvas(f"{ticker}: close, {len(prices):,} sessions", "USD")
     axes.plot(sessions[: test.start], prices[: test.start], color=BLUE, linewidth=1, label="train")
     axes.plot(sessions[test.start :], prices[test.start :], color=ORANGE, linewidth=1, label="test")
     _dates(axes)
@@ -31,7 +37,7 @@ def closes(sessions: Dates, prices: Floats, test: range, ticker: str) -> bytes:
 
 def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str) -> bytes:
     """Return loss and, where there is one, validation loss per epoch, on a logarithmic scale."""
-    figure, axes = _canvas(f"{ticker}: loss", "mean squared error, scaled values")
+    figure, axes = _canvas(f"{ticker}: loss, {len(curves['loss'])} epochs", "mean squared error, scaled values")
     epochs = range(1, len(curves["loss"]) + 1)
     axes.plot(epochs, curves["loss"], color=BLUE, marker=".", label="train")
     if "val_loss" in curves:
@@ -46,7 +52,7 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str)
 def actual_and_forecast(
     sessions: Dates, actual: Floats, made: Forecasts, scores: Mapping[str, float], ticker: str
 ) -> bytes:
-    """Return actual and forecast closes of the test rows in dollars, and below them the error of each session.
+    """Return actual and forecast closes of the test rows in dollars, and below them the last sessions enlarged.
 
     Args:
         sessions: dates of the test rows, shape (n,).
@@ -56,40 +62,88 @@ def actual_and_forecast(
             stand in its title.
         ticker: for the title.
     """
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.set_title(
-        f"{ticker}: RMSE {scores['rmse_usd']:,.2f} USD, naive {scores['naive_rmse_usd']:,.2f} USD", loc="left"
+    figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained")
+    parts = figure.subplots(2, 1)
+    for axes, rows in zip(parts, (slice(None), slice(-_RECENT, None)), strict=True):
+        axes.fill_between(
+            sessions[rows], made.low_95[rows], made.high_95[rows],
+            color=ORANGE, alpha=0.25, linewidth=0, label="95 % interval",
+        )  # fmt: skip
+        axes.plot(sessions[rows], actual[rows], color=BLUE, linewidth=1, label="actual")
+        axes.plot(sessions[rows], made.usd[rows], color=ORANGE, linewidth=1, label="forecast the session before")
+        axes.set_ylabel("close, USD")
+        axes.grid(alpha=0.25)
+        _dates(axes)
+    parts[0].set_title(
+        f"{ticker}: RMSE {scores['rmse_usd']:,.4f} USD, naive {scores['naive_rmse_usd']:,.4f} USD",
+        loc="left", fontsize="medium",
+    )  # fmt: skip
+    parts[1].set_title(f"last {min(_RECENT, len(actual))} sessions", loc="left", fontsize="small")
+    return _png(figure, parts[0])
+
+
+def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, ticker: str) -> bytes:
+    """Return the error of each test row in dollars, and beside it how errors are distributed, naive's too.
+
+    Args:
+        sessions: dates of the test rows, shape (n,).
+        actual: their closes in dollars, shape (n,).
+        forecast: what was forecast for them in dollars, shape (n,).
+        naive: the closes before them in dollars, shape (n,).
+        ticker: for the title.
+    """
+    errors, others = forecast - actual, naive - actual
+    figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
+    figure.suptitle(
+        f"{ticker}: error, mean {errors.mean():+,.4f}, deviation {errors.std():,.4f} USD",
+        x=0.01, ha="left", fontsize="medium",
+    )  # fmt: skip
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    left.plot(sessions, errors, color=BLUE, linewidth=0.7)
+    left.axhline(0, color=GREY, linewidth=0.8)
+    left.set_ylabel("forecast - close, USD")
+    left.grid(alpha=0.25)
+    _dates(left)
+    bins = np.histogram_bin_edges(np.concatenate((errors, others)), 40)
+    right.hist(errors, bins=bins, orientation="horizontal", color=BLUE, alpha=0.6, label="forecast")
+    right.hist(others, bins=bins, orientation="horizontal", histtype="step", color=ORANGE, label="naive")
+    right.set_xlabel("sessions")
+    return _png(figure, right)
+
+
+def skills(skill: Mapping[dt.date, float], ticker: str) -> bytes:
+    """Return the skill of several runs, by the session that each was as of; above the line is better than naive."""
+    values = list(skill.values())
+    figure, axes = _canvas(
+        f"{ticker}: skill {values[-1]:+.4f}, median of {len(values)} runs {np.median(values):+.4f}",
+        "1 - RMSE / naive RMSE",
     )
-    upper.plot(sessions, actual, color=BLUE, linewidth=1, label="actual")
-    upper.fill_between(sessions, made.low_95, made.high_95, color=ORANGE, alpha=0.2, linewidth=0, label="95 % interval")
-    upper.plot(sessions, made.usd, color=ORANGE, linewidth=1, label="forecast of the session before")
-    upper.set_ylabel("close, USD")
-    lower.plot(sessions, actual - made.usd, color=GREY, linewidth=0.8)
-    lower.axhline(0, color="black", linewidth=0.5)
-    lower.set_ylabel("error, USD")
-    lower.grid(alpha=0.25)
-    _dates(lower)
-    return _png(figure, upper)
+    axes.axhline(0, color=ORANGE, linewidth=1, label="naive")
+    axes.plot(np.array(list(skill), "datetime64[D]"), values, color=BLUE, marker=".", linewidth=1, label="run")
+    axes.set_xlabel("as of")
+    _dates(axes)
+    return _png(figure, axes)
 
 
 def _canvas(title: str, unit: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(9, 4), layout="constrained")  # no pyplot: it keeps state and wants a display
+    figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")  # no pyplot: it keeps state and wants a display
     axes = figure.subplots()
-    axes.set_title(title, loc="left")
+    axes.set_title(title, loc="left", fontsize="medium")
     axes.set_ylabel(unit)
     return figure, axes
 
 
 def _dates(axes: Axes) -> None:
-    locator = AutoDateLocator()
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # as many as a narrow picture has room for
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def _png(figure: Figure, axes: Axes) -> bytes:
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})  # no version: equal data, equal bytes
-    return buffer.getvalue()
+    axes.legend(frameon=False, fontsize="small")
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DPI)
+    picture = Image.open(drawn).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    picture.save(small, format="png", optimize=True)  # says no version and no time: equal data, equal bytes
+    return small.getvalue()

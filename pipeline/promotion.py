@@ -95,14 +95,14 @@ def check_cutoffs(challenger: dt.date, champion: dt.date, version: int) -> None:
     """
     if champion > challenger:
         raise NotComparable(
-            "A champion is compared on rows that it was not trained on: its cutoff must not lie after the challenger's.",
+            "A champion is compared on rows that are new to it: its cutoff must not lie after the challenger's.",
             f"champion v{version} with cutoff {champion}, challenger with cutoff {challenger}",
-            "Nothing, for a run of the past: the champion stays. Else train with the train_fraction of the champion.",
+            "Nothing, for a run of the past: the champion stays. Else train with the champion's train_fraction.",
         )
 
 
 def decide(challenger: Challenger, champion: Champion | None, gate: Gate) -> Decision:
-    """Return whether the challenger becomes champion, rule by rule. The first model of a ticker has no champion to beat.
+    """Return whether the challenger becomes champion, rule by rule. The first model of a ticker has none to beat.
 
     Raises:
         NotComparable: when the champion's cutoff lies after the challenger's.

@@ -16,7 +16,7 @@ import logging
 import resource
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline import watch
 from pipeline.errors import DataError, PipelineError, StoreError, Unavailable, UsageError
@@ -25,7 +25,7 @@ from pipeline.plan import Batch, Plan, folder_name, make_plan
 from pipeline.progress import LogProgress, Progress
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step, Unit
-from pipeline.store import Folder, read_plan, run_folder, sha256, unit_folder
+from pipeline.store import Folder, earlier_folders, read_plan, run_folder, sha256, unit_folder
 from pipeline.tracking import Tracker
 from pipeline.versions import code_version, versions
 
@@ -42,6 +42,7 @@ def plan(
     *,
     moment: dt.datetime | None = None,
     overrides: Mapping[str, object] | None = None,
+    until: Literal["evaluate", "forecast"] = "forecast",
 ) -> list[Batch]:
     """Fix the plan of a run, open its MLflow run and return its batches. A second call returns the first one's plan.
 
@@ -50,6 +51,7 @@ def plan(
         dag_run_id: name of the run.
         moment: the aware time that the run stands for; None means now.
         overrides: fields of the preset to change for this run only.
+        until: name of the last step.
 
     Raises:
         PipelineError: as `check` does.
@@ -60,7 +62,9 @@ def plan(
         if folder.exists("plan.json"):  # a retry must see what the first attempt saw
             made = read_plan(settings.store_url, folder_name(dag_run_id))
         else:
-            made = make_plan(settings, dag_run_id, now=now, moment=moment or now, overrides=overrides or {})
+            made = make_plan(
+                settings, dag_run_id, now=now, moment=moment or now, overrides=overrides or {}, until=until
+            )
             folder.write("plan.json", made.model_dump_json(indent=1).encode())
         Tracker(settings).open_parent(made)
     except PipelineError as error:
@@ -103,15 +107,13 @@ def run(
         progress.started(unit.ticker, step.name)
         manifest, reused = _finish(step, unit)
         progress.ended(unit.ticker, manifest, reused=reused)
-        tracker.log(planned, unit.ticker, manifest, unit.folder, last=step == FLOW[-1])
+        tracker.log(planned, unit.ticker, manifest, unit.folder, last=step.name == planned.until)
         ended.append((unit.ticker, manifest))
     _raise_if_lost(step, ended, last_try=last_try)
     return batch
 
 
-def _units(
-    planned: Plan, batch: Batch, settings: Settings, tracker: Tracker, progress: Progress
-) -> Iterator[Unit]:
+def _units(planned: Plan, batch: Batch, settings: Settings, tracker: Tracker, progress: Progress) -> Iterator[Unit]:
     for ticker in batch["tickers"]:
 
         def on_epoch(epoch: int, epochs: int, loss: float, ticker: str = ticker) -> None:
@@ -180,6 +182,7 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
         DataError: when a ticker failed, so that the run is red in Airflow's page.
         UsageError: when the run has no plan.
     """
+    from pipeline import plots
     from pipeline import report as pages
 
     settings = settings or load_settings()
@@ -192,9 +195,16 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     folders = {ticker: unit_folder(settings.store_url, ticker, planned) for ticker in planned.tickers}
     manifests = {ticker: [unit.manifest(step.name) for step in FLOW] for ticker, unit in folders.items()}
     runs = {ticker: str(tracker.unit_run(planned, ticker).info.run_id) for ticker in folders}
-    results = [pages.result(ticker, manifests[ticker], runs[ticker]) for ticker in folders]
-    pictures = {one.ticker: [folders[one.ticker].read(n) for n in pages.PICTURES] for one in results if not one.reason}
-    page = pages.page(planned, results, pictures)
+    earlier, sections = earlier_folders(settings.store_url, planned), []
+    for ticker, unit in folders.items():
+        section = pages.section(ticker, unit, manifests[ticker], runs[ticker])
+        skills = pages.skills(planned.as_of, section.result.skill, earlier[ticker])
+        if len(skills) > 1:
+            picture = pages.Picture("skill of the last runs", plots.skills(skills, ticker))
+            section = section._replace(pictures=(*section.pictures, picture))
+        sections.append(section)
+    results = [one.result for one in sections]
+    page = pages.page(planned, sections)
     folder = run_folder(settings.store_url, planned.run)
     failed = [one for one in results if one.reason]
     folder.write("report.html", page)
@@ -212,6 +222,11 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
             "; ".join(f"{one.ticker} in {one.step}: {one.reason}" for one in failed),
             "See the report; tickers not named here are done.",
         )
+
+
+def flow(planned: Plan) -> tuple[Step, ...]:
+    """Return the steps of a run, in order."""
+    return FLOW[: [step.name for step in FLOW].index(planned.until) + 1]
 
 
 def stop(dag_run_id: str, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
 from pipeline import calendar, forecaster
@@ -48,12 +49,18 @@ class ClosecastModel(PythonModel):
             intervals in dollars.
 
         Raises:
-            DataError: too few closes, one that is not above 0, sessions not ascending, rows of another ticker.
+            MlflowException: too few closes, one that is not above 0, sessions not ascending, rows of another ticker.
         """
         del context
+        try:
+            return self._forecasts(model_input, every_session=bool((params or {}).get("every_session")))
+        except DataError as error:  # the one kind whose words MLflow's server hands on to whoever asked
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+
+    def _forecasts(self, model_input: pd.DataFrame, *, every_session: bool) -> pd.DataFrame:
         self._check(model_input)
         closes = model_input["close"].to_numpy("float64")
-        first = forecaster.first_forecast(self.recipe) if (params or {}).get("every_session") else len(closes)
+        first = forecaster.first_forecast(self.recipe) if every_session else len(closes)
         made = forecaster.forecast(self.network, closes, range(first, len(closes) + 1), self.recipe)
         told = pd.DataFrame({"forecast_usd" if n == "usd" else f"{n}_usd": v for n, v in made._asdict().items()})
         told.insert(0, "session", self._sessions(model_input, first, len(closes) + 1))
@@ -68,7 +75,10 @@ class ClosecastModel(PythonModel):
                 "Ask the model of that ticker.",
             )
         if "session" in rows and rows["session"].notna().all():
-            sessions = pd.to_datetime(rows["session"])
+            try:
+                sessions = pd.to_datetime(rows["session"], format="ISO8601")
+            except ValueError as error:
+                raise DataError("Each session must be a date such as 2025-11-21.", str(error), "Correct it.") from None
             if not (sessions.is_monotonic_increasing and sessions.is_unique):
                 raise DataError("Rows must ascend by session, each once.", "another order", "Send the oldest first.")
 

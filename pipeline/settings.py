@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     var: Path = Field(Path("var"), description="all state; relative to home")
     store: str = Field("", description="artefacts: a folder or a URL of fsspec; empty: <var>/store")
     tracking_uri: str = Field("", description="MLflow: a server's or a database's URL; empty: SQLite in var")
-    ledger: str = Field("", description="served forecasts: a folder, a URL of fsspec or a database's; empty: in the store")
+    ledger: str = Field(
+        "", description="served forecasts: a folder, or a URL of fsspec or of a database; empty: in the store"
+    )
     experiment: str = Field("closecast", min_length=1, description="MLflow experiment")
     calendar: str = Field("XNYS", description="trading calendar, a name of exchange_calendars")
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hashlib
 import io
 import json
@@ -197,3 +198,33 @@ def _refused(verb: str, path: str, error: OSError) -> StoreError:
         f"{path}: {error.strerror or error}",
         "Check that the folder exists, belongs to you and has room, or set CLOSECAST_STORE to another place.",
     )
+
+
+def earlier_folders(store_url: str, plan: Plan, most: int = 30) -> dict[str, dict[dt.date, Folder]]:
+    """Return each ticker's folders of the last `most` sessions before `plan.as_of` that a run was evaluated for.
+
+    Oldest first. Only runs of the same source, preset, fault and last step count; of several the one planned last.
+    """
+    wanted = plan.model_dump(mode="json", include={"source", "preset_name", "fault", "until"})
+    known: dict[str, dict[str, Any]] = {}  # plans, by run: one run has many tickers
+
+    def alike(run: str) -> bool:
+        if run not in known:
+            place = run_folder(store_url, run)  # read without its class: a plan of older code has other fields
+            known[run] = json_of(place.read("plan.json")) if place.exists("plan.json") else {}
+        return bool(known[run]) and all(known[run].get(name, value) == value for name, value in wanted.items())
+
+    found = {}
+    for ticker in plan.tickers:
+        fs, path = fsspec.url_to_fs(f"{store_url}/{ticker}")
+        newest_first: dict[dt.date, Folder] = {}
+        for day in sorted((day for day in _names(fs, path) if day < str(plan.as_of)), reverse=True):
+            runs = sorted(filter(alike, _names(fs, f"{path}/{day}")), key=lambda run: str(known[run]["created"]))
+            folders = [Folder(f"{store_url}/{ticker}/{day}/{run}") for run in reversed(runs)]
+            evaluated = next((folder for folder in folders if folder.exists("metrics.json")), None)
+            if evaluated:
+                newest_first[dt.date.fromisoformat(day)] = evaluated
+            if len(newest_first) == most:
+                break
+        found[ticker] = dict(reversed(newest_first.items()))
+    return found

@@ -177,6 +177,19 @@ class Tracker:
                 if child.info.status == "RUNNING" and child.info.run_id != run_id:
                     self._set_status(child.info.run_id, "KILLED")
 
+    def close_compared(
+        self, plan: Plan, name: str, ladder: Sequence[dict[str, object]], medians: dict[str, float], *, failed: bool
+    ) -> None:
+        """End the run of one preset of a comparison, with the whole ladder; `name` finds the other presets' runs."""
+        skills = {f"median_skill/{one}".replace("(", "").replace(")", ""): value for one, value in medians.items()}
+        with answering(self._uri):
+            run_id = self.open_parent(plan)
+            stamp = int(plan.created.timestamp() * 1000)
+            self._client.set_tag(run_id, "compare", name)
+            self._client.log_batch(run_id, [Metric(one, value, stamp, 0) for one, value in skills.items()])
+            self._client.log_dict(run_id, {"ladder": list(ladder)}, "compare.json")
+            self._set_status(run_id, "FAILED" if failed else "FINISHED")
+
     def kill(self, plan: Plan) -> None:
         """End whatever still runs of a stopped run."""
         with answering(self._uri):

@@ -17,6 +17,7 @@ is forecast (López de Prado, "Advances in Financial Machine Learning", 7.4).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 HORIZON = 1  # sessions ahead that a forecast looks
@@ -49,5 +50,5 @@ def lay_folds(test: range, count: int, *, sliding: bool = False, purge: int = HO
     edges = [test.start + len(test) * fold // count for fold in range(count + 1)]
     return [
         Fold(range(first - purge - seen if sliding else 0, first - purge), range(first, stop))
-        for first, stop in zip(edges[:-1], edges[1:], strict=True)
+        for first, stop in pairwise(edges)
     ]

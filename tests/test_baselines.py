@@ -57,16 +57,13 @@ def test_netflix_against_slow_loops(netflix, forecaster, slowly):
     assert forecaster(closes, rows, TEST.start) == pytest.approx(slowly(closes.tolist(), rows, TEST.start), rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("forecaster", "figure"),
-    [(lambda closes: naive(closes, TEST), 13.544158)]
-    + [(lambda closes: drift(closes, TEST, TEST.start), 0), (lambda closes: ar1(closes, TEST, TEST.start), 0)],
-    ids=["naive", "drift", "ar1"],
-)
-def test_rmse_of_netflix(netflix, forecaster, figure):
-    """To six digits: no more than a few cents lie between the three."""
+def test_rmse_of_netflix(netflix):
+    """To six digits: following the past growth costs 3 cents of RMSE, following the last return another 6."""
     closes = netflix["close"].to_numpy()
-    assert rmse(closes[TEST.start :], forecaster(closes)) == pytest.approx(figure, abs=5e-7)
+    actual = closes[TEST.start :]
+    assert rmse(actual, naive(closes, TEST)) == pytest.approx(13.544158, abs=5e-7)
+    assert rmse(actual, drift(closes, TEST, TEST.start)) == pytest.approx(13.575001, abs=5e-7)
+    assert rmse(actual, ar1(closes, TEST, TEST.start)) == pytest.approx(13.634926, abs=5e-7)
 
 
 def test_ar1_agrees_with_autoreg(netflix):
@@ -75,6 +72,7 @@ def test_ar1_agrees_with_autoreg(netflix):
     assert fit_ar1(train) == pytest.approx(AutoReg(np.diff(np.log(train)), lags=1).fit().params, rel=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:The design matrix is rank-deficient")  # flat or steadily growing prices
 @pytest.mark.parametrize("price", [50.0, np.exp(np.arange(8) / 10)])
 def test_prices_without_noise_go_on_as_before(price):
     """A flat price stays and steady growth goes on; a slope without information does no harm."""
@@ -87,19 +85,21 @@ def test_prices_without_noise_go_on_as_before(price):
 PRICES = st.lists(st.floats(10, 1000), min_size=12, max_size=12)
 
 
+@pytest.mark.filterwarnings("ignore:The design matrix is rank-deficient")  # flat or steadily growing prices
 @pytest.mark.parametrize("forecaster", [drift, ar1])
 @given(prices=PRICES, later=PRICES, row=st.integers(8, 11))
 def test_no_later_row_influences_a_forecast(forecaster, prices, later, row):
     """Other closes from row t on leave the forecast of row t, and of the test rows before it, as they were."""
-    rows, changed = range(8, row + 1), np.array(prices[:row] + later[row:])
+    rows, changed = range(8, row + 1), np.array([*prices[:row], *later[row:]])
     assert forecaster(changed, rows, 8).tolist() == forecaster(np.array(prices), rows, 8).tolist()
 
 
+@pytest.mark.filterwarnings("ignore:The design matrix is rank-deficient")  # flat or steadily growing prices
 @pytest.mark.parametrize("forecaster", [drift, ar1])
 @given(prices=PRICES, later=PRICES)
 def test_what_train_taught_does_not_know_the_test_rows(forecaster, prices, later):
-    """The forecast per dollar of the last close depends on train and the last return alone, whatever else was tested."""
-    closes, changed = np.array(prices), np.array(prices[:8] + later[8:10] + prices[10:])
+    """The forecast of row 12 is made of train (rows 0 to 7) and of rows 10 and 11: changing 8 and 9 changes nothing."""
+    closes, changed = np.array(prices), np.array([*prices[:8], *later[8:10], *prices[10:]])
     row = range(12, 13)
     assert forecaster(changed, row, 8).tolist() == forecaster(closes, row, 8).tolist()
 

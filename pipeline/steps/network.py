@@ -183,12 +183,14 @@ def evaluate(unit: Unit) -> Outcome:
 
     arrays = arrays_of(unit.folder.read("scaled.npz"))
     closes, sessions, rows = arrays["closes"], arrays["sessions"], unit.windows.test
-    made = forecaster.forecast(model.from_bytes(unit.folder.read("model.keras")), closes, rows, unit.recipe)
+    network, recipe = model.from_bytes(unit.folder.read("model.keras")), unit.recipe
+    made = forecaster.forecast(network, closes, rows, recipe)
     actual, tested, known = closes[rows.start : rows.stop], sessions[rows.start : rows.stop], unit.split.test
     others = {
         "naive": baselines.naive(closes, rows),
         "drift": baselines.drift(closes, rows, known),
         "ar1": baselines.ar1(closes, rows, known),
+        "network": forecaster.forecast(network, closes, rows, recipe._replace(weight=1.0)).usd,  # not mixed with naive
     }
     if (actual == others["naive"]).all():
         raise DataError(
@@ -202,8 +204,9 @@ def evaluate(unit: Unit) -> Outcome:
             "predictions.parquet": frame_bytes(_predictions(tested, actual, made, others)),
             "close.png": plots.closes(sessions, closes, rows, unit.ticker),
             "forecast.png": plots.actual_and_forecast(tested, actual, made, scores, unit.ticker),
+            "residuals.png": plots.residuals(tested, actual, made.usd, others["naive"], unit.ticker),
         },
-        attach=("metrics.json", "predictions.parquet", "close.png", "forecast.png"),
+        attach=("metrics.json", "predictions.parquet", "close.png", "forecast.png", "residuals.png"),
         metrics=scores | walked,
         curves=curves,
     )
@@ -233,7 +236,9 @@ def _scores(
     }
     scores["rmse_over_naive"] = scores["rmse_usd"] / scores["naive_rmse_usd"]
     scores["skill"] = metrics.skill(scores["rmse_usd"], scores["naive_rmse_usd"])
-    scores["ar1_skill"] = metrics.skill(scores["ar1_rmse_usd"], scores["naive_rmse_usd"])
+    for name in ("ar1", "network"):
+        scores[f"{name}_skill"] = metrics.skill(scores[f"{name}_rmse_usd"], scores["naive_rmse_usd"])
+        scores[f"{name}_dm_p_value"] = metrics.diebold_mariano(actual, others[name], naive).p_worse
     return {name: value for name, value in scores.items() if np.isfinite(value)}
 
 

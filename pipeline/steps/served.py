@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 _RECENT = 250  # sessions whose returns are compared with the champion's training data
-_MAX_PSI = 0.25  # above it a population has shifted, by the usual rule of thumb (Siddiqi, "Credit Risk Scorecards", 2006)
+_MAX_PSI = 0.25  # above it a distribution has changed, by custom (Siddiqi, "Credit Risk Scorecards", 2006)
 _ANCHOR = 20  # sessions back: a bar that old is corrected no more, only restated
 _WINDOWS = (20, 60)  # sessions that served forecasts are judged over
 
@@ -102,8 +102,9 @@ def forecast(unit: Unit) -> Outcome:
     scored = scoring.score(known, closes)
     live = {window: scoring.summary(scored, window) for window in _WINDOWS}
     newest = scored.iloc[-1] if len(scored) else None
+    made = _told(written, row)
     told = {
-        "forecast": _told(written, row),
+        "forecast": made,
         "why_not": why,
         "scored": None if newest is None else {name: _plain(value) for name, value in newest.items()},
         "live": {str(window): one and one._asdict() for window, one in live.items()},
@@ -120,7 +121,7 @@ def forecast(unit: Unit) -> Outcome:
     return Outcome(
         files={"forecast.json": json_bytes(told), "scored.parquet": frame_bytes(scored)},
         attach=("forecast.json", "scored.parquet"),
-        metrics={f"live/{name}": value for name, value in figures.items()} | _forecast_metrics(told["forecast"]),
+        metrics={f"live/{name}": value for name, value in figures.items()} | _forecast_metrics(made),
         tags={"forecast": why or f"v{champion.number if champion else '?'} for {row.session if row else '?'}"},
         live=figures,
         live_session=None if newest is None else newest["session"].date(),
@@ -253,7 +254,7 @@ def _row(unit: Unit, champion: Version, closes: pd.Series[float]) -> ledger.Row:
     network, recipe = unit.registry.load(unit.ticker, champion)
     then = closes[closes.index == recipe.cutoff]
     factor = float(then.iloc[0]) / recipe.cutoff_close_usd if len(then) else 1.0
-    values = closes.to_numpy()
+    values: Floats = closes.to_numpy("float64")
     made = forecaster.forecast(network, values, range(len(values), len(values) + 1), recipe.rebased(factor))
     anchor = max(0, len(closes) - 1 - _ANCHOR)
     return ledger.Row(
@@ -290,8 +291,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of a table
     return value.isoformat()[:10] if hasattr(value, "isoformat") and getattr(value, "hour", 1) == 0 else value
 
 
-def _forecast_metrics(told: dict[str, Any] | None) -> dict[str, float]:
-    return {name: told[name] for name in ("forecast_usd", "low_95_usd", "high_95_usd")} if told else {}
+def _forecast_metrics(made: dict[str, Any] | None) -> dict[str, float]:
+    return {name: made[name] for name in ("forecast_usd", "low_95_usd", "high_95_usd")} if made else {}
 
 
 def _decay(unit: Unit, live: scoring.Live | None) -> tuple[Finding, ...]:

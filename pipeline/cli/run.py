@@ -1,4 +1,4 @@
-"""`closecast ...`: nothing heavy is imported before a command needs it."""
+"""`closecast run`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import logging
 import os
 import secrets
 import signal
-import sys
-import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from pipeline.cli.people import errors_for_people, lines_to
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,27 +23,19 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress
     from pipeline.settings import Settings
 
-app = typer.Typer(
-    help="Nightly retraining of next-session closing-price forecasters that can be audited.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,  # plain help: rich alone would double its time
-    pretty_exceptions_enable=False,
-)
-
-Tickers = Annotated[str | None, typer.Option(help="What to retrain, such as NFLX,AAPL.")]
+Tickers = Annotated[str | None, typer.Option(help="What to retrain, such as NFLX,AAPL; * is all files.")]
 Source = Annotated[str | None, typer.Option(help="sample (synthetic), files or yahoo.")]
 Prices = Annotated[str | None, typer.Option(help="Source files: a price file, or a folder with TICKER.csv.")]
 Start = Annotated[str | None, typer.Option(help="First session, YYYY-MM-DD. Default: all there is.")]
 AsOf = Annotated[str | None, typer.Option(help="Last session to know, YYYY-MM-DD. Default: last closed session.")]
 FaultName = Annotated[str | None, typer.Option("--fault", help="Source sample: damage to try, such as bad_bar.")]
-PresetName = Annotated[str | None, typer.Option("--preset", help="A recipe of closecast.toml: daily or tutorial.")]
+PresetName = Annotated[str | None, typer.Option("--preset", help="A recipe of closecast.toml: daily, tutorial, ...")]
+Folds = Annotated[str | None, typer.Option("--walk-forward", help="Folds of walk-forward over the test rows.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Change a preset's field, such as epochs=5. Repeatable.")
 ]
 
 
-@app.command()
 def run(
     tickers: Tickers = None,
     source: Source = None,
@@ -53,6 +44,7 @@ def run(
     as_of: AsOf = None,
     preset: PresetName = None,
     fault: FaultName = None,
+    walk_forward: Folds = None,
     changes: Changes = None,
     *,
     accept_restated: Annotated[
@@ -64,7 +56,7 @@ def run(
     for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal is a Ctrl-C too
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
-    with _errors_for_people() as log:
+    with errors_for_people() as log:
         if prices:
             os.environ["CLOSECAST_PRICES"] = str(Path(prices).expanduser().absolute())  # for Airflow's tasks too
         from pipeline.settings import load_settings
@@ -76,6 +68,7 @@ def run(
             as_of=as_of or None,
             preset=preset or None,
             fault=fault or None,
+            walk_forward=walk_forward or None,
             accept_restated=accept_restated or None,
         )
         overrides = _overrides(changes)
@@ -86,53 +79,13 @@ def run(
 
         with embedded.output_to(log) as file:
             screen = console.terminal(file)
-            with _lines_to(screen):
+            with lines_to(screen):
                 if airflow:
                     logging.getLogger("closecast").info("Airflow starts; its log: %s", log)
                     name = embedded.retrain(settings, overrides)
                 else:
                     name = _run_here(settings, overrides, screen)
             _finish(settings, name, screen, log)
-
-
-@app.command()
-def up() -> None:
-    """Start Airflow and MLflow with their web pages on this machine, schedule on."""
-    with _errors_for_people():
-        from pipeline import calendar, stack
-        from pipeline.settings import load_settings
-
-        settings = load_settings()
-        calendar.exchange(settings.calendar)  # Airflow would say of a wrong one only that there is no next run
-        stack.up(settings, typer.echo)
-
-
-@app.command()
-def down() -> None:
-    """Stop what `closecast up` started; all state stays."""
-    with _errors_for_people():
-        from pipeline import stack
-        from pipeline.settings import load_settings
-
-        stack.down(load_settings(), typer.echo)
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def airflow(context: typer.Context) -> None:
-    """Run Airflow's own command line on this checkout, such as `closecast airflow dags list`."""
-    with _errors_for_people():
-        from pipeline.airflow_home import airflow_environment, prepare
-        from pipeline.settings import load_settings
-
-        settings = load_settings()
-        prepare(settings)
-        command = [sys.executable, "-m", "airflow", *context.args]
-        os.execve(sys.executable, command, os.environ | airflow_environment(settings))
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
 
 
 def _overrides(changes: list[str] | None) -> dict[str, Any]:
@@ -199,59 +152,3 @@ def _finish(settings: Settings, dag_run_id: str, screen: Console, log: Path) -> 
     console.show_next(screen, folder.path("report.html"), log)
     if any(one.reason for one in results):
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _lines_to(screen: Console) -> Iterator[None]:
-    """Show the lines that the pipeline itself logs."""
-    from rich.text import Text
-
-    class Lines(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            screen.print(Text(f"{dt.datetime.now().astimezone():%H:%M:%S} {record.getMessage()}"))
-
-    logger, handler = logging.getLogger("closecast"), Lines()
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-
-
-@contextlib.contextmanager
-def _errors_for_people() -> Iterator[Path]:
-    """Give the command its log file; turn what goes wrong into three lines and an exit code."""
-    from pipeline.errors import PipelineError
-
-    log = Path("closecast.log")
-    try:
-        from pipeline.settings import load_settings
-
-        log = (
-            load_settings().var_dir
-            / "log"
-            / f"closecast-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.log"
-        )
-        yield log
-    except PipelineError as error:
-        _keep_traceback(log)
-        typer.echo(error, err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("Stopped. Finished steps are kept in the store.", err=True)
-        sys.exit(130)
-    except (typer.Exit, SystemExit):
-        raise
-    except Exception as error:  # noqa: BLE001 - the last place that can keep a bug's traceback off the terminal
-        _keep_traceback(log)
-        typer.echo(f"This is a bug in Closecast.\nReceived: {type(error).__name__}: {str(error)[:300]}", err=True)
-        typer.echo(f"To do: report it with the traceback in {log}.", err=True)
-        sys.exit(1)
-
-
-def _keep_traceback(log: Path) -> None:
-    with contextlib.suppress(OSError):  # a full or read-only disk must not hide the error itself
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a") as file:
-            traceback.print_exc(file=file)

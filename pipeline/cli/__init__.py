@@ -1,0 +1,65 @@
+"""`closecast ...`: nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from pipeline.cli.champion import champion, forecast
+from pipeline.cli.compare import compare
+from pipeline.cli.people import errors_for_people
+from pipeline.cli.run import run
+
+app = typer.Typer(
+    help="Nightly retraining of next-session closing-price forecasters that can be audited.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: rich alone would double its time
+    pretty_exceptions_enable=False,
+)
+app.command()(run)
+app.command()(compare)
+app.command()(forecast)
+app.add_typer(champion)
+
+
+@app.command()
+def up() -> None:
+    """Start Airflow and MLflow with their web pages on this machine, schedule on."""
+    with errors_for_people():
+        from pipeline import calendar, stack
+        from pipeline.settings import load_settings
+
+        settings = load_settings()
+        calendar.exchange(settings.calendar)  # Airflow would say of a wrong one only that there is no next run
+        stack.up(settings, typer.echo)
+
+
+@app.command()
+def down() -> None:
+    """Stop what `closecast up` started; all state stays."""
+    with errors_for_people():
+        from pipeline import stack
+        from pipeline.settings import load_settings
+
+        stack.down(load_settings(), typer.echo)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def airflow(context: typer.Context) -> None:
+    """Run Airflow's own command line on this checkout, such as `closecast airflow dags list`."""
+    with errors_for_people():
+        from pipeline.airflow_home import airflow_environment, prepare
+        from pipeline.settings import load_settings
+
+        settings = load_settings()
+        prepare(settings)
+        command = [sys.executable, "-m", "airflow", *context.args]
+        os.execve(sys.executable, command, os.environ | airflow_environment(settings))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,74 @@
+"""What every command does for the person in front of it: lines while it works, three lines when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@contextlib.contextmanager
+def lines_to(screen: Console) -> Iterator[None]:
+    """Show the lines that the pipeline itself logs."""
+    from rich.text import Text
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            screen.print(Text(f"{dt.datetime.now().astimezone():%H:%M:%S} {record.getMessage()}"))
+
+    logger, handler = logging.getLogger("closecast"), Lines()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def errors_for_people() -> Iterator[Path]:
+    """Give the command its log file; turn what goes wrong into three lines and an exit code."""
+    from pipeline.errors import PipelineError
+
+    log = Path("closecast.log")
+    try:
+        from pipeline.settings import load_settings
+
+        log = (
+            load_settings().var_dir
+            / "log"
+            / f"closecast-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+        )
+        yield log
+    except PipelineError as error:
+        _keep_traceback(log)
+        typer.echo(error, err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Finished steps are kept in the store.", err=True)
+        sys.exit(130)
+    except (typer.Exit, SystemExit):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last place that can keep a bug's traceback off the terminal
+        _keep_traceback(log)
+        typer.echo(f"This is a bug in Closecast.\nReceived: {type(error).__name__}: {str(error)[:300]}", err=True)
+        typer.echo(f"To do: report it with the traceback in {log}.", err=True)
+        sys.exit(1)
+
+
+def _keep_traceback(log: Path) -> None:
+    with contextlib.suppress(OSError):  # a full or read-only disk must not hide the error itself
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as file:
+            traceback.print_exc(file=file)
