@@ -280,11 +280,8 @@ def results_bytes(results: Sequence[Result]) -> bytes:
 
 def results_of(data: bytes) -> list[Result]:
     """Return the results that `results_bytes` wrote."""
-    listed = ("warnings", "refused_by")
-    return [
-        Result(**{name: tuple(value) if name in listed else value for name, value in one.items()})
-        for one in json.loads(data)
-    ]
+    results = [Result(**one) for one in json.loads(data)]  # JSON has lists only
+    return [one._replace(warnings=tuple(one.warnings), refused_by=tuple(one.refused_by)) for one in results]
 
 
 def _ended(manifests: Sequence[Manifest | None]) -> list[Manifest]:

@@ -13,7 +13,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +69,28 @@ class Folder(NamedTuple):
                 fs.pipe_file(path, data)  # one PUT: object stores show an object whole or not at all
         except OSError as error:
             raise _refused("write", self.path(name), error) from error
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file unless one of that name is there; return whether it was written. One of many writers wins.
+
+        Raises:
+            StoreError: when the store refuses.
+        """
+        fs, path = fsspec.url_to_fs(self.path(name))
+        try:
+            if isinstance(fs, LocalFileSystem):
+                return _link(Path(path), data)
+            fs.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise _refused("write", self.path(name), error) from error
+        return True
+
+    def names(self) -> list[str]:
+        """Return the names of what is in the folder, sorted; none when it is missing."""
+        fs, path = fsspec.url_to_fs(self.url)
+        return sorted(_names(fs, path))
 
     def manifest(self, step: str) -> Manifest | None:
         """Return what is written down about a step, None when it has not finished here."""
@@ -179,17 +201,32 @@ def json_of(data: bytes) -> Any:  # noqa: ANN401 - JSON is whatever was written
 
 
 def _replace(path: Path, data: bytes) -> None:
+    with _written(path, data) as temporary:
+        temporary.replace(path)
+
+
+def _link(path: Path, data: bytes) -> bool:
+    if path.exists():
+        return False
+    with _written(path, data) as temporary:
+        path.hardlink_to(temporary)  # unlike a rename it replaces nothing
+    return True
+
+
+@contextlib.contextmanager
+def _written(path: Path, data: bytes) -> Iterator[Path]:
+    """Give a temporary file beside `path` that holds `data` and is on the disk; it does not outlive the block."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _refused(verb: str, path: str, error: OSError) -> StoreError:

@@ -56,7 +56,8 @@ def scores_of(actual, made, naive):
         "test_rows": float(len(actual)), "rmse_usd": metrics.rmse(actual, made.usd),
         **{f"{name}_rmse_usd": metrics.rmse(actual, naive) for name in ("naive", "drift", "ar1", "network")},
         "mae_usd": metrics.mae(actual, made.usd), "mape_pct": metrics.mape_pct(actual, made.usd), "mase": 1.01,
-        "direction_acc": metrics.direction_acc(actual, made.usd, naive), "dm_p_value": metrics.diebold_mariano(actual, made.usd, naive).p_worse,
+        "direction_acc": metrics.direction_acc(actual, made.usd, naive),
+        "dm_p_value": metrics.diebold_mariano(actual, made.usd, naive).p_worse,
         "coverage_80": 0.79, "coverage_95": 0.948, "width_80_usd": 5.1, "width_95_usd": 8.2,
     }  # fmt: skip
     ratio = figures["rmse_usd"] / figures["naive_rmse_usd"]
@@ -257,7 +258,9 @@ def test_every_word_stands_out_from_the_page(opened, html, scheme):
     page, _, _ = opened(html, DESK, scheme)
     colours = page.evaluate(
         """() => {
-          const ground = document.createElement("div"); ground.style.background = "Canvas"; document.body.append(ground);
+          const ground = document.createElement("div");
+          ground.style.background = "Canvas";
+          document.body.append(ground);
           const all = [...document.querySelectorAll("p, td, th, dt, dd, li, span, h1, h2, h3")];
           return [getComputedStyle(ground).backgroundColor, all.map(one => getComputedStyle(one).color)];
         }"""
@@ -312,7 +315,7 @@ def test_each_ticker_has_decision_changes_forecast_and_findings(html):
     for words in (
         "no champion to beat", "1.0153 x naive", "FAIL", "Changed since the champion v3",
         "<td>data: data_sha256</td><td>aaaaaaaaaaaa</td><td>cccccccccccc</td>",
-        "<td>versions: keras</td><td>–</td><td>3.15.1</td>",
+        "<td>versions: keras</td><td>\N{EN DASH}</td><td>3.15.1</td>",
         "Next session, 2025-11-24: <strong>102.50 USD</strong> by v3", "inside its 95 % interval",
         "<td>12 of the last 20</td>", "Rows: 2024-03-28, 2024-03-29.", "failed in ingest",
         "<td>forecast</td>", "<td>AR(1)</td>",

@@ -122,7 +122,8 @@ def test_made_up_prices_replace_no_champion_of_real_ones(tiny, tmp_path):
     assert Registry(tiny).champion("AAA").number == 2
 
 
-def test_a_split_between_forecast_and_score_is_no_error(tiny, tmp_path):
+@pytest.mark.usefixtures("tiny")
+def test_a_split_between_forecast_and_score_is_no_error(tmp_path):
     """The pending forecast is rescaled; a champion that knows price levels forecasts in the new dollars."""
     frame = sample.fetch("BBB", pd.Timestamp("2022-01-03").date(), pd.Timestamp("2025-11-21").date(), calendar="XNYS")
     frame.loc[:"2025-11-20"].to_csv(tmp_path / "AAA.csv")

@@ -254,7 +254,7 @@ def _row(unit: Unit, champion: Version, closes: pd.Series[float]) -> ledger.Row:
     network, recipe = unit.registry.load(unit.ticker, champion)
     then = closes[closes.index == recipe.cutoff]
     factor = float(then.iloc[0]) / recipe.cutoff_close_usd if len(then) else 1.0
-    values: Floats = closes.to_numpy("float64")
+    values: Floats = np.asarray(closes, "float64")
     made = forecaster.forecast(network, values, range(len(values), len(values) + 1), recipe.rebased(factor))
     anchor = max(0, len(closes) - 1 - _ANCHOR)
     return ledger.Row(
