@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.progress import LogProgress
+from pipeline.report import aggregate, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,34 +24,78 @@ if TYPE_CHECKING:
     from pipeline.registry import Version
     from pipeline.report import Result
 
+_WIDE = 130  # columns of a terminal that has room for everything
+_WHERE_THERE_IS_ROOM = {"rows", "skill", "seconds", "MLflow run"}
+_LEGEND = (
+    "naive: RMSE of the close before. skill = 1 - RMSE / naive, same rows; 0 is no better than doing nothing.\n"
+    "p worse: Diebold-Mariano, small is significantly worse than naive. in 95%: test rows inside the interval."
+)
+
 
 def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> None:
-    """Print one row per ticker, then each failure and warning."""
+    """Print the verdict, one row per ticker and all of them together, then each failure and warning."""
     synthetic = " - SYNTHETIC prices, no evidence about any market" if plan.synthetic else ""
     fault = f", with the fault {plan.fault}" if plan.fault else ""
     title = f"Closecast, as of {plan.as_of}, preset {plan.preset_name}, source {plan.source}{fault}{synthetic}"
     console.print(Text(title, style="bold"))
-    table = Table()
-    table.add_column("ticker")
-    for name in ("rows", "RMSE $", "naive RMSE $", "skill", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("MLflow run", overflow="fold")
-    for one in results:
-        figures = (
-            "-" if one.rows is None else f"{one.rows:,}",
-            "-" if one.rmse_usd is None else f"{one.rmse_usd:,.4f}",
-            "-" if one.naive_rmse_usd is None else f"{one.naive_rmse_usd:,.4f}",
-            "-" if one.skill is None else f"{one.skill:+.4f}",
-            f"{one.seconds:.1f}",
-        )
-        table.add_row(one.ticker, *figures, one.mlflow_run, style="red" if one.reason else None)
-    console.print(table)
+    console.print(Text(verdict(results)))
+    console.print(_table_of(results, wide=console.width >= _WIDE))
     for one in results:
         if one.reason:
             console.print(Text(f"{one.ticker} failed in {one.step}. {one.reason}", style="red"))
         for warning in one.warnings:
             console.print(Text(f"{one.ticker}: {warning}", style="yellow"))
-    console.print(Text("skill = 1 - RMSE / naive RMSE on the same test rows; 0 is no better than doing nothing."))
+        if one.refused_by:
+            console.print(Text(f"{one.ticker} {one.decision_reason}", style="yellow"))
+        if one.no_forecast:
+            console.print(Text(f"{one.ticker} has no forecast: {one.no_forecast}", style="yellow"))
+    console.print(Text(_LEGEND))
+
+
+def _table_of(results: Sequence[Result], *, wide: bool) -> Table:
+    figures = aggregate(results)
+    median, worst = [{"ticker": name} for name in ("median", "worst")]
+    median |= {
+        "/ naive": _number(figures.median_rmse_over_naive, ".4f"),
+        "skill": _number(figures.median_skill, "+.4f"),
+    }
+    median |= {"in 95%": _number(figures.median_coverage_95, ".1%")}
+    worst |= {"/ naive": _number(figures.worst_rmse_over_naive, ".4f")}
+    rows = [_cells(one) for one in results]
+    shown = [name for name in rows[0] if wide or name not in _WHERE_THERE_IS_ROOM]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in shown:
+        words = name in {"ticker", "decision", "MLflow run"}
+        table.add_column(name, justify="left" if words else "right", no_wrap=True)
+    for one, row in zip(results, rows, strict=True):
+        style = "red" if one.reason else "yellow" if one.decision == "refused" else None
+        table.add_row(*(row[name] for name in shown), style=style)
+    if len(results) > 1:
+        table.add_section()
+        for row in (median, worst):
+            table.add_row(*(row.get(name, "") for name in shown))
+    return table
+
+
+def _cells(one: Result) -> dict[str, str]:
+    return {
+        "ticker": one.ticker,
+        "rows": _number(one.rows, ","),
+        "RMSE $": _number(one.rmse_usd, ",.4f"),
+        "naive $": _number(one.naive_rmse_usd, ",.4f"),
+        "/ naive": _number(one.rmse_over_naive, ".4f"),
+        "skill": _number(one.skill, "+.4f"),
+        "p worse": _number(one.dm_p_value, ".3f"),
+        "in 95%": _number(one.coverage_95, ".1%"),
+        "decision": "failed" if one.reason else one.decision or "-",
+        "next close": _number(one.forecast_usd, ",.2f"),
+        "seconds": _number(one.seconds, ".1f"),
+        "MLflow run": one.mlflow_run,
+    }
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
 
 
 def table_of_versions(versions: Sequence[Version], champion: int | None) -> Table:
@@ -74,7 +120,7 @@ def show_ladder(console: Console, rungs: Sequence[Rung], medians: Mapping[str, f
         table.add_column(name, justify="right", no_wrap=True)
     for one in rungs:
         figures = ((one.rmse_usd, ",.4f"), (one.skill, "+.4f"), (one.dm_p_value, ".3f"), (one.weight, ".2f"))
-        cells = ["-" if value is None else f"{value:{form}}" for value, form in (*figures, (one.seconds, ".1f"))]
+        cells = [_number(value, form) for value, form in (*figures, (one.seconds, ".1f"))]
         table.add_row(one.ticker, one.name, *cells, one.device or "-", style="red" if one.reason else None)
     if len({one.ticker for one in rungs}) > 1:
         table.add_section()

@@ -11,7 +11,12 @@ from pipeline.outcome import Finding, Manifest, Outcome
 from pipeline.preflight import check
 from pipeline.report import Result, summary, verdict
 
-DONE = Result("GOOD", 3038, 608, 13.6569, 13.5442, -0.0083, 12.3, "a" * 32, "evaluate", "", ("odd volume",))
+DONE = Result(
+    "GOOD", 3038, 608, 13.6569, 13.5442, -0.0083, 12.3, "a" * 32, "forecast", "", ("odd volume",),
+    rmse_over_naive=1.0083, dm_p_value=0.04, coverage_95=0.951, weight=1.0, decision="refused",
+    decision_reason="refused: naive p 0.0400 (limit: p at least 0.05)", refused_by=("rmse",),
+    no_forecast="no champion yet",
+)  # fmt: skip
 FAILED = Result("BAD", None, None, None, None, None, 0.1, "b" * 32, "ingest", "no close column", ())
 
 
@@ -33,8 +38,21 @@ def test_the_table_has_dollars_beside_naive_and_names_what_failed(screen, tiny):
     """Figures of the good ticker, the reason of the other, the warning, and the word SYNTHETIC."""
     console.show_results(screen, check(tiny), [DONE, FAILED])
     text = screen.file.getvalue()
-    for words in ("13.6569", "13.5442", "-0.0083", "BAD failed in ingest. no close column", "odd volume", "SYNTHETIC"):
+    for words in (
+        "13.6569", "13.5442", "-0.0083", "1.0083", "95.1%", "median", "a" * 32, "SYNTHETIC", "odd volume",
+        "BAD failed in ingest. no close column", "GOOD refused: naive p 0.0400", "GOOD has no forecast: no champion",
+    ):  # fmt: skip
         assert words in text
+
+
+def test_a_narrow_terminal_keeps_every_figure(tiny):
+    """80 columns: some columns go, nothing is cut off or folded."""
+    narrow = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    console.show_results(narrow, check(tiny), [DONE, FAILED])
+    text = narrow.file.getvalue()
+    for words in ("13.6569", "13.5442", "1.0083", "0.040", "95.1%", "refused"):
+        assert words in text
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
 
 
 def test_live_progress_names_step_epoch_and_loss(screen):
@@ -52,5 +70,12 @@ def test_live_progress_names_step_epoch_and_loss(screen):
 
 def test_a_run_in_one_sentence_and_in_figures():
     """Who is done, who beats naive, who failed."""
-    assert verdict([DONE, FAILED]) == "1 of 2 ticker(s) done; better than naive: none. Failed: BAD."
-    assert summary([DONE, FAILED]) == {"tickers_done": 1.0, "tickers_failed": 1.0, "median_skill": -0.0083}
+    told = "better than naive: 0 (significantly: 0), equal: 0, worse: 1 (significantly: 0)"
+    assert (
+        verdict([DONE, FAILED])
+        == f"1 of 2 ticker(s) done; promoted: 0, refused: 1 (by rule: rmse 1); {told}. Failed: BAD."
+    )
+    figures = summary([DONE, FAILED])
+    assert {name: figures[name] for name in ("tickers_done", "tickers_failed", "median_skill", "refused")} == {
+        "tickers_done": 1.0, "tickers_failed": 1.0, "median_skill": -0.0083, "refused": 1.0,
+    }  # fmt: skip
