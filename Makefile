@@ -58,4 +58,4 @@ bench: .venv/ready ## time imports, training and a run
 .PHONY: lock
 lock: .venv/ready ## renew requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --group dev --upgrade --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+	  --group dev --extra cluster --extra kubernetes --extra s3 --extra jax --upgrade --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from pipeline.registry import Version
     from pipeline.report import Result
 
-_WIDE = 130  # columns of a terminal that has room for everything
-_WHERE_THERE_IS_ROOM = {"rows", "skill", "seconds", "MLflow run"}
+_WIDE = 138  # columns of a terminal that has room for everything
+_WHERE_THERE_IS_ROOM = {"rows", "skill", "weight", "seconds", "MLflow run"}
 _LEGEND = (
     "naive: RMSE of the close before. skill = 1 - RMSE / naive, same rows; 0 is no better than doing nothing.\n"
-    "p worse: Diebold-Mariano, small is significantly worse than naive. in 95%: test rows inside the interval."
+    "p worse: Diebold-Mariano, small is significantly worse than naive. in 95%: test rows inside the interval.\n"
+    "weight: of the network against naive, chosen on validation; 0 is naive itself."
 )
 
 
@@ -87,6 +88,7 @@ def _cells(one: Result) -> dict[str, str]:
         "skill": _number(one.skill, "+.4f"),
         "p worse": _number(one.dm_p_value, ".3f"),
         "in 95%": _number(one.coverage_95, ".1%"),
+        "weight": _number(one.weight, ".2f"),
         "decision": "failed" if one.reason else one.decision or "-",
         "next close": _number(one.forecast_usd, ",.2f"),
         "seconds": _number(one.seconds, ".1f"),
