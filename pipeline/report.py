@@ -251,6 +251,10 @@ def verdict(results: Sequence[Result]) -> str:
             f"better than naive: {better} (significantly: {surely}), equal: {equal}, "
             f"worse: {len(scored) - better - equal} (significantly: {figures.significantly_worse_1pct})"
         )
+    weights = [one.weight for one in results if one.weight is not None]
+    if weights:
+        followed = sum(weight > 0 for weight in weights)
+        parts.append(f"the network is followed for {followed} of {len(weights)}, naive is served for the others")
     return f"{'; '.join(parts)}." + (f" Failed: {', '.join(failed)}." if failed else "")
 
 
