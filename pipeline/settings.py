@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     walk_forward: int = Field(0, ge=0, le=250, description="folds of walk-forward over the test rows; 0: none")
     sliding: bool = Field(False, description="whether a fold forgets its oldest sessions; else its history grows")
 
+    gpu: Literal["off", "auto", "require", "queue"] = Field(
+        "auto", description="`queue`: train on workers of queue gpu"
+    )
     batch_size: int = Field(1, ge=1, description="tickers that one mapped Airflow task handles together")
     min_history: int = Field(250, ge=0, description="sessions needed beyond one lookback")
     max_jump: float = Field(0.5, gt=0, description="largest |log return| of a close that needs no split to explain it")
@@ -84,6 +87,9 @@ class Settings(BaseSettings):
     )
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's web page, on 127.0.0.1")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow's web page, on 127.0.0.1")
+    cluster: bool = Field(False, description="the stack of `make up-cluster`: PostgreSQL, Redis, Celery's workers")
+    postgres_port: int = Field(55432, ge=1, le=65535, description="the cluster's PostgreSQL, on 127.0.0.1")
+    redis_port: int = Field(56379, ge=1, le=65535, description="the cluster's Redis, on 127.0.0.1")
 
     @classmethod
     def settings_customise_sources(
@@ -125,8 +131,9 @@ class Settings(BaseSettings):
 
     @property
     def mlflow_uri(self) -> str:
-        """Return MLflow's address: the server's when one is set, else SQLite below `var`."""
-        return self.tracking_uri or f"sqlite:///{self.var_dir / 'mlflow' / 'mlflow.db'}"
+        """Return MLflow's address: the server's when one is set or the cluster has one, else SQLite below `var`."""
+        server = f"http://127.0.0.1:{self.mlflow_port}" if self.cluster else ""
+        return self.tracking_uri or server or f"sqlite:///{self.var_dir / 'mlflow' / 'mlflow.db'}"
 
     @property
     def mlflow_artifacts(self) -> Path:
