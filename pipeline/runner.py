@@ -61,6 +61,12 @@ def plan(
     try:
         if folder.exists("plan.json"):  # a retry must see what the first attempt saw
             made = read_plan(settings.store_url, folder_name(dag_run_id))
+            if made.dag_run_id != dag_run_id:
+                raise UsageError(
+                    "Two runs must not share a folder.",
+                    f"{dag_run_id!r} after {made.dag_run_id!r}, both {made.run!r} in the store",
+                    "Start the run under another name, or without one.",
+                )
         else:
             made = make_plan(
                 settings, dag_run_id, now=now, moment=moment or now, overrides=overrides or {}, until=until
