@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from pipeline import watch
+from pipeline import device, watch
 from pipeline.errors import DataError, PipelineError, StoreError, Unavailable, UsageError
 from pipeline.outcome import Finding, Manifest, Outcome
 from pipeline.plan import Batch, Plan, folder_name, make_plan
@@ -98,6 +98,8 @@ def run(
         DataError: when no ticker of the batch is left.
     """
     settings, progress = settings or load_settings(), progress or LogProgress()
+    if settings.gpu == "off":
+        device.hide()  # before a step imports Keras
     step, planned = STEPS[step_name], read_plan(settings.store_url, batch["run"])
     tracker = Tracker(settings)
     ended = []
@@ -132,7 +134,8 @@ def _finish(step: Step, unit: Unit) -> tuple[Manifest, bool]:
     """Return the step's manifest, and whether it was there already."""
     inputs = {name: sha256(unit.folder.read(name)) for name in step.reads}
     planned = unit.plan.model_dump(mode="json", exclude={"created", "tickers", "batch_size"})
-    key = sha256(json.dumps([step.name, unit.ticker, inputs, planned, code_version()], sort_keys=True).encode())
+    made_with = [planned, code_version(), device.backend()]
+    key = sha256(json.dumps([step.name, unit.ticker, inputs, *made_with], sort_keys=True).encode())
     before = unit.folder.manifest(step.name)
     if before and before.key == key and not before.failed and all(unit.folder.exists(n) for n in before.outputs):
         return before, True
