@@ -42,6 +42,10 @@ def try_out(place: Path, name: str) -> dict[str, list[float]]:
     trainer.network.set_weights([weights.normal(0, 0.2, one.shape) for one in trainer.network.get_weights()])
     same = trainer.fused.fit(model._tensor(seen[0]), seen[1], batch_size=32, epochs=3, shuffle=False, verbose=0)
     fixed = model.predict(trainer.network, tested[0])
+    errors = []
+    for seed in range(5):
+        other = model.train(*seen, SMALL.model_copy(update={"seed": seed})).network
+        errors.append(float(np.sqrt(np.mean((model.predict(other, tested[0]) - tested[1]) ** 2))))
     runs = [model.train(*seen, SMALL, validation=tested) for _ in range(2)]
     forecasts = model.predict(runs[0].network, tested[0])
     (place / f"{name}.keras").write_bytes(model.to_bytes(runs[0].network))
@@ -52,7 +56,7 @@ def try_out(place: Path, name: str) -> dict[str, list[float]]:
         "trained": runs[0].curves["loss"],
         "trained again": runs[1].curves["loss"],
         "forecasts": forecasts.tolist(),
-        "rmse": float(np.sqrt(np.mean((forecasts - tested[1]) ** 2))),
+        "rmse of five seeds": errors,
         "read": {
             path.stem: model.predict(model.load(path), tested[0]).tolist() for path in sorted(place.glob("*.keras"))
         },
@@ -95,10 +99,10 @@ def test_training_is_the_same_where_weights_and_order_are(both):
 
 
 def test_a_training_of_its_own_ends_as_well(both):
-    """A seed means other weights and another order on each backend, so only the outcome is alike: RMSE to 5 %."""
+    """A seed is another start and order on each, so only outcomes are alike: the mean RMSE of five seeds, to 5 %."""
     tensorflow, jax, _ = both
     assert jax["trained"] != pytest.approx(tensorflow["trained"], rel=1e-3)
-    assert jax["rmse"] == pytest.approx(tensorflow["rmse"], rel=0.05)
+    assert np.mean(jax["rmse of five seeds"]) == pytest.approx(np.mean(tensorflow["rmse of five seeds"]), rel=0.05)
 
 
 def test_the_same_seed_gives_the_same_numbers_on_each(both):

@@ -89,7 +89,7 @@ def test_training_changes_the_layers_that_are_saved(trained):
 @pytest.mark.parametrize("losses", [[1.0, 5.0, 10.1], [1.0, float("nan")], [float("inf")]])
 def test_a_loss_that_runs_away_stops_the_training_with_its_figures(losses):
     """Ten times the first epoch, or no number: the message has the epoch, the loss and what to change."""
-    network = model._trainer(5, (3, 2), 1e-2, 1.0).fused
+    network = model._trainer(5, (3, 2), "simple_rnn", 1e-2, 1.0).fused
     recorder = model._Recorder(epochs=20, steps=1, on_epoch=None)
     recorder.set_model(network)
     for epoch, loss in enumerate(losses[:-1]):
