@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
-from pipeline import watch
+from pipeline import device, watch
 from pipeline.errors import Damaged, DataError, PipelineError, StoreError, Unavailable, UsageError
 from pipeline.outcome import Finding, Manifest, Outcome
 from pipeline.plan import Batch, Plan, folder_name, make_plan
@@ -104,6 +104,8 @@ def run(
         DataError: when no ticker of the batch is left.
     """
     settings, progress = settings or load_settings(), progress or LogProgress()
+    if settings.gpu == "off":
+        device.hide()  # before a step imports Keras
     step, planned = STEPS[step_name], read_plan(settings.store_url, batch["run"])
     tracker = Tracker(settings)
     ended = []
@@ -186,7 +188,8 @@ def _inputs(step: Step, unit: Unit) -> dict[str, str]:
 
 def _key(step: Step, unit: Unit, inputs: dict[str, str]) -> str:
     planned = unit.plan.model_dump(mode="json", exclude={"created", "tickers", "batch_size"})
-    return sha256(json.dumps([step.name, unit.ticker, inputs, planned, code_version()], sort_keys=True).encode())
+    made_with = [planned, code_version(), device.backend()]
+    return sha256(json.dumps([step.name, unit.ticker, inputs, *made_with], sort_keys=True).encode())
 
 
 def _is_done(manifest: Manifest | None, key: str) -> TypeGuard[Manifest]:

@@ -81,6 +81,8 @@ def train(unit: Unit) -> Outcome:
     """Fit the network; hand back its weights, its curves and all that serving needs."""
     from pipeline import model, plots
 
+    if unit.settings.gpu == "require":
+        model.require_gpu()
     preset = unit.plan.preset
     arrays, parts = arrays_of(unit.read("scaled.npz")), unit.split
     fitted = forecaster.fit(
@@ -121,6 +123,8 @@ def train(unit: Unit) -> Outcome:
         },
         tags={
             "device": trained.device,
+            "device_name": trained.device_name,
+            "backend": trained.backend,
             "intervals": "calibrated on validation" if unit.windows.validation else "calibrated on train: too narrow",
         },
         model=("model.keras", "recipe.json"),
