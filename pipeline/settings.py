@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     min_history: int = Field(250, ge=0, description="sessions needed beyond one lookback")
     max_jump: float = Field(0.5, gt=0, description="largest |log return| of a close that needs no split to explain it")
     retries: int = Field(5, ge=0, description="further tries of a task that failed for a reason that may pass")
+    pod_gpus: int = Field(0, ge=0, description="KubernetesExecutor: GPUs that the pod of `train` asks for; 0: none")
     retry_seconds: float = Field(60.0, gt=0, description="wait before a task that may be mended is tried again")
     yahoo_timeout: float = Field(30.0, gt=0, description="seconds to wait for one answer of Yahoo")
     delay_minutes: int = Field(90, ge=0, description="from a session's close to its run, for prices to be complete")
