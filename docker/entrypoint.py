@@ -1,3 +1,4 @@
+#!/opt/venv/bin/python -I
 """The entrypoint of the image: a role becomes its program, any other command runs as it stands.
 
 The roles are for compose.yaml and people; the official chart of Airflow brings commands of its own.

@@ -30,7 +30,9 @@ def main(path: Path) -> None:
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write("# Secrets of compose.yaml. The databases keep the first ones they see: back this file up with them.\n")
+        file.write(
+            "# Secrets of compose.yaml. The databases keep the first ones they see: back this file up with them.\n"
+        )
         file.write("\n".join(lines) + "\n")
     os.link(new, path)  # fails where a second `make docker-env` was faster; never half a file
     new.unlink()

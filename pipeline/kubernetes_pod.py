@@ -1,4 +1,4 @@
-"""What KubernetesExecutor should give a step's pod beyond the chart's template: a GPU for `train`, nothing for others."""
+"""What KubernetesExecutor adds to the pod of a step: a GPU for `train`, nothing for the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def executor_config(step: str, gpus: int) -> dict[str, V1Pod]:
     """Return Airflow's `executor_config` for `step`; empty without GPUs, and other executors pay no attention to it."""
     if step != "train" or not gpus:
         return {}
-    # The models alone: the DAG file is parsed every few seconds, and `kubernetes.client` brings every API with it.
+    # 2 s of import, and the DAG file is parsed every few seconds: only where somebody asked for it.
     from kubernetes.client.models import V1Container, V1Pod, V1PodSpec, V1ResourceRequirements, V1Toleration
 
     resources = V1ResourceRequirements(limits={GPU: str(gpus)})  # the request of a GPU is its limit
