@@ -47,10 +47,15 @@ def _get(url: str) -> bytes:
 def _ping() -> None:
     """Ask this host's worker through the broker; Celery alone imports in a second, Airflow in ten."""
     import celery
+    from kombu.exceptions import OperationalError
 
     name = f"celery@{socket.gethostname()}"
     app = celery.Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
-    if not app.control.ping(destination=[name], timeout=SECONDS):
+    try:
+        answers = app.control.ping(destination=[name], timeout=SECONDS)
+    except OperationalError as error:
+        raise SystemExit(f"worker: the broker does not answer: {error}") from None
+    if not answers:
         raise SystemExit(f"worker: {name} does not answer")
 
 

@@ -17,11 +17,21 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+IGNORED = shutil.ignore_patterns("__pycache__", ".env")
 BASE = "docker.io/library/python:3.11-slim-bookworm"
 IMAGE = "localhost/closecast:test"
 STAND_INS = ("docker.io/library/postgres:16-bookworm", "docker.io/library/redis:7-bookworm")
 TOOLS = ("buildah", "podman", "runc", "mmdebstrap", "unshare", "nsenter", "ip")
-COPIED = ("requirements.lock", "pyproject.toml", "README.md", "closecast.toml", "pipeline", "dags", "expectations", "docker")
+COPIED = (
+    "requirements.lock",
+    "pyproject.toml",
+    "README.md",
+    "closecast.toml",
+    "pipeline",
+    "dags",
+    "expectations",
+    "docker",
+)
 MACHINE = {  # what the machine needs to reach a package index; the project's Dockerfile names none of it
     "/etc/ssl/certs/ca-certificates.crt": "etc/ssl/certs/ca-certificates.crt",
     "/etc/pip.conf": "etc/pip.conf",
@@ -80,7 +90,17 @@ class Engine:
 
     def run(self, *words: str, options: tuple[str, ...] = (), check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the image as strictly as a user may: no network, nothing writable but /tmp, no capability."""
-        strict = ("--rm", "--no-healthcheck", "--network", "none", "--read-only", "--cap-drop", "all", "--tmpfs", "/tmp")  # noqa: S108
+        strict = (
+            "--rm",
+            "--no-healthcheck",
+            "--network",
+            "none",
+            "--read-only",
+            "--cap-drop",
+            "all",
+            "--tmpfs",
+            "/tmp",  # noqa: S108 - of the container
+        )
         return self.tool("podman", "run", *strict, *options, IMAGE, *words, check=check)
 
     def has(self, image: str) -> bool:
@@ -96,7 +116,9 @@ def missing() -> str:
         return "root"
     if lacking := [tool for tool in TOOLS if not shutil.which(tool)]:
         return f"the tools {', '.join(lacking)} (Debian: buildah podman runc mmdebstrap iproute2)"
-    if subprocess.run(["unshare", "-n", "true"], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        [shutil.which("unshare") or "unshare", "-n", "true"], check=False, capture_output=True
+    ).returncode:
         return "the right to make a network namespace (unshare -n)"
     return ""
 
@@ -109,8 +131,14 @@ def start() -> tuple[Engine, subprocess.Popen[bytes]]:
     (cache / "containers.conf").write_text(CONFIG.format(cache=cache))
     (cache / "storage.conf").write_text(STORAGE.format(cache=cache))
     (cache / "registries.conf").write_text("unqualified-search-registries=[]\n")
-    holder = subprocess.Popen(["unshare", "-n", "bash", "-c", "ip link set lo up && echo up && exec sleep infinity"],
-                              stdout=subprocess.PIPE)  # fmt: skip
+    command = [
+        shutil.which("unshare") or "unshare",
+        "-n",
+        "bash",
+        "-c",
+        "ip link set lo up && echo up && exec sleep 7200",
+    ]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"up\n"
     return Engine(cache, holder.pid), holder
@@ -123,7 +151,9 @@ def make_base(engine: Engine) -> None:
     root = engine.cache / "base"
     shutil.rmtree(root, ignore_errors=True)
     packages = "python3,python3-venv,python3-pip,ca-certificates"
-    engine.tool("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={packages}", "bookworm", str(root), inside=False)
+    engine.tool(
+        "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={packages}", "bookworm", str(root), inside=False
+    )
     (root / "usr/lib/python3.11/EXTERNALLY-MANAGED").unlink(missing_ok=True)
     (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
     for source, target in MACHINE.items():
@@ -148,7 +178,8 @@ def make_stand_ins(engine: Engine) -> None:
 
 def make_image(engine: Engine, context: Path) -> None:
     """Build the project's own image from `context`, unless the one that is there was made from the same files."""
-    files = sorted(path for name in COPIED for path in [context / name, *(context / name).rglob("*")] if path.is_file())
+    paths = [path for name in COPIED for path in (context / name, *(context / name).rglob("*"))]
+    files = sorted(path for path in paths if path.is_file() and path.name != ".env")
     text = b"".join(str(path.relative_to(context)).encode() + path.read_bytes() for path in files)
     label = f"closecast.inputs={sha256(text).hexdigest()}"
     there = engine.tool("podman", "images", "--filter", f"label={label}", "--quiet").stdout.strip()
