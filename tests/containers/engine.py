@@ -182,9 +182,13 @@ def make_image(engine: Engine, context: Path) -> None:
     files = sorted(path for path in paths if path.is_file() and path.name != ".env")
     text = b"".join(str(path.relative_to(context)).encode() + path.read_bytes() for path in files)
     label = f"closecast.inputs={sha256(text).hexdigest()}"
-    there = engine.tool("podman", "images", "--filter", f"label={label}", "--quiet").stdout.strip()
-    if not there:
-        build(engine, context, context / "docker" / "Dockerfile", "-t", IMAGE, "--label", label)
+    made = ("podman", "images", "--quiet", "--no-trunc", "--filter")
+    if engine.tool(*made, f"label={label}").stdout.strip():
+        return
+    old = engine.tool(*made, "label=closecast.inputs").stdout.split()
+    build(engine, context, context / "docker" / "Dockerfile", "-t", IMAGE, "--label", label)
+    if old:  # 4 GB each
+        engine.tool("podman", "rmi", "--force", *set(old), check=False)
 
 
 def build(engine: Engine, context: Path, dockerfile: Path, *options: str) -> None:
