@@ -8,6 +8,7 @@ Debian's own Python 3.11 inside; images of PostgreSQL and Redis are made from it
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,7 @@ MACHINE = {  # what the machine needs to reach a package index; the project's Do
 CONFIG = """\
 [containers]
 netns="host"
-default_ulimits=["nofile=65536:65536","nproc=4096:4096"]
+default_ulimits=["nofile={files}:{files}","nproc=1024:1024"]
 [engine]
 runtime="runc"
 cgroup_manager="cgroupfs"
@@ -128,7 +129,9 @@ def start() -> tuple[Engine, subprocess.Popen[bytes]]:
     cache = Path(os.environ.get("CLOSECAST_TEST_CONTAINERS_CACHE", Path.home() / ".cache" / "closecast-containers"))
     for name in ("graph", "run", "tmp", "net", "work"):
         (cache / name).mkdir(parents=True, exist_ok=True)
-    (cache / "containers.conf").write_text(CONFIG.format(cache=cache))
+    (cache / "containers.conf").write_text(
+        CONFIG.format(cache=cache, files=min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    )
     (cache / "storage.conf").write_text(STORAGE.format(cache=cache))
     (cache / "registries.conf").write_text("unqualified-search-registries=[]\n")
     command = [
