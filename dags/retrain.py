@@ -17,6 +17,7 @@ from airflow.sdk import (
     task_group,
 )
 
+from pipeline.kubernetes_pod import executor_config
 from pipeline.settings import Fault, load_settings
 from pipeline.timetable import SessionTimetable
 
@@ -147,7 +148,13 @@ def plan() -> list[dict[str, Any]]:
 def step(name: str, batch: dict[str, Any]) -> Any:
     """Wire one step for one batch."""
 
-    @task(task_id=name, map_index_template="{{ batch_name }}", **RETRIES, **QUEUE.get(name, {}))
+    @task(
+        task_id=name,
+        map_index_template="{{ batch_name }}",
+        executor_config=executor_config(name, SETTINGS.pod_gpus),
+        **RETRIES,
+        **QUEUE.get(name, {}),
+    )
     def run_step(batch: dict[str, Any]) -> dict[str, Any]:
         from pipeline import runner
 

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
         "fails at once. queue: as auto, and Airflow sends `train`, alone, to the queue `gpu`",
     )
     retries: int = Field(5, ge=0, description="further tries of a task that failed for a reason that may pass")
+    pod_gpus: int = Field(0, ge=0, description="KubernetesExecutor: GPUs that the pod of `train` asks for; 0: none")
     retry_seconds: float = Field(60.0, gt=0, description="wait before a task that may be mended is tried again")
     yahoo_timeout: float = Field(30.0, gt=0, description="seconds to wait for one answer of Yahoo")
     delay_minutes: int = Field(90, ge=0, description="from a session's close to its run, for prices to be complete")
