@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 GPU_WORKER = "airflow-worker-gpu"
-LONG = {"epochs": 1500, "patience": 1500}  # some ten seconds of training: time to break something
+LONG = {"epochs": 60, "patience": 60}  # some ten seconds of training: time to break something
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

@@ -21,8 +21,8 @@ from tests.test_stack import eventually
 if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
 
-pytestmark = pytest.mark.timeout(900)
-PATIENCE = 300  # seconds for a run in which something died; two busy cores need half of it
+pytestmark = pytest.mark.timeout(1500)
+PATIENCE = 600  # seconds for a run in which something died: two idle cores need a fifth of it
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_train_and_only_train_runs_on_the_gpu_worker(cluster: Cluster, night: st
     queues = {(task["task_id"] == "unit.train", task["queue"]) for task in cluster.tasks(night)}
     assert queues == {(True, "gpu"), (False, "default")}
     assert set(cluster.executed("gpu")) == {"unit.train"}
-    assert len(cluster.executed("gpu")) == len(TICKERS)
+    assert len(cluster.executed("gpu")) == len(TICKERS) / cluster.settings.batch_size
     assert not {"unit.train"} & set(cluster.executed("default"))
     assert {"plan", "unit.ingest", "unit.forecast", "report"} <= set(cluster.executed("default"))
 
