@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make run takes SOURCE=sample|files|yahoo PRICES=path TICKERS=A,B START=date AS_OF=date PRESET=daily|tutorial|gru|lstm"
 	@echo "  WALK_FORWARD=folds, and FAULT=bad_bar|... with the synthetic market: see the README"
 
@@ -35,6 +35,14 @@ run: .venv/ready ## run the DAG once through Airflow and print the results
 .PHONY: test
 test: .venv/ready ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-containers
+test-containers: .venv/ready ## build the image and start compose.yaml for real (root, Debian's buildah and podman)
+	CLOSECAST_TEST_CONTAINERS=1 $(BIN)/python -m pytest tests/containers $(ARGS)
+
+.PHONY: docker-env
+docker-env: ## make the secrets of docker/compose.yaml: docker/.env
+	@$(PYTHON) docker/make_env.py docker/.env
 
 .PHONY: lint
 lint: .venv/ready ## check style, types and import rules

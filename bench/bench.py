@@ -40,7 +40,7 @@ def epoch(*, fused: bool) -> float:
     """Return the median seconds of one epoch of 2,329 windows of 100 sessions, batch 32, after compiling."""
     from pipeline import model
 
-    trainer = model._trainer(100, (20, 20, 20), 1e-3, None)  # noqa: SLF001
+    trainer = model._trainer(100, (20, 20, 20), "simple_rnn", 1e-3, None)  # noqa: SLF001
     network = trainer.fused if fused else model.build(100, (20, 20, 20))
     if not fused:
         network.compile(optimizer="adam", loss="mse", jit_compile=True)

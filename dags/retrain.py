@@ -17,6 +17,7 @@ from airflow.sdk import (
     task_group,
 )
 
+from pipeline.kubernetes_pod import executor_config
 from pipeline.settings import Fault, load_settings
 from pipeline.timetable import SessionTimetable
 
@@ -57,6 +58,8 @@ RETRIES: dict[str, Any] = {
         ]
     ),
 }
+# Workers with a card listen to the queue `gpu`; the other steps would only keep them from it.
+QUEUE: dict[str, dict[str, Any]] = {"train": {"queue": "gpu"}} if SETTINGS.gpu == "queue" else {}
 PARAMS = {
     "tickers": Param(
         list(SETTINGS.tickers),
@@ -144,9 +147,14 @@ def plan() -> list[dict[str, Any]]:
 
 def step(name: str, batch: dict[str, Any]) -> Any:
     """Wire one step for one batch."""
-    queue = {"queue": "gpu"} if name == "train" and SETTINGS.gpu == "queue" else {}
 
-    @task(task_id=name, map_index_template="{{ batch_name }}", **queue, **RETRIES)
+    @task(
+        task_id=name,
+        map_index_template="{{ batch_name }}",
+        executor_config=executor_config(name, SETTINGS.pod_gpus),
+        **RETRIES,
+        **QUEUE.get(name, {}),
+    )
     def run_step(batch: dict[str, Any]) -> dict[str, Any]:
         from pipeline import runner
 

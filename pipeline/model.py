@@ -12,7 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import: TensorFlow's banner is no news
+from pipeline.device import backend, check_gpu, name_of
+
+# Before Keras imports its backend. Both libraries would take the whole memory of a card, and leave none
+# to the next task; these variables also hold for what they start, and cannot come too late as calls can.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+os.environ["KERAS_BACKEND"] = backend()  # a user's keras.json has no say: no step's key knows of it
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's banner is no news
 
 with contextlib.suppress(ImportError):  # a machine that only serves has none
     # Before TensorFlow, whose copy of BoringSSL is visible to all: curl_cffi would take it for its own, and yfinance
@@ -44,7 +51,9 @@ class Trained(NamedTuple):
     curves: dict[str, list[float]]  # loss, val_loss, gradient_norm: one value per epoch
     best_epoch: int  # from 1; its weights are the network's
     fit_seconds: float
-    device: str
+    device: str  # such as "gpu:0"
+    device_name: str  # such as "NVIDIA H100 80GB HBM3"
+    backend: str
 
 
 def build(lookback: int, units: Sequence[int], cell: str = "simple_rnn", *, zero_start: bool = False) -> keras.Model:
@@ -103,13 +112,16 @@ def train(
         validation_data=validation and (_tensor(validation[0]), validation[1].astype("float32")),
         validation_batch_size=_PREDICT_BATCH,
     )
+    fit_seconds, place = time.perf_counter() - started, device()
     chosen = recorder.curves["val_loss"] if preset.patience is not None else None
     return Trained(
         network=trainer.network,
         curves={name: values for name, values in recorder.curves.items() if values},
         best_epoch=int(np.argmin(chosen)) + 1 if chosen else len(recorder.curves["loss"]),
-        fit_seconds=time.perf_counter() - started,
-        device=device(),
+        fit_seconds=fit_seconds,
+        device=place,
+        device_name=name_of(place),
+        backend=backend(),
     )
 
 
@@ -149,8 +161,16 @@ def layer_parameters(network: keras.Model) -> list[int]:
 
 def device() -> str:
     """Return where Keras computes here, such as "cpu:0" or "gpu:0"."""
-    devices = keras.distribution.list_devices("gpu") or keras.distribution.list_devices("cpu")
-    return str(devices[0])
+    return str(keras.distribution.list_devices()[0])  # those of the best kind; asked for a kind, JAX may raise
+
+
+def require_gpu() -> None:
+    """Look whether Keras computes on a GPU here.
+
+    Raises:
+        UsageError: when it does not.
+    """
+    check_gpu(device())
 
 
 def _tensor(windows: Floats) -> npt.NDArray[np.float32]:
@@ -193,6 +213,8 @@ class _Trainer:
         optimizer = _Adam(learning_rate, global_clipnorm=clip_norm, name="adam")
         self.fused.compile(optimizer=optimizer, loss="mse", jit_compile=True)
         optimizer.build(self.fused.trainable_variables)
+        # On JAX the first `fit` would draw a shuffle to build the loss, and train in another order than all later ones.
+        self.fused.compute_loss(y=ops.zeros((1, 1)), y_pred=ops.zeros((1, 1)))
         self._fresh_state = [ops.convert_to_numpy(variable).copy() for variable in optimizer.variables]
 
     def reset(self, seed: int, *, zero_start: bool) -> None:

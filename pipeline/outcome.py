@@ -84,7 +84,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     step: str
-    key: str = Field(description="hash of inputs, plan and code: same key, same result")
+    key: str = Field(description="hash of inputs, plan, code and backend: same key, same result")
     inputs: dict[str, str] = Field(description="file name -> sha256")
     outputs: dict[str, str] = Field(description="file name -> sha256")
     outcome: Outcome

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 
+from pipeline.device import backend, check_card
 from pipeline.errors import Unavailable
 from pipeline.plan import Plan, make_plan
 from pipeline.settings import Settings
@@ -17,12 +18,15 @@ def check(settings: Settings, overrides: Mapping[str, object] | None = None) -> 
     """Return the plan that a run with these settings would have, or say early and cheaply why it cannot be.
 
     Raises:
-        UsageError: for a parameter that breaks its rule.
+        UsageError: for a parameter that breaks its rule, or a GPU that is required and not there.
         StoreError: when the store cannot be written.
         Unavailable: when the MLflow server does not answer.
     """
     now = dt.datetime.now(dt.UTC)
     planned = make_plan(settings, "check", now=now, moment=now, overrides=overrides or {})
+    backend()
+    if settings.gpu == "require":
+        check_card()
     check_writable(settings.store_url)
     check_answers(settings.mlflow_uri)
     return planned

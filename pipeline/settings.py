@@ -18,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from pipeline.device import Gpu
 from pipeline.errors import UsageError
 from pipeline.preset import Preset
 from pipeline.promotion import Gate
@@ -67,13 +68,16 @@ class Settings(BaseSettings):
     walk_forward: int = Field(0, ge=0, le=250, description="folds of walk-forward over the test rows; 0: none")
     sliding: bool = Field(False, description="whether a fold forgets its oldest sessions; else its history grows")
 
-    gpu: Literal["off", "auto", "require", "queue"] = Field(
-        "auto", description="`queue`: train on workers of queue gpu"
-    )
     batch_size: int = Field(1, ge=1, description="tickers that one mapped Airflow task handles together")
     min_history: int = Field(250, ge=0, description="sessions needed beyond one lookback")
     max_jump: float = Field(0.5, gt=0, description="largest |log return| of a close that needs no split to explain it")
+    gpu: Gpu = Field(
+        "auto",
+        description="off: the card is hidden. auto: one is used where there is one. require: without one training "
+        "fails at once. queue: as auto, and Airflow sends `train`, alone, to the queue `gpu`",
+    )
     retries: int = Field(5, ge=0, description="further tries of a task that failed for a reason that may pass")
+    pod_gpus: int = Field(0, ge=0, description="KubernetesExecutor: GPUs that the pod of `train` asks for; 0: none")
     retry_seconds: float = Field(60.0, gt=0, description="wait before a task that may be mended is tried again")
     yahoo_timeout: float = Field(30.0, gt=0, description="seconds to wait for one answer of Yahoo")
     delay_minutes: int = Field(90, ge=0, description="from a session's close to its run, for prices to be complete")

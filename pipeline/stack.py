@@ -53,6 +53,7 @@ PROGRAMS = {  # Airflow's log servers would listen on every interface; the API s
     "airflow-dag-processor": "airflow dag-processor",
     "airflow-triggerer": "airflow triggerer --skip-serve-logs",
 }
+GUARD = {"guard": "pipeline.guard"}  # Celery's workers need none
 # A name of its own for each worker, of which a machine has two. One network at a time on a GPU.
 WORKER = "airflow celery worker --skip-serve-logs --celery-hostname {queue}@%%h --queues {queue} --concurrency {slots}"
 WORKERS = {"default": PROCESSES, "gpu": 1}
@@ -104,7 +105,7 @@ def programs(settings: Settings) -> dict[str, str]:
         PipelineError: when a server of the cluster is not installed.
     """
     if not settings.cluster:
-        return {name: command.format(port=settings.mlflow_port) for name, command in PROGRAMS.items()}
+        return {name: command.format(port=settings.mlflow_port) for name, command in (PROGRAMS | GUARD).items()}
     mlflow = CLUSTER_MLFLOW.format(port=settings.mlflow_port, database=servers.database_url(settings, "mlflow"))
     workers = {f"airflow-worker-{queue}": WORKER.format(queue=queue, slots=slots) for queue, slots in WORKERS.items()}
     return {**servers.commands(), **PROGRAMS, "mlflow": mlflow, **workers}
@@ -214,9 +215,9 @@ def _configuration(settings: Settings) -> str:
         "closecast": [name for name in wanted if name not in servers.NAMES],
     }
     parts = [
-        GROUP.format(name=name, programs=",".join(members), priority=priority)
-        for priority, (name, members) in enumerate(groups.items(), start=1)
-        if members
+        GROUP.format(name=name, programs=",".join(several), priority=priority)
+        for priority, (name, several) in enumerate(groups.items(), start=1)
+        if several
     ]
     for name, command in wanted.items():
         end = "INT" if name == "postgres" else "TERM"  # which PostgreSQL takes for "when the last client has gone"
@@ -239,7 +240,7 @@ def _start(settings: Settings) -> int:
         "no_proxy": ",".join((os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")), "127.0.0.1,localhost")),
         "CLOSECAST_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runners; nothing here uses them
-        "SPT_NOENV": "1",  # else setproctitle writes titles over the environment that _members reads
+        "SPT_NOENV": "1",  # else setproctitle writes titles over the environment that `members` reads
         STACK: str(settings.var_dir),
     }
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
@@ -290,7 +291,7 @@ def _get(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def _members(var: str, program: str | None = None) -> list[psutil.Process]:
+def members(var: str, program: str | None = None) -> list[psutil.Process]:
     """Return the living processes of the stack, or those of one program."""
     found = []
     for process in psutil.process_iter():
@@ -303,26 +304,26 @@ def _members(var: str, program: str | None = None) -> list[psutil.Process]:
 
 
 def _supervisord(settings: Settings) -> psutil.Process | None:
-    return next(iter(_members(str(settings.var_dir), "")), None)
+    return next(iter(members(str(settings.var_dir), "")), None)
 
 
 def _stop(settings: Settings) -> bool:
     """End the stack, its orphans too; return whether there was any."""
     var = str(settings.var_dir)
-    members = _members(var)
+    known = members(var)
     if boss := _supervisord(settings):
         boss.terminate()
         psutil.wait_procs([boss], timeout=STOP_SECONDS + 10)
     for end in ("terminate", "kill", "kill", "kill"):
-        rest = _members(var)
+        rest = members(var)
         for process in rest:
             with contextlib.suppress(psutil.Error):
                 getattr(process, end)()
         psutil.wait_procs(rest, timeout=5)
-    if rest := _members(var):
+    if rest := members(var):
         pids = ", ".join(str(process.pid) for process in rest)
         raise PipelineError("All processes must end.", f"still there: {pids}", "End them by hand with kill -9.")
-    return bool(members)
+    return bool(known)
 
 
 def _become(arguments: list[str]) -> None:
@@ -330,7 +331,7 @@ def _become(arguments: list[str]) -> None:
 
     LocalExecutor's workers outlive their scheduler and go on training; MLflow's server keeps the port of its parent.
     """
-    for process in _members(os.environ[STACK], os.environ[PROGRAM]):
+    for process in members(os.environ[STACK], os.environ[PROGRAM]):
         with contextlib.suppress(psutil.Error):
             process.kill()
     if os.environ[PROGRAM] == "postgres":

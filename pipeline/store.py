@@ -11,8 +11,10 @@ import datetime as dt
 import hashlib
 import io
 import json
+import logging
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,9 +26,12 @@ import pandas as pd
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
-from pipeline.errors import StoreError
+from pipeline.errors import Damaged, PipelineError, StoreError
 from pipeline.outcome import Manifest
 from pipeline.plan import Plan
+from pipeline.store_errors import refused, without_secrets
+
+log = logging.getLogger("closecast")
 
 
 class Folder(NamedTuple):
@@ -39,9 +44,14 @@ class Folder(NamedTuple):
         return f"{self.url}/{name}"
 
     def exists(self, name: str) -> bool:
-        """Return whether the file is there."""
-        fs, path = fsspec.url_to_fs(self.path(name))
-        return bool(fs.exists(path))
+        """Return whether the file is there.
+
+        Raises:
+            StoreError: when the store does not let this run look; so for the other methods.
+            Unavailable: when an object store does not answer; so for the other methods.
+        """
+        with _opened("look up", self.path(name)) as (fs, path):
+            return bool(fs.exists(path))
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.
@@ -49,11 +59,29 @@ class Folder(NamedTuple):
         Raises:
             StoreError: when it is missing or cannot be read.
         """
-        fs, path = fsspec.url_to_fs(self.path(name))
-        try:
+        with _opened("read", self.path(name)) as (fs, path):
             return bytes(fs.cat_file(path))
-        except OSError as error:
-            raise _refused("read", self.path(name), error) from error
+
+    def read_written(self, name: str, by: Manifest) -> bytes:
+        """Return the content of a file that a step wrote, and nothing else under its name.
+
+        Raises:
+            Damaged: when its hash is not the one that the step's manifest has.
+            StoreError: when it is missing or cannot be read.
+        """
+        data = self.read(name)
+        if sha256(data) == by.outputs[name]:
+            return data
+        found, known = sha256(data)[:12], by.outputs[name][:12]
+        raise Damaged(
+            "An artefact must be as it was written.",
+            f"{self.path(name)}: {len(data):,} bytes with hash {found}, written with {known}",
+            f"Clear {by.step} and what follows in Airflow, which makes it again; or start a new run.",
+        )
+
+    def is_sound(self, by: Manifest) -> bool:
+        """Return whether all files that a step wrote are there as it wrote them."""
+        return all(self.exists(name) and sha256(self.read(name)) == known for name, known in by.outputs.items())
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file so that nobody ever sees half of it.
@@ -61,14 +89,11 @@ class Folder(NamedTuple):
         Raises:
             StoreError: when the store refuses; a file of that name is then as it was before.
         """
-        fs, path = fsspec.url_to_fs(self.path(name))
-        try:
+        with _opened("write", self.path(name)) as (fs, path):
             if isinstance(fs, LocalFileSystem):
                 _replace(Path(path), data)
             else:
                 fs.pipe_file(path, data)  # one PUT: object stores show an object whole or not at all
-        except OSError as error:
-            raise _refused("write", self.path(name), error) from error
 
     def create(self, name: str, data: bytes) -> bool:
         """Write a file unless one of that name is there; return whether it was written. One of many writers wins.
@@ -76,26 +101,47 @@ class Folder(NamedTuple):
         Raises:
             StoreError: when the store refuses.
         """
-        fs, path = fsspec.url_to_fs(self.path(name))
-        try:
-            if isinstance(fs, LocalFileSystem):
-                return _link(Path(path), data)
-            fs.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise _refused("write", self.path(name), error) from error
+        with _opened("write", self.path(name)) as (fs, path):
+            try:
+                if isinstance(fs, LocalFileSystem):
+                    _link(Path(path), data)
+                else:
+                    fs.pipe_file(path, data, mode="create")
+            except OSError:  # stores have several words for it, and it may be this writer whose answer was lost
+                if fs.exists(path):
+                    return False
+                raise
         return True
+
+    def remove(self, name: str) -> None:
+        """Remove a file.
+
+        Raises:
+            StoreError: when the store refuses.
+        """
+        with _opened("remove", self.path(name)) as (fs, path):
+            fs.rm_file(path)
 
     def names(self) -> list[str]:
         """Return the names of what is in the folder, sorted; none when it is missing."""
-        fs, path = fsspec.url_to_fs(self.url)
-        return sorted(_names(fs, path))
+        with _opened("list", self.url) as (fs, path):
+            try:
+                entries = [entry.rstrip("/") for entry in fs.ls(path, detail=False)]
+            except FileNotFoundError:
+                return []
+            # Some stores list the folder itself, and a file is listed as what it holds.
+            return sorted(entry.rpartition("/")[2] for entry in entries if entry != path.rstrip("/"))
 
     def manifest(self, step: str) -> Manifest | None:
-        """Return what is written down about a step, None when it has not finished here."""
+        """Return what is written down about a step, None when it has not finished here, or when that is damaged."""
         name = f"{step}.manifest.json"
-        return Manifest.model_validate_json(self.read(name)) if self.exists(name) else None
+        if not self.exists(name):
+            return None
+        try:
+            return Manifest.model_validate_json(self.read(name))
+        except ValidationError:
+            log.warning("%s is damaged or of another version: it counts as not finished.", self.path(name))
+            return None
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write down that a step finished: the last write of a step, after all of its files."""
@@ -112,26 +158,29 @@ def last_snapshot(store_url: str, ticker: str, plan: Plan) -> Folder | None:
 
     Of the same source, and never one with a fault: the next night would not fit it.
     """
-    fs, path = fsspec.url_to_fs(f"{store_url}/{ticker}")
-    for day in sorted(_names(fs, path), reverse=True):
+    for day in reversed(Folder(f"{store_url}/{ticker}").names()):
         if day >= str(plan.as_of):
             continue
         passed = []
-        for run in _names(fs, f"{path}/{day}"):
+        for run in Folder(f"{store_url}/{ticker}/{day}").names():
             folder = Folder(f"{store_url}/{ticker}/{day}/{run}")
-            with contextlib.suppress(ValidationError):  # of another version: it is no worse than none
-                ingested, validated = folder.manifest("ingest"), folder.manifest("validate")
-                if ingested and validated and not validated.failed and folder.exists("raw.parquet"):
-                    tags = ingested.outcome.tags
-                    if tags.get("source") == plan.source and "fault" not in tags:
-                        passed.append((validated.started, folder))
+            ingested, validated = folder.manifest("ingest"), folder.manifest("validate")
+            if ingested and validated and not validated.failed:
+                tags = ingested.outcome.tags
+                if tags.get("source") == plan.source and "fault" not in tags and _is_whole(folder, ingested):
+                    passed.append((validated.started, folder))
         if passed:
             return max(passed)[1]
     return None
 
 
-def _names(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
-    return [entry.rstrip("/").rpartition("/")[2] for entry in fs.ls(path, detail=False)] if fs.exists(path) else []
+def _is_whole(folder: Folder, ingested: Manifest) -> bool:
+    try:
+        folder.read_written("raw.parquet", ingested)
+    except (Damaged, StoreError) as error:
+        log.warning("A snapshot is left out: %s", error)
+        return False
+    return True
 
 
 def run_folder(store_url: str, run: str) -> Folder:
@@ -144,20 +193,36 @@ def read_plan(store_url: str, run: str) -> Plan:
 
     Raises:
         StoreError: when there is none.
+        Damaged: when it cannot be read as a plan.
     """
-    return Plan.model_validate_json(run_folder(store_url, run).read("plan.json"))
+    folder = run_folder(store_url, run)
+    try:
+        return Plan.model_validate_json(folder.read("plan.json"))
+    except ValidationError as error:
+        raise Damaged(
+            "A run's plan must be as it was written.",
+            f"{folder.path('plan.json')}: {error.error_count()} problem(s)",
+            "Start a new run.",
+        ) from error
 
 
 def check_writable(store_url: str) -> None:
-    """Write and remove a small file.
+    """Write and remove a small file, and see that the store can keep one that is there.
 
     Raises:
-        StoreError: when the store refuses.
+        StoreError: when the store refuses, or would let a forecast that was written down be overwritten.
+        Unavailable: when an object store does not answer.
     """
-    probe = Folder(f"{store_url}/_probe")
-    probe.write("probe", b"")
-    fs, path = fsspec.url_to_fs(probe.url)
-    fs.rm(path, recursive=True)
+    store, probe = Folder(store_url), f"_probe-{uuid.uuid4().hex}"  # a name of its own: others may look too
+    store.create(probe, b"")
+    kept = not store.create(probe, b"another")
+    store.remove(probe)
+    if not kept:
+        raise StoreError(
+            "The store must be able to write a file only if there is none of its name.",
+            f"{without_secrets(store_url)}: it wrote over one (it does not heed If-None-Match)",
+            "Take a newer version of the object store, or set CLOSECAST_STORE to another place.",
+        )
 
 
 def sha256(data: bytes) -> str:
@@ -205,12 +270,9 @@ def _replace(path: Path, data: bytes) -> None:
         temporary.replace(path)
 
 
-def _link(path: Path, data: bytes) -> bool:
-    if path.exists():
-        return False
+def _link(path: Path, data: bytes) -> None:
     with _written(path, data) as temporary:
         path.hardlink_to(temporary)  # unlike a rename it replaces nothing
-    return True
 
 
 @contextlib.contextmanager
@@ -229,12 +291,18 @@ def _written(path: Path, data: bytes) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _refused(verb: str, path: str, error: OSError) -> StoreError:
-    return StoreError(
-        f"The store must let this run {verb} its files.",
-        f"{path}: {error.strerror or error}",
-        "Check that the folder exists, belongs to you and has room, or set CLOSECAST_STORE to another place.",
-    )
+@contextlib.contextmanager
+def _opened(verb: str, url: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
+    """Give the file system and the path in it; whatever its library raises becomes an error for people."""
+    # A listing that is kept would hide what other processes write. An object read in one request is one version of it,
+    # read in several it may be two halves.
+    options = {"max_concurrency": 1} if url.startswith(("s3:", "s3a:")) else {}
+    try:
+        yield fsspec.url_to_fs(url, use_listings_cache=False, **options)
+    except PipelineError:
+        raise
+    except Exception as error:  # each store's library raises what it likes
+        raise refused(verb, url, error) from error
 
 
 def earlier_folders(store_url: str, plan: Plan, most: int = 30) -> dict[str, dict[dt.date, Folder]]:
@@ -253,10 +321,11 @@ def earlier_folders(store_url: str, plan: Plan, most: int = 30) -> dict[str, dic
 
     found = {}
     for ticker in plan.tickers:
-        fs, path = fsspec.url_to_fs(f"{store_url}/{ticker}")
         newest_first: dict[dt.date, Folder] = {}
-        for day in sorted((day for day in _names(fs, path) if day < str(plan.as_of)), reverse=True):
-            runs = sorted(filter(alike, _names(fs, f"{path}/{day}")), key=lambda run: str(known[run]["created"]))
+        days = [day for day in Folder(f"{store_url}/{ticker}").names() if day < str(plan.as_of)]
+        for day in reversed(days):
+            runs = Folder(f"{store_url}/{ticker}/{day}").names()
+            runs = sorted(filter(alike, runs), key=lambda run: str(known[run]["created"]))
             folders = [Folder(f"{store_url}/{ticker}/{day}/{run}") for run in reversed(runs)]
             evaluated = next((folder for folder in folders if folder.exists("metrics.json")), None)
             if evaluated:

@@ -16,16 +16,20 @@ from typing import TYPE_CHECKING
 
 import mlflow
 import pandas as pd
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
+from pipeline.device import backend
 from pipeline.mlflow_client import answering, connect
 from pipeline.registry import Registry
 from pipeline.store import frame_of
 
 if TYPE_CHECKING:
+    from mlflow.data.dataset_source import DatasetSource
     from mlflow.entities import Run
 
     from pipeline.outcome import Manifest, Outcome
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
     from pipeline.store import Folder
 
 _PACKAGE = Path(__file__).resolve().parent
-_SERVED_WITH = ("mlflow", "keras", "tensorflow", "numpy", "pandas", "exchange-calendars")
+_SERVED_WITH = ("mlflow", "keras", "numpy", "pandas", "exchange-calendars")
 _SIGNATURE = ModelSignature(
     inputs=Schema(
         [
@@ -58,6 +62,14 @@ _NOTE = (
     "no better than saying that tomorrow's close is today's."
 )
 _MAX_TAG = 5000  # MLflow cuts at 8,000 with a warning in a log that nobody reads
+
+
+def _source(url: str) -> DatasetSource:
+    """Return an address as MLflow takes it: one that it has no client for is told as plain text."""
+    try:
+        return resolve_dataset_source(url)
+    except MlflowException:
+        return CodeDatasetSource({"url": url})
 
 
 class Tracker:
@@ -252,7 +264,7 @@ class Tracker:
     def _log_files(self, run_id: str, manifest: Manifest, folder: Folder) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             for name in manifest.outcome.attach:
-                (Path(temporary) / name).write_bytes(folder.read(name))
+                (Path(temporary) / name).write_bytes(folder.read_written(name, manifest))
             if manifest.outcome.attach:
                 self._client.log_artifacts(run_id, temporary)
 
@@ -290,10 +302,10 @@ class Tracker:
         name = manifest.outcome.dataset
         if name is None:
             return
-        frame = frame_of(folder.read(name)).reset_index()
+        frame = frame_of(folder.read_written(name, manifest)).reset_index()
         dataset = mlflow.data.pandas_dataset.from_pandas(
             frame,
-            source=folder.path(name),
+            source=_source(folder.path(name)),
             name=f"{ticker} {plan.source}",
             digest=manifest.outputs[name][:36],  # MLflow takes 36 characters
         )
@@ -306,13 +318,13 @@ class Tracker:
             if model.tags.get("step_key") == manifest.key and str(model.status) == "READY":
                 return str(model.model_id)
             self._client.delete_logged_model(model.model_id)
-        recipe = json.loads(folder.read("recipe.json"))
+        recipe = json.loads(folder.read_written("recipe.json", manifest))
         days = pd.bdate_range("2024-01-02", periods=recipe["lookback"] + 1).strftime("%Y-%m-%d")
         example = pd.DataFrame({"session": days, "close": [100.0 + day % 2 for day in range(len(days))]})
         with tempfile.TemporaryDirectory() as temporary:
             places = {name: Path(temporary) / name for name in manifest.outcome.model}
             for name, place in places.items():
-                place.write_bytes(folder.read(name))
+                place.write_bytes(folder.read_written(name, manifest))
             with mlflow.start_run(run_id=run_id, log_system_metrics=False):
                 info = mlflow.pyfunc.log_model(
                     name="model",
@@ -322,7 +334,9 @@ class Tracker:
                     signature=_SIGNATURE,
                     input_example=example,
                     # Without a list MLflow starts a second interpreter that imports TensorFlow to find it out.
-                    pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _SERVED_WITH],
+                    pip_requirements=[
+                        f"{name}=={importlib.metadata.version(name)}" for name in (*_SERVED_WITH, backend())
+                    ],
                     tags={"ticker": recipe["ticker"], "step_key": manifest.key},
                 )
         return str(info.model_id)

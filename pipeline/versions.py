@@ -7,11 +7,11 @@ import platform
 import subprocess
 from functools import cache
 
+from pipeline.device import backend
 from pipeline.settings import CHECKOUT
 from pipeline.store import sha256
 
 _NAMED_VERSIONS = (
-    "tensorflow",
     "keras",
     "numpy",
     "pandas",
@@ -32,8 +32,9 @@ def code_version() -> str:
 @cache
 def versions() -> dict[str, str]:
     """Return what the figures were made with."""
-    named = {name: importlib.metadata.version(name) for name in _NAMED_VERSIONS}
-    return {"python": platform.python_version(), "code": code_version()[:12], "git": _git_sha(), **named}
+    named = {name: importlib.metadata.version(name) for name in (backend(), *_NAMED_VERSIONS)}
+    ours = {"code": code_version()[:12], "git": _git_sha(), "backend": backend()}
+    return {"python": platform.python_version(), **ours, **named}
 
 
 def _git_sha() -> str:

