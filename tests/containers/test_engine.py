@@ -115,7 +115,7 @@ def test_the_entrypoint_stops_without_secrets(image):
 def test_it_has_a_health_check(image):
     """As long as nothing is started, there is nothing to be ill."""
     config = json.loads(image.tool("podman", "image", "inspect", engines.IMAGE).stdout)[0]
-    assert config["HealthCheck"]["Test"][-1] == "/opt/airflow/docker/healthy.py"
+    assert config["Healthcheck"]["Test"][-1] == "/opt/airflow/docker/healthy.py"
     assert config["User"] == "50000:0"
     image.run("python", "-I", "/opt/airflow/docker/healthy.py")
 
