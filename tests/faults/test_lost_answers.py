@@ -39,7 +39,7 @@ def proxy(tmp_path_factory):
             )
         between = Proxy(port)
         try:
-            assert eventually(lambda: answers(between.url), 180), (home / "server.log").read_text()
+            assert eventually(lambda: answers(f"http://127.0.0.1:{port}"), 300), (home / "server.log").read_text()
             patch.setenv("CLOSECAST_TRACKING_URI", between.url)
             yield between
         finally:
