@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
-from pipeline.mlflow_client import answering, connect
+from pipeline.mlflow_client import answering, connect, gone_is_fine
 from pipeline.registry import Registry
 from pipeline.store import frame_of
 
@@ -310,7 +310,8 @@ class Tracker:
         kept = whole[0] if whole else self._log_new_model(run_id, manifest, folder)
         for ghost in self._models(run_id):
             if ghost.model_id != kept:
-                self._client.delete_logged_model(ghost.model_id)
+                with gone_is_fine():
+                    self._client.delete_logged_model(ghost.model_id)
         return kept
 
     def _models(self, run_id: str) -> Sequence[LoggedModel]:
