@@ -58,10 +58,10 @@ def answers(url):
 
 
 def in_one_piece(do, proxy, attempts=1):
-    """Do it until it gets through, losing the n-th answer of the n-th attempt; return what was lost."""
+    """Do it until it gets through; the n-th attempt loses its answers from the n-th on. Return what was lost."""
     lost = []
     for number in range(1, attempts + 1):
-        proxy.start_over(lambda asked, number=number: asked == number)
+        proxy.start_over(lambda asked, number=number: asked >= number)
         try:
             done = do()
         except Unavailable:
@@ -112,7 +112,7 @@ def test_every_answer_is_lost_once_and_the_client_asks_again(proxy, monkeypatch)
 
 
 def test_every_answer_is_lost_and_the_step_is_tried_again(proxy, monkeypatch):
-    """As if the process had died there: the n-th attempt of a step loses its n-th answer, for every n."""
+    """As if MLflow had gone then: the n-th attempt of a step loses its answers from the n-th on, for every n."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     settings, lost = lost_everywhere("anew", "ANEW", proxy)
     print({step: len(names) for step, names in lost.items()})  # noqa: T201 - for the record
