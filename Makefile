@@ -73,6 +73,10 @@ down-cluster: .venv/ready ## stop what `make up-cluster` started
 test-cluster: .venv/ready ## run the DAG there, and kill what it needs; takes PostgreSQL and Redis
 	$(BIN)/python -m pytest tests/cluster $(ARGS)
 
+.PHONY: test-faults
+test-faults: .venv/ready ## kill, stop, starve and cut off what a run needs: see docs/faults.md
+	$(BIN)/python -m pytest tests/faults $(ARGS)
+
 .PHONY: bench
 bench: .venv/ready ## time imports, training and a run
 	$(BIN)/python bench/bench.py

@@ -188,6 +188,7 @@ with DAG(
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=6),  # a night; what hangs must not keep the next one from starting
     params=PARAMS,
     tags=["closecast"],
     doc_md=__doc__,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 PROCESSES = max(2, min(4, os.cpu_count() or 2))  # tasks at once
+# How patient Airflow is depends on the machine: what a user sets there stands, and tests need it short.
+PATIENCE = ("AIRFLOW__SCHEDULER__", "AIRFLOW__WORKERS__", "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__", "MLFLOW_HTTP")
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
@@ -68,6 +70,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "DO_NOT_TRACK": "true",
         "GX_ANALYTICS_ENABLED": "false",
         "PYTHONDONTWRITEBYTECODE": "",  # each task is a process: compiling Airflow again takes longer than the task
+        **{name: value for name, value in os.environ.items() if name.startswith(PATIENCE)},
     }
 
 

@@ -53,6 +53,16 @@ def answering(uri: str) -> Iterator[None]:
         raise _refused(str(error)) from error
 
 
+@contextlib.contextmanager
+def gone_is_fine() -> Iterator[None]:
+    """Delete in this block: MLflow's client repeats a deletion whose answer was lost, and is then told of nothing."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+
+
 def _refused(received: str) -> Unavailable:
     """Return the error of an MLflow whose disk is full or locked: worth another try once somebody has looked."""
     words = received[received.find("(sqlite3") if "(sqlite3" in received else 0 :].partition("\n")[0]

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.forecaster import Recipe
-from pipeline.mlflow_client import answering, connect
+from pipeline.mlflow_client import answering, connect, gone_is_fine
 
 if TYPE_CHECKING:
     import keras
@@ -225,7 +225,8 @@ class Registry:
         # Two processes may both get here, and a client repeats a request whose answer was lost: the oldest counts.
         oldest, *ghosts = self._of_model(name, model_id)
         for ghost in ghosts:
-            self._client.delete_model_version(name, ghost.version)
+            with gone_is_fine():
+                self._client.delete_model_version(name, ghost.version)
         for tag, value in release.tags.items():
             self._client.set_model_version_tag(name, oldest.version, tag, value[:_MAX_TAG])
         self._client.update_model_version(name, oldest.version, release.description)

@@ -24,13 +24,13 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
 from pipeline.device import backend
-from pipeline.mlflow_client import answering, connect
+from pipeline.mlflow_client import answering, connect, gone_is_fine
 from pipeline.registry import Registry
 from pipeline.store import frame_of
 
 if TYPE_CHECKING:
     from mlflow.data.dataset_source import DatasetSource
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
 
     from pipeline.outcome import Manifest, Outcome
     from pipeline.plan import Plan
@@ -313,11 +313,24 @@ class Tracker:
         self._client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])  # noqa: SLF001
 
     def _log_model(self, run_id: str, manifest: Manifest, folder: Folder) -> str:
-        """Return the id of the run's one model; what an attempt left half-logged is deleted."""
-        for model in self._client.search_logged_models([self._experiment], f"source_run_id = '{run_id}'"):
-            if model.tags.get("step_key") == manifest.key and str(model.status) == "READY":
-                return str(model.model_id)
-            self._client.delete_logged_model(model.model_id)
+        """Return the id of the run's one model; what an attempt or a lost answer left half-logged is deleted."""
+        whole = [
+            str(model.model_id)
+            for model in self._models(run_id)
+            if model.tags.get("step_key") == manifest.key and str(model.status) == "READY"
+        ]
+        kept = whole[0] if whole else self._log_new_model(run_id, manifest, folder)
+        for ghost in self._models(run_id):
+            if ghost.model_id != kept:
+                with gone_is_fine():
+                    self._client.delete_logged_model(ghost.model_id)
+        return kept
+
+    def _models(self, run_id: str) -> Sequence[LoggedModel]:
+        found = self._client.search_logged_models([self._experiment], f"source_run_id = '{run_id}'")
+        return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
+
+    def _log_new_model(self, run_id: str, manifest: Manifest, folder: Folder) -> str:
         recipe = json.loads(folder.read_written("recipe.json", manifest))
         days = pd.bdate_range("2024-01-02", periods=recipe["lookback"] + 1).strftime("%Y-%m-%d")
         example = pd.DataFrame({"session": days, "close": [100.0 + day % 2 for day in range(len(days))]})

@@ -96,6 +96,17 @@ def test_environment_holds_no_secret_and_no_open_door(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_users_patience_stands_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time-outs and retries of the environment win over ours; where Airflow is and what it is does not."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS", "3")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    monkeypatch.setenv("AIRFLOW__API__HOST", "0.0.0.0")  # noqa: S104 - is what must not happen
+    environment = airflow_environment(settings_for(tmp_path))
+    assert environment["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"] == "3"
+    assert environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "5"
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+
+
 @pytest.mark.parametrize("variable", ["airflow_port", "mlflow_port"])
 def test_taken_port_is_named(tmp_path: Path, variable: str) -> None:
     """A port that something else uses ends `up` with the port and the variable that changes it."""

@@ -9,7 +9,7 @@ import typer
 
 from pipeline.cli.champion import champion, forecast
 from pipeline.cli.compare import compare
-from pipeline.cli.people import errors_for_people
+from pipeline.cli.people import end_like_ctrl_c, errors_for_people
 from pipeline.cli.run import run
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.add_typer(champion)
 @app.command()
 def up() -> None:
     """Start Airflow and MLflow with their web pages on this machine, schedule on."""
+    end_like_ctrl_c()
     with errors_for_people():
         from pipeline import calendar, stack
         from pipeline.settings import load_settings

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -65,6 +66,13 @@ def errors_for_people() -> Iterator[Path]:
         typer.echo(f"This is a bug in Closecast.\nReceived: {type(error).__name__}: {str(error)[:300]}", err=True)
         typer.echo(f"To do: report it with the traceback in {log}.", err=True)
         sys.exit(1)
+
+
+def end_like_ctrl_c() -> None:
+    """Clean up after a SIGTERM and in a closed terminal too."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _keep_traceback(log: Path) -> None:

@@ -8,13 +8,12 @@ import json
 import logging
 import os
 import secrets
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.people import errors_for_people, lines_to
+from pipeline.cli.people import end_like_ctrl_c, errors_for_people, lines_to
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,9 +52,7 @@ def run(
     airflow: Annotated[bool, typer.Option("--airflow", help="Through Airflow, the DAG `retrain`.")] = False,
 ) -> None:
     """Run all steps once: in this process, or as Airflow would, without its servers."""
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal is a Ctrl-C too
-        if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+    end_like_ctrl_c()
     with errors_for_people() as log:
         if prices:
             os.environ["CLOSECAST_PRICES"] = str(Path(prices).expanduser().absolute())  # for Airflow's tasks too

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import airflow_home, servers, stack
+from pipeline import servers, stack
 from pipeline.errors import PipelineError
 from pipeline.settings import load_settings
 from tests.cluster.cluster import Cluster
@@ -72,8 +72,8 @@ def cluster(test_data: Path) -> Iterator[Cluster]:
             patch.setenv(f"CLOSECAST_{name}", value)
         for name, value in MLFLOW.items():
             patch.setenv(name, value)
-        impatient = {f"AIRFLOW__{name}": value for name, value in AIRFLOW.items()}
-        patch.setattr(stack, "airflow_environment", lambda given: airflow_home.airflow_environment(given) | impatient)
+        for name, value in AIRFLOW.items():
+            patch.setenv(f"AIRFLOW__{name}", value)
         settings = load_settings(**ports)
         try:
             stack.up(settings, print)

@@ -1,0 +1,78 @@
+"""A network that trains in a second, and one stack for all tests that need one, with short time-outs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline import stack
+from pipeline.settings import load_settings
+from tests.running import Running
+from tests.test_stack import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.settings import Settings
+
+TINY = {
+    "SOURCE": "sample",
+    "TICKERS": '["NIGHT"]',
+    "START": "2022-01-03",
+    "AS_OF": "2025-11-21",
+    "RETRIES": "3",
+    "RETRY_SECONDS": "2",
+    "PRESETS__DAILY__LOOKBACK": "5",
+    "PRESETS__DAILY__UNITS": "[3, 2]",
+    "PRESETS__DAILY__EPOCHS": "3",
+    "PRESETS__DAILY__BATCH_SIZE": "64",
+    # So small a network may miss the gate's limits; what is tested is that the alias moves once.
+    "GATE": json.dumps({"tolerance": 1000, "significance": 1e-9, "min_coverage_95": 0, "max_coverage_95": 1}),
+}
+IMPATIENT = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MIN": "0.5",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "3",
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "10",
+    "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+
+
+def set_tiny(patch: pytest.MonkeyPatch, home: Path, **more: str) -> Settings:
+    """Set the environment to a small network with all of its state in `home`."""
+    for name, value in (TINY | {"VAR": str(home)} | more).items():
+        patch.setenv(f"CLOSECAST_{name}", value)
+    patch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    return load_settings()
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Start Airflow and MLflow in a folder of their own; the schedule starts a run of NIGHT at once."""
+    home = tmp_path_factory.mktemp("stack")
+    ports = {f"{name}_PORT": str(free_port()) for name in ("AIRFLOW", "MLFLOW")}
+    with pytest.MonkeyPatch.context() as patch:
+        settings = set_tiny(patch, home, **ports)
+        for name, value in IMPATIENT.items():
+            patch.setenv(name, value)
+        patch.setenv("PYTHONPATH", str(Path(__file__).with_name("site")))
+        patch.setenv("DIE_AT", str(home / "die-at"))
+        try:
+            stack.up(settings, print)
+            patch.setenv("CLOSECAST_TRACKING_URI", f"http://127.0.0.1:{settings.mlflow_port}")
+            yield Running(load_settings())
+        finally:
+            stack.down(settings, print)
+            if keep := os.environ.get("FAULT_LOGS"):
+                shutil.copytree(home / "log", keep, dirs_exist_ok=True)

@@ -1,0 +1,222 @@
+"""What a run of the DAG needs is killed, stopped or taken away while it runs, on the stack of `make up`."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.plan import folder_name
+from pipeline.store import Folder
+from tests.running import check
+from tests.test_stack import eventually
+
+pytestmark = pytest.mark.timeout(1500)
+PATIENCE = 900  # seconds for a run in which something died; a quiet machine needs an eighth of it
+LONG = {"epochs": 600, "patience": 600}  # some ten seconds of training: time to break something
+SCHEDULER = "airflow-scheduler"
+
+
+@pytest.fixture(scope="module")
+def night(running):
+    """Wait for the end of the run that the schedule started: nothing of it is in the way."""
+    run = running.scheduled_run()
+    assert running.end_of(run, PATIENCE) == "success"
+    check(running.settings, run, ["NIGHT"])
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _timed(night, capsys):
+    """Say how long each case took; what comes after it must be able to start."""
+    del night
+    began = time.monotonic()
+    yield
+    with capsys.disabled():
+        print(f" [{time.monotonic() - began:.0f} s] ", end="")  # noqa: T201 - for the record
+
+
+@pytest.fixture(autouse=True)
+def writers(running):
+    """Watch how many processes have TensorFlow loaded at once: of a run of one ticker never more than one may."""
+    most, over = [0], threading.Event()
+
+    def watch():
+        while not over.wait(1):
+            most[0] = max(most[0], len(trainers(running)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    yield most
+    over.set()
+    watcher.join()
+    assert most[0] <= 1, "two writers at once"
+
+
+def trainers(running) -> list[psutil.Process]:
+    """Return the processes of tasks that have loaded TensorFlow."""
+    found = []
+    for process in running.processes(SCHEDULER):
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.is_running() and "tensorflow" in Path(f"/proc/{process.pid}/maps").read_text():
+                found.append(process)
+    return found
+
+
+def training(running) -> psutil.Process:
+    """Wait until `train` has loaded TensorFlow, and return its process a moment later."""
+    assert eventually(lambda: bool(trainers(running)), 300)
+    time.sleep(2)
+    return trainers(running)[0]
+
+
+def tries(running, run) -> dict[str, int]:
+    return {task["task_id"].removeprefix("unit."): task["try_number"] for task in running.tasks(run)}
+
+
+def ended_well(running, run, ticker) -> dict[str, int]:
+    """Wait for the end of a run, check what must hold, and return how often each task was tried."""
+    state = running.end_of(run, PATIENCE)
+    assert state == "success", running.tasks(run)
+    check(running.settings, run, [ticker])
+    return tries(running, run)
+
+
+def die_at(running, boundary: str) -> None:
+    """Have the next process that gets there kill itself, and wait until one has."""
+    place = running.settings.var_dir / "die-at"
+    done = place.with_name("die-at.done")
+    done.unlink(missing_ok=True)
+    place.with_name("die-at.new").write_text(boundary)
+    place.with_name("die-at.new").rename(place)
+    assert eventually(done.exists, PATIENCE), boundary
+
+
+def test_kill_9_of_a_task_early_and_late(running):
+    """`train` before it begins, with its network half moved, with its model half logged; `promote` before the alias."""
+    run = running.trigger("kill-task", ["TASK"])
+    for boundary in ("train: begin", "train: move model.keras", "train: finalize_logged_model"):
+        die_at(running, boundary)
+    die_at(running, "promote: set alias champion")
+    tried = ended_well(running, run, "TASK")
+    assert (tried["train"], tried["promote"], tried["evaluate"]) == (4, 2, 1)
+
+
+def test_kill_9_of_its_supervisor(running):
+    """The worker that watches over `train` dies: so does `train`, at once, and another try completes."""
+    run = running.trigger("kill-supervisor", ["SUPER"], LONG)
+    task = training(running)
+    task.parent().kill()
+    assert eventually(lambda: not lives(task), 5), "the orphan trains on"
+    assert ended_well(running, run, "SUPER")["train"] == 2
+
+
+def test_kill_9_of_an_idle_worker(running):
+    """It takes the lock of the task queue along: the guard restarts the scheduler, and the run completes."""
+    run = running.trigger("kill-idle", ["IDLE"], LONG)
+    task = training(running)
+    scheduler = min(running.processes(SCHEDULER), key=lambda one: one.create_time())
+    idle = [one for one in scheduler.children() if one != task.parent() and "LocalExecutor" in " ".join(one.cmdline())]
+    assert idle
+    for one in idle:
+        one.kill()
+    assert eventually(lambda: not lives(scheduler), 60), "nobody noticed"
+    ended_well(running, run, "IDLE")
+
+
+def test_kill_9_of_the_scheduler(running):
+    """Supervisord starts another one, which ends the workers of the first; the run completes."""
+    run = running.trigger("kill-scheduler", ["SCHED"], LONG)
+    task = training(running)
+    min(running.processes(SCHEDULER), key=lambda one: one.create_time()).kill()
+    assert eventually(lambda: not lives(task), 30), "the orphan trains on"
+    ended_well(running, run, "SCHED")
+
+
+def test_mlflow_killed(running):
+    """While it trains: supervisord starts it again, nobody notices."""
+    run = running.trigger("kill-mlflow", ["KILLED"], LONG)
+    training(running)
+    for process in running.processes("mlflow"):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    ended_well(running, run, "KILLED")
+
+
+def test_mlflow_silent_for_60_seconds(running):
+    """It takes connections and answers nothing while `train` wants to log: waits, and logs once."""
+    run = running.trigger("mlflow-silent", ["SILENT"], LONG)
+    training(running)
+    with stopped(running.processes("mlflow")):
+        time.sleep(60)
+    ended_well(running, run, "SILENT")
+
+
+def test_mlflow_down_at_the_start(running):
+    """`plan` is tried until MLflow is there."""
+    running.control("stop", "mlflow")
+    try:
+        run = running.trigger("mlflow-start", ["START"])
+        assert eventually(lambda: tries(running, run)["plan"] > 1, 120)
+    finally:
+        running.control("start", "mlflow")
+    assert ended_well(running, run, "START")["plan"] > 1
+
+
+def test_mlflow_down_until_after_the_last_try(running):
+    """The run fails and keeps what was made; cleared later, it logs the same network without training again."""
+    run = running.trigger("mlflow-gone", ["GONE"], LONG)
+    training(running)
+    running.control("stop", "mlflow")
+    try:
+        assert running.end_of(run, PATIENCE) == "failed"
+    finally:
+        running.control("start", "mlflow")
+    settings = running.settings
+    folder = Folder(f"{settings.store_url}/GONE/{settings.as_of}/{folder_name(run)}")
+    manifest = folder.read("train.manifest.json")
+    clear = {"dry_run": False, "dag_run_id": run, "only_failed": True, "reset_dag_runs": True}
+    running.ask("dags/retrain/clearTaskInstances", clear)
+    ended_well(running, run, "GONE")
+    assert folder.read("train.manifest.json") == manifest
+
+
+@pytest.mark.timeout(3600)
+def test_five_triggers_at_once(running):
+    """They wait for each other: one result each, and the champion is of the last."""
+    runs = [running.trigger(f"five-{number}", ["FIVE"], {"seed": number}) for number in range(5)]
+    states = [running.end_of(run, PATIENCE) for run in runs]
+    assert states == ["success"] * 5
+    spans = sorted((run["start_date"], run["end_date"]) for run in (running.run(name) for name in runs))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans)), spans
+    last = max(runs, key=lambda name: running.run(name)["start_date"])
+    check(running.settings, last, ["FIVE"])
+    units = Path(running.settings.store_url) / "FIVE" / str(running.settings.as_of)
+    assert len(list(units.iterdir())) == 5
+
+
+@contextlib.contextmanager
+def stopped(processes: list[psutil.Process]):
+    """Stop processes without ending them, and let them go on after the block."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGCONT)
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -1,0 +1,172 @@
+"""A disk without room, for real: a small tmpfs that is filled up before each write in turn. Takes root."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline import runner
+from pipeline.errors import StoreError, Unavailable
+from pipeline.settings import load_settings
+from pipeline.steps import FLOW
+from pipeline.store import Folder, last_snapshot, read_plan
+from pipeline.tracking import Tracker
+from tests.faults.conftest import set_tiny
+from tests.running import check
+
+MEGABYTES = 64
+MOUNT, UMOUNT = "/bin/mount", "/bin/umount"
+
+
+class Disk:
+    """A file system of its own that can be filled up to the last byte."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.writes_left = place, -1
+
+    def fill(self) -> None:
+        """Leave no room."""
+        with (self.place / "filler").open("ab", buffering=0) as filler:
+            for size in (1 << 20, 1 << 12):
+                with contextlib.suppress(OSError):
+                    while filler.write(bytes(size)):
+                        pass
+
+    def make_room(self) -> None:
+        """Take the filler away."""
+        (self.place / "filler").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def disk(place: Path):
+    """Mount a small disk for as long as the block lasts."""
+    if os.geteuid():
+        pytest.skip("mounting a small disk takes root")
+    place.mkdir(parents=True)
+    command = [MOUNT, "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(place)]
+    if subprocess.run(command, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a small disk")
+    try:
+        yield Disk(place)
+    finally:
+        subprocess.run([UMOUNT, "--lazy", str(place)], check=True)
+
+
+def content(place: Path) -> dict[str, str]:
+    files = sorted(path for path in place.rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def whole_run(name, **settings):
+    """Do a run from the plan to the report."""
+    (batch,) = runner.plan(load_settings(**settings), name)
+    for step in FLOW:
+        runner.run(step.name, batch, settings=load_settings(**settings))
+    runner.report(name, settings=load_settings(**settings))
+
+
+def until_written(do, store, untouched):
+    """Do it with a disk that is full at the first write, then at the second, until there are not so many.
+
+    Returns:
+        What it returned in the end, and what was told of each failure.
+    """
+    told = []
+    for writes in range(50):
+        store.writes_left = writes
+        try:
+            done = do()
+        except StoreError as error:
+            told.append(error.received)
+        else:
+            return done, told
+        finally:
+            store.make_room()
+        untouched()
+    raise AssertionError(told)
+
+
+def test_store_full_at_each_write(tmp_path, monkeypatch):
+    """The failure names the file, what was there stays, nothing is half-written, and with room the run goes on."""
+    settings = set_tiny(monkeypatch, tmp_path, TICKERS='["FULL"]', STORE=str(tmp_path / "store"))
+    with disk(tmp_path / "store") as store:
+        whole_run("before", as_of="2025-11-20")
+        before, write = content(store.place), Folder.write
+        champion = Tracker(settings).registry.champion("FULL")
+
+        def write_or_fill(folder, name, data):
+            if store.writes_left == 0:
+                store.fill()
+            store.writes_left -= 1
+            write(folder, name, data)
+
+        def untouched():
+            now = content(store.place)
+            assert {path: now.get(path) for path in before} == before
+            assert not [path for path in now if Path(path).name.startswith(".")], "half a file"
+
+        def undecided():
+            untouched()
+            assert Tracker(settings).registry.champion("FULL") == champion
+
+        monkeypatch.setattr(Folder, "write", write_or_fill)
+        (batch,), told = until_written(lambda: runner.plan(settings, "full"), store, undecided)
+        failures = {"plan": told}
+        for step in FLOW:
+            same = untouched if step.name == "forecast" else undecided
+            do = functools.partial(runner.run, step.name, batch, settings=settings)
+            _, failures[step.name] = until_written(do, store, same)
+        _, failures["report"] = until_written(lambda: runner.report("full", settings=settings), store, untouched)
+        print({step: len(told) for step, told in failures.items()})  # noqa: T201 - for the record
+        for told in failures.values():
+            assert told
+            assert all(one.startswith(str(store.place)) and one.endswith("No space left on device") for one in told)
+            assert len(told) == len(set(told)), "a file that was written was written again"
+        assert last_snapshot(str(store.place), "FULL", read_plan(settings.store_url, "full")) is not None
+        check(settings, "full", ["FULL"])
+
+
+def test_ledger_full(tmp_path, monkeypatch):
+    """The one file that is created and never replaced: told too, and no half row is left."""
+    settings = set_tiny(monkeypatch, tmp_path, TICKERS='["ROW"]', LEDGER=str(tmp_path / "ledger"))
+    with disk(tmp_path / "ledger") as ledger:
+        (batch,) = runner.plan(settings, "row")
+        for step in FLOW[:-1]:
+            runner.run(step.name, batch, settings=settings)
+        ledger.fill()
+        with pytest.raises(StoreError, match="No space left") as error:
+            runner.run("forecast", batch, settings=settings)
+        assert str(ledger.place) in str(error.value)
+        ledger.make_room()
+        assert content(ledger.place) == {}
+        runner.run("forecast", batch, settings=settings)
+        runner.report("row", settings=settings)
+        assert len(content(ledger.place)) == 1
+        check(settings, "row", ["ROW"])
+
+
+def test_mlflow_full_at_each_step(tmp_path, monkeypatch):
+    """Database and artifacts without room: worth another try, the training is kept, nothing is there twice."""
+    settings = set_tiny(monkeypatch, tmp_path, TICKERS='["KEPT"]')
+    with disk(tmp_path / "mlflow") as place:
+        whole_run("first", as_of="2025-11-20")
+        (batch,) = runner.plan(settings, "kept")
+        trained = []
+        for step in FLOW:
+            place.fill()
+            with pytest.raises(Unavailable, match=r"MLflow must keep|No space left|disk is full") as error:
+                runner.run(step.name, batch, settings=settings)
+            print(step.name, error.value.received)  # noqa: T201 - for the record
+            place.make_room()
+            kept = content(Path(settings.store_url) / "KEPT" / "2025-11-21")
+            trained.append({path: known for path, known in kept.items() if path.endswith("model.keras")})
+            runner.run(step.name, batch, settings=settings)
+        runner.report("kept", settings=settings)
+        assert all(one == trained[-1] for one in trained[4:])
+        check(settings, "kept", ["KEPT"])

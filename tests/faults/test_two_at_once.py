@@ -1,0 +1,44 @@
+"""Two runs of the same session and ticker at once, in two processes, on one store and one MLflow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+
+from pipeline.plan import folder_name
+from tests.faults.conftest import set_tiny
+from tests.running import check_files
+
+CLOSECAST = str(Path(sys.executable).with_name("closecast"))
+
+
+def test_two_runs_of_the_same_session_at_once(tmp_path, monkeypatch):
+    """One result each, no mixed files, one version each, and one champion that came second or stood alone."""
+    settings = set_tiny(monkeypatch, tmp_path, TICKERS='["TWICE"]')
+    commands = [[CLOSECAST, "run", "--set", f"seed={seed}"] for seed in range(2)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for command in commands]
+    said = [one.communicate()[0].decode() for one in both]
+    assert [one.returncode for one in both] == [0, 0], said
+
+    client = mlflow.MlflowClient(settings.mlflow_uri)
+    (experiment,) = client.search_experiments(filter_string=f"name = '{settings.experiment}'")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted((run.data.tags["ticker"], run.info.status) for run in runs) == [
+        *[("", "FINISHED")] * 2,
+        *[("TWICE", "FINISHED")] * 2,
+    ]
+    children = {run.info.run_id: run for run in runs if run.data.tags["ticker"]}
+    for run_id, child in children.items():
+        name = child.data.tags["dag_run_id"]
+        check_files(settings, name, "TWICE")
+        plan = json.loads((Path(settings.store_url) / "_runs" / folder_name(name) / "plan.json").read_text())
+        assert child.data.params["seed"] == str(plan["preset"]["seed"])
+        (model,) = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{run_id}'")
+        assert str(model.status) == "READY"
+    versions = client.search_model_versions("name = 'closecast-TWICE'")
+    assert sorted(one.run_id for one in versions) == sorted(children)
+    assert client.get_model_version_by_alias("closecast-TWICE", "champion").run_id in children
