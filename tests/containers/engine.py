@@ -33,6 +33,7 @@ COPIED = (
     "expectations",
     "docker",
 )
+ELSEWHERE = {".env", "compose.yaml", "helm-values.yaml", "make_env.py"}  # in docker/, and not in the image
 MACHINE = {  # what the machine needs to reach a package index; the project's Dockerfile names none of it
     "/etc/ssl/certs/ca-certificates.crt": "etc/ssl/certs/ca-certificates.crt",
     "/etc/pip.conf": "etc/pip.conf",
@@ -182,7 +183,7 @@ def make_stand_ins(engine: Engine) -> None:
 def make_image(engine: Engine, context: Path) -> None:
     """Build the project's own image from `context`, unless the one that is there was made from the same files."""
     paths = [path for name in COPIED for path in (context / name, *(context / name).rglob("*"))]
-    files = sorted(path for path in paths if path.is_file() and path.name != ".env")
+    files = sorted(path for path in paths if path.is_file() and path.name not in ELSEWHERE)
     text = b"".join(str(path.relative_to(context)).encode() + path.read_bytes() for path in files)
     label = f"closecast.inputs={sha256(text).hexdigest()}"
     made = ("podman", "images", "--quiet", "--no-trunc", "--filter")
