@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make run takes SOURCE=sample|files|yahoo PRICES=path TICKERS=A,B START=date AS_OF=date PRESET=daily|tutorial|gru|lstm"
 	@echo "  WALK_FORWARD=folds, and FAULT=bad_bar|... with the synthetic market: see the README"
 
@@ -50,6 +50,20 @@ up: .venv/ready ## start Airflow and MLflow with their web pages, schedule on
 .PHONY: down
 down: .venv/ready ## stop what `make up` started
 	@$(BIN)/closecast down
+
+CLUSTER := CLOSECAST_CLUSTER=true CLOSECAST_VAR=$${CLOSECAST_VAR:-var}/cluster
+
+.PHONY: up-cluster
+up-cluster: .venv/ready ## the same with PostgreSQL, Redis and two Celery workers: see docs/cluster.md
+	@$(CLUSTER) $(BIN)/closecast up
+
+.PHONY: down-cluster
+down-cluster: .venv/ready ## stop what `make up-cluster` started
+	@$(CLUSTER) $(BIN)/closecast down
+
+.PHONY: test-cluster
+test-cluster: .venv/ready ## run the DAG there, and kill what it needs; takes PostgreSQL and Redis
+	$(BIN)/python -m pytest tests/cluster $(ARGS)
 
 .PHONY: bench
 bench: .venv/ready ## time imports, training and a run

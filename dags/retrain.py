@@ -35,8 +35,16 @@ def failed_for_good(context: Any) -> None:
     tell_failed(load_settings(), task, context["run_id"], error)
 
 
+def die_with_supervisor(_context: Any) -> None:
+    """Leave no process that trains on while the next try has begun."""
+    from pipeline.lifeline import die_with_parent
+
+    die_with_parent()
+
+
 # Bad data stays bad, a wrong parameter stays wrong: only what another try can mend is tried again.
 RETRIES: dict[str, Any] = {
+    "on_execute_callback": die_with_supervisor,
     "on_failure_callback": failed_for_good,
     "retries": SETTINGS.retries,
     "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
@@ -49,8 +57,6 @@ RETRIES: dict[str, Any] = {
         ]
     ),
 }
-# Workers with a card listen to the queue `gpu`; the other steps would only keep them from it.
-QUEUE: dict[str, dict[str, Any]] = {"train": {"queue": "gpu"}} if SETTINGS.gpu == "queue" else {}
 PARAMS = {
     "tickers": Param(
         list(SETTINGS.tickers),
@@ -138,8 +144,9 @@ def plan() -> list[dict[str, Any]]:
 
 def step(name: str, batch: dict[str, Any]) -> Any:
     """Wire one step for one batch."""
+    queue = {"queue": "gpu"} if name == "train" and SETTINGS.gpu == "queue" else {}
 
-    @task(task_id=name, map_index_template="{{ batch_name }}", **RETRIES, **QUEUE.get(name, {}))
+    @task(task_id=name, map_index_template="{{ batch_name }}", **queue, **RETRIES)
     def run_step(batch: dict[str, Any]) -> dict[str, Any]:
         from pipeline import runner
 

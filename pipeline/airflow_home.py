@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -11,12 +12,17 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from pipeline import servers
 from pipeline.errors import PipelineError
+from pipeline.servers import write_secret
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.settings import Settings
+
+
+PROCESSES = max(2, min(4, os.cpu_count() or 2))  # tasks at once
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
@@ -27,8 +33,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "CORE__DAGS_FOLDER": settings.home / "dags",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,  # `make up` means: the schedule is on
-        "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": max(2, min(4, os.cpu_count() or 2)),
+        "CORE__PARALLELISM": PROCESSES,
         "CORE__DAGBAG_IMPORT_TIMEOUT": 120,  # two busy cores import Airflow in 10 s
         "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",  # user and role
@@ -39,7 +44,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "API__HOST": "127.0.0.1",
         "API__PORT": settings.airflow_port,
         "API__WORKERS": 1,
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30",  # seconds to wait for a lock
+        "OPERATORS__DEFAULT_QUEUE": "default",
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
         "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": 180,
@@ -51,8 +56,10 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": 30,
         "WORKERS__EXECUTION_API_TIMEOUT": 30,
     }
+    airflow |= _cluster(settings) if settings.cluster else _this_machine(settings)
     return {
         **{f"AIRFLOW__{name}": str(value) for name, value in airflow.items()},
+        **(servers.environment(settings) if settings.cluster else {}),
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
         "CLOSECAST_HOME": str(settings.home),
@@ -64,28 +71,50 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def _this_machine(settings: Settings) -> dict[str, object]:
+    url = f"sqlite:///{_sqlite(settings)}?timeout=30"  # seconds to wait for a lock
+    return {"CORE__EXECUTOR": "LocalExecutor", "DATABASE__SQL_ALCHEMY_CONN": url}
+
+
+def _cluster(settings: Settings) -> dict[str, object]:
+    return {
+        "CORE__EXECUTOR": "CeleryExecutor",
+        "CORE__PARALLELISM": 4 * PROCESSES,  # tasks that wait for queue `gpu` must not keep the others from theirs
+        "DATABASE__SQL_ALCHEMY_CONN": servers.database_url(settings, "airflow"),
+        "SCHEDULER__TASK_QUEUED_TIMEOUT": 3600,  # a queue may be long; by default Airflow gives up after 10 minutes
+        "CELERY__OPERATION_TIMEOUT": 10,  # seconds to hand a task to Redis, also while it restarts
+        # Longer than any task: Redis hands out again what was not finished by then. What a dead worker held comes
+        # back much sooner, by Airflow's own heartbeats.
+        "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": 86400,
+    }
+
+
 def prepare(settings: Settings) -> None:
     """Create folders, secrets and Airflow's database; quick when this version of Airflow did so before.
 
     Raises:
-        PipelineError: the database could not be migrated.
+        PipelineError: the database could not be migrated, or a server is not installed.
     """
     home, log = settings.var_dir / "airflow", settings.var_dir / "log" / "airflow-db-migrate.log"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in (log.parent, settings.mlflow_artifacts):
         folder.mkdir(parents=True, exist_ok=True)
-    _write_secret(password_file(settings), json.dumps({"admin": secrets.token_urlsafe(12)}) + "\n")
+    write_secret(password_file(settings), json.dumps({"admin": secrets.token_urlsafe(12)}) + "\n")
     fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    _write_secret(  # one place for what all processes must share; else each of them makes up its own
+    write_secret(  # one place for what all processes must share; else each of them makes up its own
         home / "airflow.cfg",
         f"[core]\nfernet_key = {fernet_key}\n"
         f"[api]\nsecret_key = {secrets.token_urlsafe(32)}\n"
         f"[api_auth]\njwt_secret = {secrets.token_urlsafe(64)}\n",
     )
-    marker, version = home / "migrated-by", importlib.metadata.version("apache-airflow-core")
-    if (home / "airflow.db").exists() and marker.exists() and marker.read_text() == version:
+    if settings.cluster:
+        servers.prepare(settings)
+    place = settings.var_dir / "postgres" if settings.cluster else home  # it goes when the database goes
+    marker, version = place / "migrated-by", importlib.metadata.version("apache-airflow-core")
+    if (settings.cluster or _sqlite(settings).exists()) and marker.exists() and marker.read_text() == version:
         return
-    with log.open("a") as out:
+    needed = servers.postgres_for_a_moment(settings) if settings.cluster else contextlib.nullcontext()
+    with log.open("a") as out, needed:
         environment = os.environ | airflow_environment(settings)
         command = [sys.executable, "-m", "airflow", "db", "migrate"]
         code = subprocess.run(command, env=environment, stdout=out, stderr=out, check=False).returncode
@@ -94,15 +123,10 @@ def prepare(settings: Settings) -> None:
     marker.write_text(version)
 
 
+def _sqlite(settings: Settings) -> Path:
+    return settings.var_dir / "airflow" / "airflow.db"
+
+
 def password_file(settings: Settings) -> Path:
     """Return where Airflow keeps the password of the one who logs in."""
     return settings.var_dir / "airflow" / "simple_auth_manager_passwords.json.generated"
-
-
-def _write_secret(path: Path, text: str) -> None:
-    if not path.exists():
-        new = path.with_name(f"{path.name}.new")
-        new.unlink(missing_ok=True)
-        new.touch(0o600)
-        new.write_text(text)
-        new.replace(path)  # never half a file

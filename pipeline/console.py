@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.registry import Version
     from pipeline.report import Result
 
-_WIDE = 138  # columns of a terminal that has room for everything
+_WIDE = 145  # columns of a terminal that has room for everything
 _WHERE_THERE_IS_ROOM = {"rows", "skill", "weight", "seconds", "MLflow run"}
 _LEGEND = (
     "naive: RMSE of the close before. skill = 1 - RMSE / naive, same rows; 0 is no better than doing nothing.\n"
@@ -151,7 +151,7 @@ def terminal(file: object = None) -> Console:
     """Return a console; where nobody watches it is wide enough to break no line of the table."""
     console = Console(file=file, highlight=False)  # type: ignore[arg-type]
     if not console.is_terminal:
-        console.width = 140
+        console.width = 150
     return console
 
 

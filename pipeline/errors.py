@@ -7,6 +7,7 @@
     │   └── UnreadablePrices
     ├── TrainingDiverged        the network left the numbers
     ├── NotComparable           the champion knows rows that the challenger is tested on
+    ├── Damaged                 an artefact is not as it was written
     ├── StoreError              the store cannot be read or written
     └── Unavailable             a service did not answer: worth another try
 
@@ -60,6 +61,10 @@ class TrainingDiverged(PipelineError):
 
 class NotComparable(PipelineError):
     """Champion and challenger cannot be scored on the same rows."""
+
+
+class Damaged(PipelineError):
+    """A file of the store does not have the hash that it was written with."""
 
 
 class StoreError(PipelineError):

@@ -18,6 +18,7 @@ from pipeline.settings import Fault, Settings, broken_rule
 
 # Letters, digits and the few signs that tickers of Yahoo hold (BRK-B, ^GSPC, BTC-USD, ES=F, RDS.A): never a path.
 _TICKER = re.compile(r"[A-Z0-9^][A-Z0-9.=^-]{0,14}")
+_RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,250}")  # what Airflow allows; it goes into MLflow's filters
 _NOT_IN_A_FOLDER_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -96,6 +97,12 @@ def make_plan(
     Raises:
         UsageError: when a parameter breaks its rule.
     """
+    if not _RUN_ID.fullmatch(dag_run_id):
+        raise UsageError(
+            "The name of a run is 1 to 250 letters, digits or the signs _ . ~ : + -",
+            repr(dag_run_id)[:80],
+            "Start the run under another name, or without one.",
+        )
     if settings.as_of:
         as_of = calendar.check_session(settings.calendar, settings.as_of, now)
     else:

@@ -82,6 +82,18 @@ class Registry:
         """Return the version that is served, None when there is none."""
         return self._by_alias(ticker, CHAMPION)
 
+    def champion_before(self, ticker: str, dag_run_id: str) -> Version | None:
+        """Return the version that was served before a run; the champion, unless that run has moved the alias already.
+
+        A decision that has to be made again must not compare a version with itself.
+        """
+        champion = self.champion(ticker)
+        if champion is None or champion.tags.get("dag_run_id") != dag_run_id:
+            return champion
+        moves = self.history(ticker)
+        before = moves[0].before if moves else None
+        return next((one for one in self.versions(ticker) if one.number == before), None)
+
     def versions(self, ticker: str) -> list[Version]:
         """Return all versions of a ticker, ascending."""
         with answering(self._uri):

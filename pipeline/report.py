@@ -251,6 +251,10 @@ def verdict(results: Sequence[Result]) -> str:
             f"better than naive: {better} (significantly: {surely}), equal: {equal}, "
             f"worse: {len(scored) - better - equal} (significantly: {figures.significantly_worse_1pct})"
         )
+    weights = [one.weight for one in results if one.weight is not None]
+    if any(weight < 1 for weight in weights):  # else the preset does not ask whether to follow it
+        followed = sum(weight > 0 for weight in weights)
+        parts.append(f"the network is worth following for {followed} of {len(weights)}, the others forecast as naive")
     return f"{'; '.join(parts)}." + (f" Failed: {', '.join(failed)}." if failed else "")
 
 

@@ -16,16 +16,16 @@ import logging
 import resource
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from pipeline import device, watch
-from pipeline.errors import DataError, PipelineError, StoreError, Unavailable, UsageError
+from pipeline.errors import Damaged, DataError, PipelineError, StoreError, Unavailable, UsageError
 from pipeline.outcome import Finding, Manifest, Outcome
 from pipeline.plan import Batch, Plan, folder_name, make_plan
 from pipeline.progress import LogProgress, Progress
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step, Unit
-from pipeline.store import Folder, earlier_folders, read_plan, run_folder, sha256, unit_folder
+from pipeline.store import earlier_folders, read_plan, run_folder, sha256, unit_folder
 from pipeline.tracking import Tracker
 from pipeline.versions import code_version, versions
 
@@ -61,6 +61,12 @@ def plan(
     try:
         if folder.exists("plan.json"):  # a retry must see what the first attempt saw
             made = read_plan(settings.store_url, folder_name(dag_run_id))
+            if made.dag_run_id != dag_run_id:
+                raise UsageError(
+                    "Two runs must not share a folder.",
+                    f"{dag_run_id!r} after {made.dag_run_id!r}, both {made.run!r} in the store",
+                    "Start the run under another name, or without one.",
+                )
         else:
             made = make_plan(
                 settings, dag_run_id, now=now, moment=moment or now, overrides=overrides or {}, until=until
@@ -103,8 +109,8 @@ def run(
     step, planned = STEPS[step_name], read_plan(settings.store_url, batch["run"])
     tracker = Tracker(settings)
     ended = []
-    for unit in _units(planned, batch, settings, tracker, progress):
-        if _failed_before(step, unit.folder):
+    for unit in _units(step, planned, batch, settings, tracker, progress):
+        if any(manifest and manifest.failed for manifest in map(unit.folder.manifest, unit.before)):
             continue
         progress.started(unit.ticker, step.name)
         manifest, reused = _finish(step, unit)
@@ -115,38 +121,38 @@ def run(
     return batch
 
 
-def _units(planned: Plan, batch: Batch, settings: Settings, tracker: Tracker, progress: Progress) -> Iterator[Unit]:
+def _units(
+    step: Step, planned: Plan, batch: Batch, settings: Settings, tracker: Tracker, progress: Progress
+) -> Iterator[Unit]:
+    before = tuple(one.name for one in FLOW[: FLOW.index(step)])
     for ticker in batch["tickers"]:
 
         def on_epoch(epoch: int, epochs: int, loss: float, ticker: str = ticker) -> None:
             progress.epoch(ticker, epoch, epochs, loss)
 
         folder = unit_folder(settings.store_url, ticker, planned)
-        yield Unit(ticker, planned, folder, settings, tracker.registry, on_epoch)
-
-
-def _failed_before(step: Step, folder: Folder) -> bool:
-    earlier = FLOW[: FLOW.index(step)]
-    return any((manifest := folder.manifest(before.name)) is None or manifest.failed for before in earlier)
+        yield Unit(ticker, planned, folder, settings, tracker.registry, before, on_epoch)
 
 
 def _finish(step: Step, unit: Unit) -> tuple[Manifest, bool]:
     """Return the step's manifest, and whether it was there already."""
-    inputs = {name: sha256(unit.folder.read(name)) for name in step.reads}
-    planned = unit.plan.model_dump(mode="json", exclude={"created", "tickers", "batch_size"})
-    made_with = [planned, code_version(), device.backend()]
-    key = sha256(json.dumps([step.name, unit.ticker, inputs, *made_with], sort_keys=True).encode())
-    before = unit.folder.manifest(step.name)
-    if before and before.key == key and not before.failed and all(unit.folder.exists(n) for n in before.outputs):
-        return before, True
+    before, inputs, key = unit.folder.manifest(step.name), dict[str, str](), ""
     started, clock = dt.datetime.now(dt.UTC), time.perf_counter()
     try:
+        inputs = _inputs(step, unit)
+        key = _key(step, unit, inputs)
+        if _is_done(before, key) and unit.folder.is_sound(before):
+            return before, True
         outcome = step.function(unit)
     except StoreError:
         raise  # the store is everybody's: nothing can be written down either
     except PipelineError as error:
         log.debug("%s %s", unit.ticker, step.name, exc_info=True)
         outcome = Outcome(findings=(Finding.of(error),))
+    # Another attempt may have been at it, one that Airflow had given up: whoever is first publishes, once.
+    now = unit.folder.manifest(step.name)
+    if now != before and _is_done(now, key) and unit.folder.is_sound(now):
+        return now, True
     for name, data in outcome.files.items():
         unit.folder.write(name, data)
     manifest = Manifest(
@@ -162,6 +168,32 @@ def _finish(step: Step, unit: Unit) -> tuple[Manifest, bool]:
     )
     unit.folder.write_manifest(manifest)
     return manifest, False
+
+
+def _inputs(step: Step, unit: Unit) -> dict[str, str]:
+    """Return the hash of each file that the step's result depends on.
+
+    Raises:
+        Damaged: a step before has not finished, or a file is not as it was written.
+    """
+    for name in unit.before:
+        if unit.folder.manifest(name) is None:
+            raise Damaged(
+                f"Step {step.name} needs what the steps before it wrote.",
+                f"no whole {name}.manifest.json in {unit.folder.url}",
+                f"Clear {name} and what follows in Airflow, which makes it again; or start a new run.",
+            )
+    return {name: sha256(unit.read(name)) for name in step.reads}
+
+
+def _key(step: Step, unit: Unit, inputs: dict[str, str]) -> str:
+    planned = unit.plan.model_dump(mode="json", exclude={"created", "tickers", "batch_size"})
+    made_with = [planned, code_version(), device.backend()]
+    return sha256(json.dumps([step.name, unit.ticker, inputs, *made_with], sort_keys=True).encode())
+
+
+def _is_done(manifest: Manifest | None, key: str) -> TypeGuard[Manifest]:
+    return manifest is not None and manifest.key == key and not manifest.failed
 
 
 def _raise_if_lost(step: Step, ended: list[tuple[str, Manifest]], *, last_try: bool) -> None:

@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     )
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's web page, on 127.0.0.1")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow's web page, on 127.0.0.1")
+    cluster: bool = Field(False, description="the stack of `make up-cluster`: PostgreSQL, Redis, Celery's workers")
+    postgres_port: int = Field(55432, ge=1, le=65535, description="the cluster's PostgreSQL, on 127.0.0.1")
+    redis_port: int = Field(56379, ge=1, le=65535, description="the cluster's Redis, on 127.0.0.1")
 
     @classmethod
     def settings_customise_sources(
@@ -131,8 +134,9 @@ class Settings(BaseSettings):
 
     @property
     def mlflow_uri(self) -> str:
-        """Return MLflow's address: the server's when one is set, else SQLite below `var`."""
-        return self.tracking_uri or f"sqlite:///{self.var_dir / 'mlflow' / 'mlflow.db'}"
+        """Return MLflow's address: the server's when one is set or the cluster has one, else SQLite below `var`."""
+        server = f"http://127.0.0.1:{self.mlflow_port}" if self.cluster else ""
+        return self.tracking_uri or server or f"sqlite:///{self.var_dir / 'mlflow' / 'mlflow.db'}"
 
     @property
     def mlflow_artifacts(self) -> Path:

@@ -1,4 +1,4 @@
-"""`make up` and `make down`: Airflow and MLflow on this machine, kept alive by supervisord.
+"""`make up` and `make up-cluster`: Airflow and MLflow on this machine, kept alive by supervisord.
 
 What belongs to the stack carries `CLOSECAST_STACK=<var>` in its environment, which forks and execs pass on: it is found
 without trusting pid files, after a reboot, or when supervisord itself was killed.
@@ -23,15 +23,16 @@ from typing import TYPE_CHECKING, TextIO
 
 import psutil
 
-from pipeline.airflow_home import airflow_environment, password_file, prepare
+from pipeline import servers
+from pipeline.airflow_home import PROCESSES, airflow_environment, password_file, prepare
 from pipeline.errors import PipelineError
+from pipeline.servers import PROGRAM, STACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pipeline.settings import Settings
 
-STACK, PROGRAM = "CLOSECAST_STACK", "CLOSECAST_PROGRAM"
 UP_SECONDS = 600  # two busy cores import Airflow in minutes; a program that dies is noticed sooner
 STOP_SECONDS = 10
 DEATHS = 3
@@ -41,6 +42,10 @@ MLFLOW = (
     " --backend-store-uri 'sqlite:///%(ENV_CLOSECAST_STACK)s/mlflow/mlflow.db'"
     " --default-artifact-root '%(ENV_CLOSECAST_STACK)s/mlflow/artifacts'"
 )
+CLUSTER_MLFLOW = (  # hands out the files too: its clients may be on other machines
+    "mlflow server --host 127.0.0.1 --port {port} --workers 1 --backend-store-uri {database}"
+    " --artifacts-destination '%(ENV_CLOSECAST_STACK)s/mlflow/artifacts'"
+)
 PROGRAMS = {  # Airflow's log servers would listen on every interface; the API server reads the files itself
     "mlflow": MLFLOW,
     "airflow-scheduler": "airflow scheduler --skip-serve-logs",
@@ -48,15 +53,23 @@ PROGRAMS = {  # Airflow's log servers would listen on every interface; the API s
     "airflow-dag-processor": "airflow dag-processor",
     "airflow-triggerer": "airflow triggerer --skip-serve-logs",
 }
+GUARD = {"guard": "pipeline.guard"}  # Celery's workers need none
+# A name of its own for each worker, of which a machine has two. One network at a time on a GPU.
+WORKER = "airflow celery worker --skip-serve-logs --celery-hostname {queue}@%%h --queues {queue} --concurrency {slots}"
+WORKERS = {"default": PROCESSES, "gpu": 1}
 # supervisord starts in var/run and reads no path from here that it could interpolate, split, or cut at " #".
-SUPERVISORD = f"""\
+SUPERVISORD = """\
 [supervisord]
 logfile=../log/supervisord.log
 logfile_maxbytes=5MB
 logfile_backups=2
 pidfile=supervisord.pid
-[group:closecast]
-programs={",".join(PROGRAMS)}
+"""
+# One group ends after the other, from the highest priority down: databases outlive those who write to them.
+GROUP = """\
+[group:{name}]
+programs={programs}
+priority={priority}
 """
 CONTROL = """\
 [unix_http_server]
@@ -76,12 +89,26 @@ startsecs=5
 startretries=1000
 stopasgroup=true
 killasgroup=true
+stopsignal={stop_signal}
 stopwaitsecs={stop_seconds}
 redirect_stderr=true
 stdout_logfile=../log/{name}.log
 stdout_logfile_maxbytes=5MB
 stdout_logfile_backups=2
 """
+
+
+def programs(settings: Settings) -> dict[str, str]:
+    """Return what supervisord starts, by name: a module of Python with its arguments, or a program by its full path.
+
+    Raises:
+        PipelineError: when a server of the cluster is not installed.
+    """
+    if not settings.cluster:
+        return {name: command.format(port=settings.mlflow_port) for name, command in (PROGRAMS | GUARD).items()}
+    mlflow = CLUSTER_MLFLOW.format(port=settings.mlflow_port, database=servers.database_url(settings, "mlflow"))
+    workers = {f"airflow-worker-{queue}": WORKER.format(queue=queue, slots=slots) for queue, slots in WORKERS.items()}
+    return {**servers.commands(), **PROGRAMS, "mlflow": mlflow, **workers}
 
 
 def up(settings: Settings, report: Callable[[str], None]) -> None:
@@ -97,6 +124,7 @@ def up(settings: Settings, report: Callable[[str], None]) -> None:
         else:
             _stop(settings)  # what a killed supervisord left behind
             _require_free_ports(settings)
+            programs(settings)  # is all of it installed?
             _lock_database(settings, "`make up` needs Airflow's database without another run on it.").close()
             report("Starting Airflow and MLflow; the first time takes about a minute ...")
             prepare(settings)
@@ -163,7 +191,8 @@ def _lock_database(settings: Settings, rule: str) -> TextIO:
 
 def _require_free_ports(settings: Settings) -> None:
     with contextlib.ExitStack() as sockets:  # all stay open, so that one port for both is noticed too
-        for variable in ("airflow_port", "mlflow_port"):
+        more = ("postgres_port", "redis_port") if settings.cluster else ()
+        for variable in ("airflow_port", "mlflow_port", *more):
             probe = sockets.enter_context(socket.socket())
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             port = getattr(settings, variable)
@@ -178,15 +207,30 @@ def _require_free_ports(settings: Settings) -> None:
                 ) from None
 
 
+def _configuration(settings: Settings) -> str:
+    """Return the programs of the stack as supervisord reads them."""
+    wanted, python = programs(settings), Path(sys.executable).name
+    groups = {
+        "servers": [name for name in wanted if name in servers.NAMES],
+        "closecast": [name for name in wanted if name not in servers.NAMES],
+    }
+    parts = [
+        GROUP.format(name=name, programs=",".join(several), priority=priority)
+        for priority, (name, several) in enumerate(groups.items(), start=1)
+        if several
+    ]
+    for name, command in wanted.items():
+        end = "INT" if name == "postgres" else "TERM"  # which PostgreSQL takes for "when the last client has gone"
+        values = {"python": python, "command": command, "stop_signal": end, "stop_seconds": STOP_SECONDS}
+        parts.append(SUPERVISED.format(name=name, **values))
+    return SUPERVISORD + "".join(parts)
+
+
 def _start(settings: Settings) -> int:
     """Start supervisord, which detaches itself; return how long its log was before."""
     run, log, python = settings.var_dir / "run", settings.var_dir / "log" / "supervisord.log", Path(sys.executable)
     seen = log.stat().st_size if log.exists() else 0
-    values = {"python": python.name, "stop_seconds": STOP_SECONDS}
-    config = SUPERVISORD + "".join(
-        SUPERVISED.format(name=name, command=command.format(port=settings.mlflow_port), **values)
-        for name, command in PROGRAMS.items()
-    )
+    config = _configuration(settings)
     short = len(os.fsencode(run / "supervisor.sock")) <= SOCKET_PATH_BYTES
     (run / "supervisord.conf").write_text(config + CONTROL if short else config)  # CONTROL is for people only
     environment = {
@@ -196,7 +240,7 @@ def _start(settings: Settings) -> int:
         "no_proxy": ",".join((os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")), "127.0.0.1,localhost")),
         "CLOSECAST_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runners; nothing here uses them
-        "SPT_NOENV": "1",  # else setproctitle writes titles over the environment that _members reads
+        "SPT_NOENV": "1",  # else setproctitle writes titles over the environment that `members` reads
         STACK: str(settings.var_dir),
     }
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
@@ -247,7 +291,7 @@ def _get(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def _members(var: str, program: str | None = None) -> list[psutil.Process]:
+def members(var: str, program: str | None = None) -> list[psutil.Process]:
     """Return the living processes of the stack, or those of one program."""
     found = []
     for process in psutil.process_iter():
@@ -260,26 +304,26 @@ def _members(var: str, program: str | None = None) -> list[psutil.Process]:
 
 
 def _supervisord(settings: Settings) -> psutil.Process | None:
-    return next(iter(_members(str(settings.var_dir), "")), None)
+    return next(iter(members(str(settings.var_dir), "")), None)
 
 
 def _stop(settings: Settings) -> bool:
     """End the stack, its orphans too; return whether there was any."""
     var = str(settings.var_dir)
-    members = _members(var)
+    known = members(var)
     if boss := _supervisord(settings):
         boss.terminate()
         psutil.wait_procs([boss], timeout=STOP_SECONDS + 10)
     for end in ("terminate", "kill", "kill", "kill"):
-        rest = _members(var)
+        rest = members(var)
         for process in rest:
             with contextlib.suppress(psutil.Error):
                 getattr(process, end)()
         psutil.wait_procs(rest, timeout=5)
-    if rest := _members(var):
+    if rest := members(var):
         pids = ", ".join(str(process.pid) for process in rest)
         raise PipelineError("All processes must end.", f"still there: {pids}", "End them by hand with kill -9.")
-    return bool(members)
+    return bool(known)
 
 
 def _become(arguments: list[str]) -> None:
@@ -287,10 +331,13 @@ def _become(arguments: list[str]) -> None:
 
     LocalExecutor's workers outlive their scheduler and go on training; MLflow's server keeps the port of its parent.
     """
-    for process in _members(os.environ[STACK], os.environ[PROGRAM]):
+    for process in members(os.environ[STACK], os.environ[PROGRAM]):
         with contextlib.suppress(psutil.Error):
             process.kill()
-    os.execv(sys.executable, [sys.executable, "-m", *arguments])
+    if os.environ[PROGRAM] == "postgres":
+        servers.drop_root()
+    command = arguments if Path(arguments[0]).is_absolute() else [sys.executable, "-m", *arguments]
+    os.execv(command[0], command)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import datetime as dt
 import hashlib
 import io
 import json
+import logging
 import os
 import tempfile
 import uuid
@@ -25,10 +26,12 @@ import pandas as pd
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
-from pipeline.errors import PipelineError, StoreError
+from pipeline.errors import Damaged, PipelineError, StoreError
 from pipeline.outcome import Manifest
 from pipeline.plan import Plan
 from pipeline.store_errors import refused, without_secrets
+
+log = logging.getLogger("closecast")
 
 
 class Folder(NamedTuple):
@@ -58,6 +61,27 @@ class Folder(NamedTuple):
         """
         with _opened("read", self.path(name)) as (fs, path):
             return bytes(fs.cat_file(path))
+
+    def read_written(self, name: str, by: Manifest) -> bytes:
+        """Return the content of a file that a step wrote, and nothing else under its name.
+
+        Raises:
+            Damaged: when its hash is not the one that the step's manifest has.
+            StoreError: when it is missing or cannot be read.
+        """
+        data = self.read(name)
+        if sha256(data) == by.outputs[name]:
+            return data
+        found, known = sha256(data)[:12], by.outputs[name][:12]
+        raise Damaged(
+            "An artefact must be as it was written.",
+            f"{self.path(name)}: {len(data):,} bytes with hash {found}, written with {known}",
+            f"Clear {by.step} and what follows in Airflow, which makes it again; or start a new run.",
+        )
+
+    def is_sound(self, by: Manifest) -> bool:
+        """Return whether all files that a step wrote are there as it wrote them."""
+        return all(self.exists(name) and sha256(self.read(name)) == known for name, known in by.outputs.items())
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file so that nobody ever sees half of it.
@@ -109,9 +133,15 @@ class Folder(NamedTuple):
             return sorted(entry.rpartition("/")[2] for entry in entries if entry != path.rstrip("/"))
 
     def manifest(self, step: str) -> Manifest | None:
-        """Return what is written down about a step, None when it has not finished here."""
+        """Return what is written down about a step, None when it has not finished here, or when that is damaged."""
         name = f"{step}.manifest.json"
-        return Manifest.model_validate_json(self.read(name)) if self.exists(name) else None
+        if not self.exists(name):
+            return None
+        try:
+            return Manifest.model_validate_json(self.read(name))
+        except ValidationError:
+            log.warning("%s is damaged or of another version: it counts as not finished.", self.path(name))
+            return None
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write down that a step finished: the last write of a step, after all of its files."""
@@ -134,15 +164,23 @@ def last_snapshot(store_url: str, ticker: str, plan: Plan) -> Folder | None:
         passed = []
         for run in Folder(f"{store_url}/{ticker}/{day}").names():
             folder = Folder(f"{store_url}/{ticker}/{day}/{run}")
-            with contextlib.suppress(ValidationError):  # of another version: it is no worse than none
-                ingested, validated = folder.manifest("ingest"), folder.manifest("validate")
-                if ingested and validated and not validated.failed and folder.exists("raw.parquet"):
-                    tags = ingested.outcome.tags
-                    if tags.get("source") == plan.source and "fault" not in tags:
-                        passed.append((validated.started, folder))
+            ingested, validated = folder.manifest("ingest"), folder.manifest("validate")
+            if ingested and validated and not validated.failed:
+                tags = ingested.outcome.tags
+                if tags.get("source") == plan.source and "fault" not in tags and _is_whole(folder, ingested):
+                    passed.append((validated.started, folder))
         if passed:
             return max(passed)[1]
     return None
+
+
+def _is_whole(folder: Folder, ingested: Manifest) -> bool:
+    try:
+        folder.read_written("raw.parquet", ingested)
+    except (Damaged, StoreError) as error:
+        log.warning("A snapshot is left out: %s", error)
+        return False
+    return True
 
 
 def run_folder(store_url: str, run: str) -> Folder:
@@ -155,8 +193,17 @@ def read_plan(store_url: str, run: str) -> Plan:
 
     Raises:
         StoreError: when there is none.
+        Damaged: when it cannot be read as a plan.
     """
-    return Plan.model_validate_json(run_folder(store_url, run).read("plan.json"))
+    folder = run_folder(store_url, run)
+    try:
+        return Plan.model_validate_json(folder.read("plan.json"))
+    except ValidationError as error:
+        raise Damaged(
+            "A run's plan must be as it was written.",
+            f"{folder.path('plan.json')}: {error.error_count()} problem(s)",
+            "Start a new run.",
+        ) from error
 
 
 def check_writable(store_url: str) -> None:

@@ -264,7 +264,7 @@ class Tracker:
     def _log_files(self, run_id: str, manifest: Manifest, folder: Folder) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             for name in manifest.outcome.attach:
-                (Path(temporary) / name).write_bytes(folder.read(name))
+                (Path(temporary) / name).write_bytes(folder.read_written(name, manifest))
             if manifest.outcome.attach:
                 self._client.log_artifacts(run_id, temporary)
 
@@ -302,7 +302,7 @@ class Tracker:
         name = manifest.outcome.dataset
         if name is None:
             return
-        frame = frame_of(folder.read(name)).reset_index()
+        frame = frame_of(folder.read_written(name, manifest)).reset_index()
         dataset = mlflow.data.pandas_dataset.from_pandas(
             frame,
             source=_source(folder.path(name)),
@@ -318,13 +318,13 @@ class Tracker:
             if model.tags.get("step_key") == manifest.key and str(model.status) == "READY":
                 return str(model.model_id)
             self._client.delete_logged_model(model.model_id)
-        recipe = json.loads(folder.read("recipe.json"))
+        recipe = json.loads(folder.read_written("recipe.json", manifest))
         days = pd.bdate_range("2024-01-02", periods=recipe["lookback"] + 1).strftime("%Y-%m-%d")
         example = pd.DataFrame({"session": days, "close": [100.0 + day % 2 for day in range(len(days))]})
         with tempfile.TemporaryDirectory() as temporary:
             places = {name: Path(temporary) / name for name in manifest.outcome.model}
             for name, place in places.items():
-                place.write_bytes(folder.read(name))
+                place.write_bytes(folder.read_written(name, manifest))
             with mlflow.start_run(run_id=run_id, log_system_metrics=False):
                 info = mlflow.pyfunc.log_model(
                     name="model",

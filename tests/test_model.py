@@ -38,10 +38,32 @@ def trained():
 
 def test_the_published_network_has_2101_parameters():
     """440 + 820 + 820 + 21, by layer, for both presets."""
-    for preset in load_settings().presets.values():
-        network = model.build(preset.lookback, preset.units, zero_start=preset.zero_start)
+    for preset in (load_settings().presets[name] for name in ("daily", "tutorial")):
+        network = model.build(preset.lookback, preset.units, preset.cell, zero_start=preset.zero_start)
         assert model.layer_parameters(network) == [440, 820, 820, 21]
         assert network.count_params() == 2101
+
+
+def test_the_other_cells_are_what_their_presets_say():
+    """By the formulas of the cells: LSTM has 4 gates, GRU 3 with a bias more each; all else is as in `daily`."""
+    daily = load_settings().presets["daily"]
+    first, next_ = (1 + 20 + 1) * 20, (20 + 20 + 1) * 20
+    expected = {"lstm": [4 * first, 4 * next_, 4 * next_, 21]}
+    expected["gru"] = [3 * (first + 20), 3 * (next_ + 20), 3 * (next_ + 20), 21]
+    for cell, layers in expected.items():
+        preset = load_settings().presets[cell]
+        assert preset == daily.model_copy(update={"cell": cell})
+        assert model.layer_parameters(model.build(preset.lookback, preset.units, preset.cell)) == layers
+
+
+@pytest.mark.parametrize("cell", ["simple_rnn", "gru", "lstm"])
+def test_the_loop_that_is_trained_is_the_layers_that_are_saved(cell):
+    """Same windows, same weights, same forecasts, after a training; and the training got somewhere."""
+    result = fit(TINY.model_copy(update={"cell": cell}))
+    fused = model._trainer(5, (3, 2), cell, 1e-2, TINY.clip_norm).fused
+    saved = model.predict(result.network, wave()[0])
+    assert model.predict(fused, wave()[0]) == pytest.approx(saved, abs=1e-6)
+    assert np.ptp(saved) > 0.1
 
 
 def test_curves_have_one_point_per_epoch(trained):

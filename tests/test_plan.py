@@ -52,7 +52,7 @@ def test_tickers_are_upper_case_and_unique():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"preset": "weekly"}, ["'weekly'", "daily, tutorial"]),
+        ({"preset": "weekly"}, ["'weekly'", "daily, gru, lstm, tutorial"]),
         ({"start": "2026-11-23", "as_of": "2026-11-20"}, ["START=2026-11-23", "AS_OF=2026-11-20"]),
         ({"as_of": "2026-11-22"}, ["2026-11-22", "AS_OF=2026-11-20"]),
         ({"as_of": "2027-01-04"}, ["2027-01-04", "AS_OF=2026-11-20"]),

@@ -374,13 +374,14 @@ def test_results_survive_being_written_down(sections):
 
 def test_a_run_in_one_sentence():
     """Who is done, what was decided and why, how it stands against naive and how surely, who failed."""
-    better = DONE._replace(skill=0.01, dm_p_value=0.995, decision="promoted")
-    equal = DONE._replace(skill=0.0, dm_p_value=1.0, decision="promoted")
+    better = DONE._replace(skill=0.01, dm_p_value=0.995, decision="promoted", weight=0.3)
+    equal = DONE._replace(skill=0.0, dm_p_value=1.0, decision="promoted", weight=0.0)
     worse = DONE._replace(dm_p_value=0.001, decision="refused", refused_by=("naive", "rmse"))
     again = worse._replace(dm_p_value=0.03, refused_by=("naive",))
     assert report.verdict([better, equal, worse, again, FAILED]) == (
         "4 of 5 ticker(s) done; promoted: 2, refused: 2 (by rule: naive 2, rmse 1); better than naive: 1 "
-        "(significantly: 1), equal: 1, worse: 2 (significantly: 1). Failed: BAD."
+        "(significantly: 1), equal: 1, worse: 2 (significantly: 1); "
+        "the network is worth following for 1 of 2, the others forecast as naive. Failed: BAD."
     )
     assert report.verdict([FAILED]) == "0 of 1 ticker(s) done. Failed: BAD."
 

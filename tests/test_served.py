@@ -1,5 +1,6 @@
 """Gate, champion, forecast and ledger through the real steps, with a real registry: night after night."""
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from pipeline import ledger, runner
 from pipeline.registry import Registry
 from pipeline.sources import sample
 from pipeline.steps import FLOW
-from pipeline.store import read_plan, unit_folder
+from pipeline.store import read_plan, run_folder, unit_folder
+from tests.alert_channels import webhook
 
 
 def night(name, as_of, *, steps=FLOW, **settings):
@@ -177,3 +179,39 @@ def test_the_decision_is_in_mlflow_rule_by_rule(tiny):
         assert f"| {rule} |" in version.description
     assert run.data.tags["decision"] == "promoted: all 5 rules hold"
     assert run.data.metrics["champion_rmse_usd"] > 0
+
+
+def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
+    """30 served forecasts, each 10 % off: skill and coverage are named with their limits, in the alert too."""
+    closes = sample.fetch("AAA", dt.date(2022, 1, 3), dt.date(2025, 11, 21), calendar="XNYS")["close"]
+    for session, before in zip(closes.index[-31:-1], closes.index[-32:-2], strict=True):
+        made, last = 1.1 * closes[session], closes[before]
+        bounds = {"low_80_usd": made - 1, "high_80_usd": made + 1, "low_95_usd": made - 2, "high_95_usd": made + 2}
+        row = ledger.Row(
+            ticker="AAA", session=session.date(), version=1, run="old", as_of=before.date(),
+            created=before.to_pydatetime().replace(tzinfo=dt.UTC), source="sample", synthetic=True,
+            last_close_usd=last, forecast_usd=made, anchor_session=before.date(), anchor_close_usd=last, **bounds,
+        )  # fmt: skip
+        ledger.write(tiny.ledger_place, row)
+    with webhook() as hook:
+        monkeypatch.setenv("CLOSECAST_ALERT_URLS", hook.url)
+        folder = night("1", "2025-11-21")
+        runner.report("manual__1", settings=runner.load_settings(tickers=("AAA",)))
+    findings = folder.manifest("forecast").outcome.findings
+    assert [(one.rule, one.severity) for one in findings] == [("Served forecasts should not decay", "warning")] * 2
+    assert "over 30 served forecasts (limit: at least -0.0200)" in findings[0].observed
+    assert "0.0% of 30 closes inside their 95 % interval (limit: at least 85.0%)" in findings[1].observed
+    (alert,) = (one for one in hook.told if "decay" in one.body)
+    assert "closecast champion rollback AAA" in alert.body
+    assert b"Served forecasts should not decay" in run_folder(tiny.store_url, "manual__1").read("report.html")
+
+
+def test_the_ledger_can_be_a_table_of_a_database(tiny, tmp_path, monkeypatch):
+    """By its URL, through the real steps; `closecast forecast` reads it there."""
+    monkeypatch.setenv("CLOSECAST_LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")
+    night("1", "2025-11-20")
+    folder = night("2", "2025-11-21")
+    assert told(folder, "forecast")["scored"]["session"] == "2025-11-21"
+    place = runner.load_settings().ledger_place
+    assert ledger.read(place, "AAA")["session"].dt.day.tolist() == [21, 24]
+    assert not Path(tiny.ledger_place).exists()

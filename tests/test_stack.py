@@ -71,7 +71,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 120) -> bool:
 
 
 def pids(settings: Settings, program: str) -> set[int]:
-    return {process.pid for process in stack._members(str(settings.var_dir), program)}
+    return {process.pid for process in stack.members(str(settings.var_dir), program)}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import sys
 import threading
 from contextlib import contextmanager
@@ -23,13 +25,18 @@ _URLS = ("_BASE_URL_", "_QUERY1_URL_", "_ROOT_URL_", "_QUOTE_SUMMARY_URL_")
 
 
 class Answer(NamedTuple):
-    """One HTTP answer, sent after `delay` seconds; `cut` bytes are announced but never sent."""
+    """One HTTP answer, sent after `delay` seconds; `cut` bytes are announced but never sent.
+
+    With `drip` each byte of the body takes that many seconds. With `reset` the connection is torn down instead.
+    """
 
     status: int
     body: bytes
     content_type: str = _JSON
     delay: float = 0.0
     cut: int = 0
+    drip: float = 0.0
+    reset: bool = False
 
 
 class Asked(NamedTuple):
@@ -72,12 +79,18 @@ def serve() -> Iterator[YahooServer]:
         def do_GET(self) -> None:
             answer = yahoo.answer(self.path)
             yahoo.closing.wait(answer.delay)
+            if answer.reset:  # closed with a linger of 0 seconds, a socket sends RST
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                return
             try:
                 self.send_response(answer.status)
                 self.send_header("Content-Type", answer.content_type)
                 self.send_header("Content-Length", str(len(answer.body) + answer.cut))
                 self.end_headers()
-                self.wfile.write(answer.body)
+                for part in [bytes([byte]) for byte in answer.body] if answer.drip else [answer.body]:
+                    self.wfile.write(part)
+                    yahoo.closing.wait(answer.drip)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # the client had enough of waiting
 

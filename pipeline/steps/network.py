@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def split_scale(unit: Unit) -> Outcome:
     """Cut the history into parts and scale the target's values by what train alone knows."""
     preset = unit.plan.preset
-    prices = frame_of(unit.folder.read("validated.parquet"))
+    prices = frame_of(unit.read("validated.parquet"))
     closes = prices["close"].to_numpy("float64")
     parts = split(len(closes), preset.train_fraction, preset.validation_fraction)
     values = target.to_values(closes, preset.target)
@@ -84,11 +84,11 @@ def train(unit: Unit) -> Outcome:
     if unit.settings.gpu == "require":
         model.require_gpu()
     preset = unit.plan.preset
-    arrays, parts = arrays_of(unit.folder.read("scaled.npz")), unit.split
+    arrays, parts = arrays_of(unit.read("scaled.npz")), unit.split
     fitted = forecaster.fit(
         arrays["closes"],
         unit.windows,
-        Scaler(**json_of(unit.folder.read("scaler.json"))),
+        Scaler(**json_of(unit.read("scaler.json"))),
         preset,
         ticker=unit.ticker,
         calendar=unit.plan.calendar,
@@ -185,9 +185,9 @@ def evaluate(unit: Unit) -> Outcome:
     """Score the network in dollars on the test rows, beside forecasts that need none on the same rows."""
     from pipeline import model, plots
 
-    arrays = arrays_of(unit.folder.read("scaled.npz"))
+    arrays = arrays_of(unit.read("scaled.npz"))
     closes, sessions, rows = arrays["closes"], arrays["sessions"], unit.windows.test
-    network, recipe = model.from_bytes(unit.folder.read("model.keras")), unit.recipe
+    network, recipe = model.from_bytes(unit.read("model.keras")), unit.recipe
     made = forecaster.forecast(network, closes, rows, recipe)
     actual, tested, known = closes[rows.start : rows.stop], sessions[rows.start : rows.stop], unit.split.test
     others = {
@@ -250,7 +250,7 @@ def _walked(unit: Unit) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Return the figures of walk-forward over all folds, and fold by fold; none where it is off."""
     if not unit.plan.walk_forward:
         return {}, {}
-    frame = frame_of(unit.folder.read("walk_forward.parquet"))
+    frame = frame_of(unit.read("walk_forward.parquet"))
 
     def errors(rows: pd.DataFrame) -> dict[str, float]:
         actual, forecast, naive = (rows[f"{name}_usd"].to_numpy() for name in ("close", "forecast", "naive"))

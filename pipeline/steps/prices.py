@@ -44,7 +44,7 @@ def validate(unit: Unit) -> Outcome:
     from pipeline import validate as checks
     from pipeline.clean import clean
 
-    raw = frame_of(unit.folder.read("raw.parquet"))
+    raw = frame_of(unit.read("raw.parquet"))
     sessions = calendar.sessions(unit.plan.calendar, raw.index[0].date(), unit.plan.as_of)
     cleaned = clean(raw, sessions)
     checked = checks.check(

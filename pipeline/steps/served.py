@@ -32,7 +32,7 @@ _WINDOWS = (20, 60)  # sessions that served forecasts are judged over
 def promote(unit: Unit) -> Outcome:
     """Decide whether the version just trained is served, beside the champion on the same rows."""
     plan, recipe = unit.plan, unit.recipe
-    served = unit.registry.champion(unit.ticker)
+    served = unit.registry.champion_before(unit.ticker, plan.dag_run_id)
     challenger = _challenger(unit)
     rescored = _rescored(unit, served) if served and served.synthetic == plan.synthetic else {}
     decision = _decision(unit, challenger, served, rescored)
@@ -89,7 +89,7 @@ def forecast(unit: Unit) -> Outcome:
     import pandas as pd
 
     plan = unit.plan
-    closes: pd.Series[float] = frame_of(unit.folder.read("validated.parquet"))["close"].astype("float64")
+    closes: pd.Series[float] = frame_of(unit.read("validated.parquet"))["close"].astype("float64")
     place = unit.settings.ledger_place
     champion, row = unit.registry.champion(unit.ticker), None
     why = _why_not(champion, unit)
@@ -130,7 +130,7 @@ def forecast(unit: Unit) -> Outcome:
 
 
 def _challenger(unit: Unit) -> Challenger:
-    scores, manifests = json_of(unit.folder.read("metrics.json")), [unit.folder.manifest(n) for n in _CHECKED]
+    scores, manifests = json_of(unit.read("metrics.json")), [unit.folder.manifest(n) for n in _CHECKED]
     found = [finding.severity for one in manifests if one for finding in one.outcome.findings]
     return Challenger(
         cutoff=dt.date.fromisoformat(unit.recipe.cutoff),
@@ -152,7 +152,7 @@ def _rescored(unit: Unit, served: Version) -> dict[str, Any]:
     """Return how the champion forecasts the challenger's test rows; nothing when it was trained on some of them."""
     if served.cutoff > dt.date.fromisoformat(unit.recipe.cutoff):
         return {}
-    arrays, tested = arrays_of(unit.folder.read("scaled.npz")), frame_of(unit.folder.read("predictions.parquet"))
+    arrays, tested = arrays_of(unit.read("scaled.npz")), frame_of(unit.read("predictions.parquet"))
     closes, sessions = arrays["closes"], arrays["sessions"]
     network, recipe = unit.registry.load(unit.ticker, served)
     then = np.flatnonzero(sessions == np.datetime64(recipe.cutoff))
@@ -201,7 +201,7 @@ def _drift(
 ) -> tuple[dict[str, float], tuple[Finding, ...]]:
     """Return by how much recent returns are distributed otherwise than those that the champion was trained on."""
     edges = np.array(rescored.get("return_edges", unit.recipe.return_edges))
-    closes = arrays_of(unit.folder.read("scaled.npz"))["closes"][-_RECENT - 1 :]
+    closes = arrays_of(unit.read("scaled.npz"))["closes"][-_RECENT - 1 :]
     psi = metrics.psi(np.full(len(edges) + 1, 1 / (len(edges) + 1)), np.diff(np.log(closes)), edges)
     who = f"v{served.number}'s" if rescored and served else "its own"
     finding = Finding(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import windows
@@ -12,7 +13,7 @@ from pipeline.split import Split
 from pipeline.store import json_of
 
 if TYPE_CHECKING:
-    from pipeline.outcome import Outcome
+    from pipeline.outcome import Manifest, Outcome
     from pipeline.plan import Plan
     from pipeline.registry import Registry
     from pipeline.settings import Settings
@@ -28,23 +29,39 @@ class Unit:
     folder: Folder
     settings: Settings
     registry: Registry
+    before: tuple[str, ...]  # names of the steps before the one that is done
     on_epoch: Callable[[int, int, float], None] | None = None
+
+    def read(self, name: str) -> bytes:
+        """Return a file that a step before this one wrote.
+
+        Raises:
+            Damaged: when it is not as it was written.
+            StoreError: when it is missing or cannot be read.
+        """
+        by = self._writers.get(name)
+        return self.folder.read_written(name, by) if by else self.folder.read(name)
+
+    @cached_property
+    def _writers(self) -> dict[str, Manifest]:
+        manifests = [self.folder.manifest(step) for step in self.before]
+        return {name: one for one in manifests if one for name in one.outputs}
 
     @property
     def split(self) -> Split:
         """Return the parts that `split_scale` cut."""
-        return Split(**json_of(self.folder.read("split.json")))
+        return Split(**json_of(self.read("split.json")))
 
     @property
     def windows(self) -> windows.Windows:
         """Return the windows that `window` laid."""
-        laid = json_of(self.folder.read("windows.json"))
+        laid = json_of(self.read("windows.json"))
         return windows.Windows(laid["lookback"], *(range(*laid[part]) for part in ("train", "validation", "test")))
 
     @property
     def recipe(self) -> Recipe:
         """Return what `train` says a forecast needs beside the network."""
-        return Recipe(**json_of(self.folder.read("recipe.json")))
+        return Recipe(**json_of(self.read("recipe.json")))
 
 
 class Step(NamedTuple):

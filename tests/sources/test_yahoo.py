@@ -6,19 +6,24 @@ import datetime as dt
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import runner
 from pipeline.errors import PipelineError, Unavailable, UnknownTicker, UnreadablePrices
 from pipeline.sources import COLUMNS, yahoo
+from pipeline.store import read_plan, unit_folder
 from tests.yahoo_server import NEW_YORK, Answer, YahooServer, chart, no_rows, page, redirect, refusal, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pipeline.settings import Settings
 
 # Clocks in New York change between the second and the third session.
 SESSIONS = pd.DatetimeIndex(["2024-03-07", "2024-03-08", "2024-03-11", "2024-03-12"], name="session")
@@ -141,8 +146,9 @@ def test_only_an_open_session_is_unavailable(server: YahooServer, prices: pd.Dat
         [Answer(200, b'{"chart": {"result": [{"meta"', cut=1000)],
         [page(200)],
         [page(200, "Will be right back")],
+        [Answer(200, b"", reset=True)] * 2,
     ],
-    ids=["429-json", "429-html", "5xx", "truncated", "connection-cut", "html", "maintenance"],
+    ids=["429-json", "429-html", "5xx", "truncated", "connection-cut", "html", "maintenance", "reset"],
 )
 @pytest.mark.parametrize("probe_first", [False, True], ids=["at-once", "after-probe"])
 def test_passing_trouble_is_tried_again(
@@ -210,6 +216,35 @@ def test_time_out_is_unavailable(
         fetch(tmp_path, timeout=0.15)
     assert caught.value.received == "no answer within 0.15 s, 4 times"
     assert dt.datetime.now(dt.UTC) - began < dt.timedelta(seconds=4)
+
+
+def test_a_slow_drip_is_unavailable(server: YahooServer, prices: pd.DataFrame, tmp_path: Path) -> None:
+    """A byte now and then does not keep a night waiting: the time-out is for the whole answer."""
+    server.script["NFLX"] = [chart("NFLX", prices)._replace(drip=0.05)]
+    began = dt.datetime.now(dt.UTC)
+    with pytest.raises(Unavailable) as caught:
+        fetch(tmp_path, timeout=0.3)
+    assert caught.value.received == "no answer within 0.3 s, 4 times"
+    assert dt.datetime.now(dt.UTC) - began < dt.timedelta(seconds=6)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [page(429), Answer(200, b"", reset=True), Answer(200, b'{"chart"'), page(200), Answer(200, b"x" * 9, drip=60)],
+    ids=["429", "reset", "truncated", "html", "drip"],
+)
+def test_no_snapshot_is_written_of_an_answer_that_is_none(
+    server: YahooServer, tiny: Settings, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    """Through the real step: the ticker failed for a reason that may pass, and there is no raw.parquet."""
+    server.script["NFLX"] = [answer]
+    monkeypatch.setattr(yahoo, "fetch", partial(yahoo.fetch, wait_seconds=0.001))
+    settings = tiny.model_copy(update={"source": "yahoo", "tickers": ("NFLX",), "yahoo_timeout": 0.2})
+    (batch,) = runner.plan(settings, "manual__1")
+    with pytest.raises(Unavailable, match="NFLX failed"):
+        runner.run("ingest", batch, settings=settings)
+    folder = unit_folder(settings.store_url, "NFLX", read_plan(settings.store_url, batch["run"]))
+    assert folder.names() == ["ingest.manifest.json"]
 
 
 def test_refused_connection_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

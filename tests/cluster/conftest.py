@@ -1,0 +1,85 @@
+"""One cluster for all tests here, with time-outs so short that each fault is over within minutes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline import airflow_home, servers, stack
+from pipeline.errors import PipelineError
+from pipeline.settings import load_settings
+from tests.cluster.cluster import Cluster
+from tests.test_stack import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TICKERS = ("AAPL", "ADM", "AFL", "AON")
+CLOSECAST = {
+    "CLUSTER": "true",
+    "GPU": "queue",
+    "TICKERS": json.dumps(TICKERS),
+    "SOURCE": "files",
+    "START": "2016-01-04",
+    "AS_OF": "2020-12-11",
+    "BATCH_SIZE": "2",  # fewer tasks, and each has to load its libraries
+    "RETRY_SECONDS": "2",
+    "PRESETS__DAILY__LOOKBACK": "5",
+    "PRESETS__DAILY__UNITS": "[3, 2]",
+    "PRESETS__DAILY__EPOCHS": "3",
+    "PRESETS__DAILY__BATCH_SIZE": "64",
+    # So small a network may miss the gate's limits; what is tested is that the alias moves once.
+    "GATE": json.dumps({"tolerance": 1000, "significance": 1e-9, "min_coverage_95": 0, "max_coverage_95": 1}),
+}
+AIRFLOW = {
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    "WORKERS__MAX_FAILED_HEARTBEATS": "5",
+    "WORKERS__EXECUTION_API_RETRIES": "5",
+    "WORKERS__EXECUTION_API_RETRY_WAIT_MIN": "0.5",
+    "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "3",
+    "WORKERS__EXECUTION_API_TIMEOUT": "10",
+    "WORKERS__SOCKET_CLEANUP_TIMEOUT": "5",
+    "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "45",
+}
+MLFLOW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
+
+
+@pytest.fixture(scope="session")
+def cluster(test_data: Path) -> Iterator[Cluster]:
+    """Start a cluster in a folder of its own; its schedule starts a run of `TICKERS` at once."""
+    try:
+        servers.commands()
+    except PipelineError as missing:
+        if os.environ.get("REQUIRE_CLUSTER"):
+            raise
+        pytest.skip(f"{missing.rule} {missing.received}")
+    home = Path(tempfile.mkdtemp(prefix="closecast-"))  # pytest's own folder keeps out PostgreSQL's account
+    home.chmod(0o711)
+    variables = CLOSECAST | {"VAR": str(home), "PRICES": str(test_data / "panel")}
+    ports = {f"{name}_port": free_port() for name in ("airflow", "mlflow", "postgres", "redis")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(f"CLOSECAST_{name}", value)
+        for name, value in MLFLOW.items():
+            patch.setenv(name, value)
+        impatient = {f"AIRFLOW__{name}": value for name, value in AIRFLOW.items()}
+        patch.setattr(stack, "airflow_environment", lambda given: airflow_home.airflow_environment(given) | impatient)
+        settings = load_settings(**ports)
+        try:
+            stack.up(settings, print)
+            yield Cluster(settings)
+        finally:
+            stack.down(settings, print)
+            if keep := os.environ.get("CLUSTER_LOGS"):
+                shutil.copytree(home / "log", keep, dirs_exist_ok=True)
+            shutil.rmtree(home)

@@ -1,0 +1,153 @@
+"""The cluster for real: PostgreSQL, Redis, two Celery workers, and what becomes of a run when one of them dies."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import os
+import signal
+import stat
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests.cluster.cluster import GPU_WORKER, LONG
+from tests.cluster.conftest import TICKERS
+from tests.test_stack import eventually
+
+if TYPE_CHECKING:
+    from tests.cluster.cluster import Cluster
+
+pytestmark = pytest.mark.timeout(900)
+PATIENCE = 300  # seconds for a run in which something died; two busy cores need half of it
+
+
+@pytest.fixture(scope="module")
+def night(cluster: Cluster) -> str:
+    """Wait for the end of the run that the schedule started, and return its id."""
+    run = cluster.scheduled_run()
+    assert cluster.end_of(run, 600) == "success"
+    return run
+
+
+def test_the_scheduled_run_is_whole(cluster: Cluster, night: str) -> None:
+    """Four tickers, on whichever worker their tasks landed: one run, one version, one champion and one set of files."""
+    cluster.check(night, TICKERS)
+    assert {task["try_number"] for task in cluster.tasks(night)} == {1}
+
+
+def test_train_and_only_train_runs_on_the_gpu_worker(cluster: Cluster, night: str) -> None:
+    """What each worker says it executed, and the queue that Airflow shows."""
+    queues = {(task["task_id"] == "unit.train", task["queue"]) for task in cluster.tasks(night)}
+    assert queues == {(True, "gpu"), (False, "default")}
+    assert set(cluster.executed("gpu")) == {"unit.train"}
+    assert len(cluster.executed("gpu")) == len(TICKERS)
+    assert not {"unit.train"} & set(cluster.executed("default"))
+    assert {"plan", "unit.ingest", "unit.forecast", "report"} <= set(cluster.executed("default"))
+
+
+@pytest.mark.usefixtures("night")
+def test_nothing_listens_beyond_loopback(cluster: Cluster) -> None:
+    """Neither servers nor workers open a port to the network."""
+    mine = {process.pid for process in psutil.process_iter() if _is_ours(process, cluster)}
+    listening = {
+        (connection.laddr.ip, connection.laddr.port)
+        for connection in psutil.net_connections("inet")
+        if connection.pid in mine and connection.status == psutil.CONN_LISTEN
+    }
+    settings = cluster.settings
+    ports = {settings.airflow_port, settings.mlflow_port, settings.postgres_port, settings.redis_port}
+    assert ports <= {port for _, port in listening}
+    assert all(ipaddress.ip_address(address).is_loopback for address, _ in listening), listening
+
+
+@pytest.mark.usefixtures("night")
+def test_no_password_is_seen_from_outside(cluster: Cluster) -> None:
+    """They are in files that only their owner reads: in no argument, variable, log or configuration of supervisord."""
+    var = cluster.settings.var_dir
+    secrets = {
+        "postgres.pass": (var / "postgres.pass").read_text().strip().rpartition(":")[2],
+        "redis/password": (var / "redis" / "password").read_text(),
+        "airflow/simple_auth_manager_passwords.json.generated": "",
+    }
+    secrets["airflow/simple_auth_manager_passwords.json.generated"] = json.loads(
+        (var / "airflow" / "simple_auth_manager_passwords.json.generated").read_text()
+    )["admin"]
+    assert all(len(secret) >= 16 for secret in secrets.values())
+    for name in (*secrets, "redis/url", "redis/redis.conf", "airflow/airflow.cfg"):
+        assert stat.S_IMODE((var / name).stat().st_mode) == 0o600, name
+    seen = {str(path): path.read_bytes() for path in (var / "log").rglob("*") if path.is_file()}
+    seen["supervisord.conf"] = (var / "run" / "supervisord.conf").read_bytes()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if _is_ours(process, cluster):
+                seen[f"process {process.pid}"] = f"{process.cmdline()} {process.environ()}".encode()
+    assert len(seen) > 40
+    assert not [place for place, text in seen.items() for secret in secrets.values() if secret.encode() in text]
+
+
+@pytest.mark.usefixtures("night")
+def test_no_worker_forks_with_tensorflow_loaded(cluster: Cluster) -> None:
+    """Its threads would not survive the fork: each task loads it for itself."""
+    waiting = [process for queue in ("default", "gpu") for process in cluster.processes(f"airflow-worker-{queue}")]
+    assert len(waiting) > 3
+    for process in waiting:
+        with contextlib.suppress(psutil.Error):
+            assert not [one for one in process.memory_maps() if "tensorflow" in one.path]
+
+
+@pytest.mark.usefixtures("night")
+@pytest.mark.parametrize(("part", "ticker"), [("pool", "ALGN"), ("main", "AMG"), ("group", "ATO")])
+def test_kill_9_of_a_worker_that_holds_train(cluster: Cluster, part: str, ticker: str) -> None:
+    """Its training ends with it, another try completes, and nothing is there twice."""
+    run = cluster.trigger(f"kill-{part}", [ticker], LONG)
+    training = cluster.training()
+    time.sleep(2)
+    victims = cluster.processes(GPU_WORKER) if part == "group" else [getattr(training, part)]
+    for victim in victims:
+        with contextlib.suppress(psutil.Error):
+            victim.send_signal(signal.SIGKILL)
+    assert eventually(lambda: not _lives(training.task), 20), "the orphan trains on"
+    assert cluster.end_of(run, PATIENCE) == "success"
+    cluster.check(run, [ticker])
+    assert [task["try_number"] for task in cluster.tasks(run) if task["task_id"] == "unit.train"] == [2]
+
+
+@pytest.mark.usefixtures("night")
+def test_redis_killed_and_restarted(cluster: Cluster) -> None:
+    """While one task trains and the rest is still to be sent: the run completes."""
+    run = cluster.trigger("kill-redis", ["AZO"], LONG)
+    cluster.training()
+    (redis,) = cluster.processes("redis")
+    os.kill(redis.pid, signal.SIGKILL)
+    assert eventually(lambda: redis.pid not in {new.pid for new in cluster.processes("redis")})
+    assert cluster.end_of(run, PATIENCE) == "success"
+    cluster.check(run, ["AZO"])
+
+
+@pytest.mark.usefixtures("night")
+@pytest.mark.parametrize(("seconds", "ticker"), [(5, "BIIB"), (60, "BSX")])
+def test_postgresql_away(cluster: Cluster, seconds: int, ticker: str) -> None:
+    """Airflow and MLflow lose their databases while a task trains, for some time: the run completes."""
+    run = cluster.trigger(f"postgres-{seconds}", [ticker], LONG)
+    cluster.training()
+    cluster.away("postgres", seconds)
+    assert cluster.end_of(run, PATIENCE + seconds) == "success"
+    cluster.check(run, [ticker])
+
+
+def _is_ours(process: psutil.Process, cluster: Cluster) -> bool:
+    try:
+        return process.environ().get("CLOSECAST_STACK") == str(cluster.settings.var_dir)
+    except psutil.Error:
+        return False
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -1,0 +1,80 @@
+"""`closecast champion ...` and `closecast forecast`, after two real nights."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.registry import Registry
+from tests.test_served import night
+
+TERMINAL = CliRunner()
+
+
+def say(*words):
+    """Return exit code and everything that was said."""
+    answer = TERMINAL.invoke(app, list(words))
+    return answer.exit_code, answer.output
+
+
+@pytest.fixture
+def two_nights(tiny):
+    """Return settings after two nights, each with a promoted version."""
+    night("1", "2025-11-20")
+    night("2", "2025-11-21")
+    return tiny
+
+
+def test_show_names_the_champion_all_versions_and_the_way_there(two_nights):
+    """Verdicts and reasons in words."""
+    code, text = say("champion", "show", "aaa")
+    assert code == 0
+    assert text.startswith("Champion of AAA: v2")
+    for words in ("v1", "v2 *", "2025-11-20", "promoted: all 4 rules hold", "none -> v1", "v1 -> v2"):
+        assert words in text
+    assert Registry(two_nights).champion("AAA").number == 2
+
+
+def test_a_person_sets_and_rolls_back_with_a_reason(two_nights):
+    """The history says who followed whom and why; what cannot be is refused with what can."""
+    assert say("champion", "rollback", "AAA", "--reason", "odd forecasts") == (
+        0, "Champion of AAA: v1 again. The next forecast is made by it.\n",
+    )  # fmt: skip
+    assert "v2 -> v1  odd forecasts" in say("champion", "show", "AAA")[1]
+    code, text = say("champion", "rollback", "AAA")
+    assert (code, len(text.strip().splitlines())) == (2, 3)
+    assert say("champion", "set", "AAA", "2", "--reason", "good again")[0] == 0
+    assert Registry(two_nights).champion("AAA").number == 2
+    code, text = say("champion", "set", "AAA", "9")
+    assert (code, "Use one of: 1, 2." in text) == (2, True)
+
+
+@pytest.mark.usefixtures("two_nights")
+def test_forecast_prints_the_ledgers_newest_row():
+    """In words and as JSON; it says that prices are made up and when its session has closed."""
+    code, text = say("forecast", "AAA")
+    assert code == 0
+    for words in ("close of Monday 2025-11-24", "SYNTHETIC", "95 % interval", "Made by v2", "That session has closed"):
+        assert words in text
+    told = json.loads(say("forecast", "AAA", "--json")[1])
+    assert f"{told['forecast_usd']:,.2f} USD" in text
+    assert (told["ticker"], told["version"], told["session"][:10]) == ("AAA", 2, "2025-11-24")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("champion", "show", "ZZZ"), 2),
+        (("champion", "set", "ZZZ", "1"), 2),
+        (("champion", "rollback", "ZZZ"), 2),
+        (("champion", "show", "../../etc"), 2),
+        (("forecast", "ZZZ"), 1),
+        (("forecast", "../../etc"), 2),
+    ],
+)
+@pytest.mark.usefixtures("tiny")
+def test_a_ticker_that_nobody_trained_is_three_lines(words, code):
+    """Rule, what was received, what to do."""
+    said = say(*words)
+    assert (said[0], len(said[1].strip().splitlines())) == (code, 3)
