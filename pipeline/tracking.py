@@ -18,7 +18,7 @@ import mlflow
 import pandas as pd
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.dataset_source_registry import resolve_dataset_source
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
@@ -133,7 +133,7 @@ class Tracker:
             if manifest.outcome.live_session:
                 self._log_live(plan, ticker, manifest.outcome)
             status = "FAILED" if manifest.failed else "FINISHED" if last else "RUNNING"
-            if run.info.status != status or model_id:  # logging a model ends the run
+            if run.info.status != status:
                 self._set_status(run_id, status)
             self._client.set_tag(run_id, tag, shown)  # last: now the step is all there
 
@@ -324,7 +324,17 @@ class Tracker:
             if ghost.model_id != kept:
                 with gone_is_fine():
                     self._client.delete_logged_model(ghost.model_id)
+        if not self._is_linked(run_id, kept):
+            try:
+                self._client.log_outputs(run_id, [LoggedModelOutput(kept, 0)])
+            except MlflowException:  # it takes this once only, and its client repeats what was not answered
+                if not self._is_linked(run_id, kept):
+                    raise
         return kept
+
+    def _is_linked(self, run_id: str, model_id: str) -> bool:
+        outputs = self._client.get_run(run_id).outputs
+        return outputs is not None and model_id in {one.model_id for one in outputs.model_outputs}
 
     def _models(self, run_id: str) -> Sequence[LoggedModel]:
         found = self._client.search_logged_models([self._experiment], f"source_run_id = '{run_id}'")
@@ -338,18 +348,22 @@ class Tracker:
             places = {name: Path(temporary) / name for name in manifest.outcome.model}
             for name, place in places.items():
                 place.write_bytes(folder.read_written(name, manifest))
-            with mlflow.start_run(run_id=run_id, log_system_metrics=False):
-                info = mlflow.pyfunc.log_model(
-                    name="model",
-                    python_model=str(_PACKAGE / "serving.py"),
-                    artifacts={"network": str(places["model.keras"]), "recipe": str(places["recipe.json"])},
-                    code_paths=[str(_PACKAGE)],
-                    signature=_SIGNATURE,
-                    input_example=example,
-                    # Without a list MLflow starts a second interpreter that imports TensorFlow to find it out.
-                    pip_requirements=[
-                        f"{name}=={importlib.metadata.version(name)}" for name in (*_SERVED_WITH, backend())
-                    ],
-                    tags={"ticker": recipe["ticker"], "step_key": manifest.key},
-                )
-        return str(info.model_id)
+            model = self._client.create_logged_model(
+                self._experiment,
+                name="model",
+                source_run_id=run_id,
+                tags={"ticker": recipe["ticker"], "step_key": manifest.key},
+                params={**self._client.get_run(run_id).data.params, **manifest.outcome.params},
+            )
+            mlflow.pyfunc.log_model(
+                name="model",
+                model_id=model.model_id,
+                python_model=str(_PACKAGE / "serving.py"),
+                artifacts={"network": str(places["model.keras"]), "recipe": str(places["recipe.json"])},
+                code_paths=[str(_PACKAGE)],
+                signature=_SIGNATURE,
+                input_example=example,
+                # Without a list MLflow starts a second interpreter that imports TensorFlow to find it out.
+                pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in (*_SERVED_WITH, backend())],
+            )
+        return str(model.model_id)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MLFLOW_WRITES = (
     "create_run", "update_run", "set_terminated", "log_batch", "set_tag", "log_artifacts", "log_text", "log_inputs",
     "create_registered_model", "create_model_version", "set_model_version_tag", "update_model_version",
-    "set_registered_model_alias", "_create_logged_model", "finalize_logged_model",
+    "set_registered_model_alias", "create_logged_model", "finalize_logged_model", "log_outputs",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from tests.test_stack import eventually
 
 pytestmark = pytest.mark.timeout(1500)
 PATIENCE = 900  # seconds for a run in which something died; a quiet machine needs an eighth of it
-LONG = {"epochs": 600, "patience": 600}  # some ten seconds of training: time to break something
+LONG = {"epochs": 100, "patience": 100}  # some ten seconds of training: time to break something
 SCHEDULER = "airflow-scheduler"
 
 
