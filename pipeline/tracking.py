@@ -1,4 +1,4 @@
-"""The only user of MLflow: one parent run per DAG run, one child per ticker, each found again by its tags.
+"""What MLflow shows of a run: one parent run per DAG run, one child per ticker, each found again by its tags.
 
 Whatever is logged can be logged again without adding anything: runs are looked up by `dag_run_id` and `ticker`,
 metrics carry the time stamps of the manifest, and a step that is already there is recognised by its key.
@@ -7,55 +7,31 @@ metrics carry the time stamps of the manifest, and a step that is already there 
 from __future__ import annotations
 
 import datetime as dt
-import importlib.metadata
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
-import pandas as pd
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.dataset_source_registry import resolve_dataset_source
-from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
-from pipeline.device import backend
-from pipeline.mlflow_client import answering, connect, gone_is_fine
+from pipeline.logged_model import log_model
+from pipeline.mlflow_client import answering, connect
 from pipeline.registry import Registry
 from pipeline.store import frame_of
 
 if TYPE_CHECKING:
     from mlflow.data.dataset_source import DatasetSource
-    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities import Run
 
     from pipeline.outcome import Manifest, Outcome
     from pipeline.plan import Plan
     from pipeline.settings import Settings
     from pipeline.store import Folder
 
-_PACKAGE = Path(__file__).resolve().parent
-_SERVED_WITH = ("mlflow", "keras", "numpy", "pandas", "exchange-calendars")
-_SIGNATURE = ModelSignature(
-    inputs=Schema(
-        [
-            ColSpec("double", "close"),
-            ColSpec("string", "session", required=False),
-            ColSpec("string", "ticker", required=False),
-        ]
-    ),
-    outputs=Schema(
-        [
-            ColSpec("string", "ticker"),
-            ColSpec("string", "session"),
-            *(ColSpec("double", f"{name}_usd") for name in ("forecast", "low_80", "high_80", "low_95", "high_95")),
-        ]
-    ),
-    params=ParamSchema([ParamSpec("every_session", "boolean", default=False)]),
-)
 _NOTE = (
     "Nightly retraining of next-session closing-price forecasters. One parent run per DAG run, one child per ticker. "
     "`rmse_usd` stands beside `naive_rmse_usd` on the same rows; `skill` = 1 - rmse_usd / naive_rmse_usd, and 0 is "
@@ -126,7 +102,9 @@ class Tracker:
         run_id = str(run.info.run_id)
         with answering(self._uri):
             self._log_files(run_id, manifest, folder)
-            model_id = self._log_model(run_id, manifest, folder) if manifest.outcome.model else None
+            model_id = None
+            if manifest.outcome.model:
+                model_id = log_model(self._client, self._experiment, run_id, manifest, folder)
             self._log_dataset(run_id, ticker, plan, manifest, folder)
             self._log_values(run, manifest, model_id)
             self._release(run, ticker, manifest)
@@ -311,59 +289,3 @@ class Tracker:
         )
         context = InputTag("mlflow.data.context", "training")
         self._client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])  # noqa: SLF001
-
-    def _log_model(self, run_id: str, manifest: Manifest, folder: Folder) -> str:
-        """Return the id of the run's one model; what an attempt or a lost answer left half-logged is deleted."""
-        whole = [
-            str(model.model_id)
-            for model in self._models(run_id)
-            if model.tags.get("step_key") == manifest.key and str(model.status) == "READY"
-        ]
-        kept = whole[0] if whole else self._log_new_model(run_id, manifest, folder)
-        for ghost in self._models(run_id):
-            if ghost.model_id != kept:
-                with gone_is_fine():
-                    self._client.delete_logged_model(ghost.model_id)
-        if not self._is_linked(run_id, kept):
-            try:
-                self._client.log_outputs(run_id, [LoggedModelOutput(kept, 0)])
-            except MlflowException:  # it takes this once only, and its client repeats what was not answered
-                if not self._is_linked(run_id, kept):
-                    raise
-        return kept
-
-    def _is_linked(self, run_id: str, model_id: str) -> bool:
-        outputs = self._client.get_run(run_id).outputs
-        return outputs is not None and model_id in {one.model_id for one in outputs.model_outputs}
-
-    def _models(self, run_id: str) -> Sequence[LoggedModel]:
-        found = self._client.search_logged_models([self._experiment], f"source_run_id = '{run_id}'")
-        return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
-
-    def _log_new_model(self, run_id: str, manifest: Manifest, folder: Folder) -> str:
-        recipe = json.loads(folder.read_written("recipe.json", manifest))
-        days = pd.bdate_range("2024-01-02", periods=recipe["lookback"] + 1).strftime("%Y-%m-%d")
-        example = pd.DataFrame({"session": days, "close": [100.0 + day % 2 for day in range(len(days))]})
-        with tempfile.TemporaryDirectory() as temporary:
-            places = {name: Path(temporary) / name for name in manifest.outcome.model}
-            for name, place in places.items():
-                place.write_bytes(folder.read_written(name, manifest))
-            model = self._client.create_logged_model(
-                self._experiment,
-                name="model",
-                source_run_id=run_id,
-                tags={"ticker": recipe["ticker"], "step_key": manifest.key},
-                params={**self._client.get_run(run_id).data.params, **manifest.outcome.params},
-            )
-            mlflow.pyfunc.log_model(
-                name="model",
-                model_id=model.model_id,
-                python_model=str(_PACKAGE / "serving.py"),
-                artifacts={"network": str(places["model.keras"]), "recipe": str(places["recipe.json"])},
-                code_paths=[str(_PACKAGE)],
-                signature=_SIGNATURE,
-                input_example=example,
-                # Without a list MLflow starts a second interpreter that imports TensorFlow to find it out.
-                pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in (*_SERVED_WITH, backend())],
-            )
-        return str(model.model_id)
