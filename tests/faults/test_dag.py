@@ -160,12 +160,12 @@ def test_mlflow_silent_for_60_seconds(running):
 
 def test_mlflow_down_at_the_start(running):
     """`plan` is tried until MLflow is there."""
-    running.control("stop", "mlflow")
+    running.control("stop", "closecast:mlflow")
     try:
         run = running.trigger("mlflow-start", ["START"])
         assert eventually(lambda: tries(running, run)["plan"] > 1, 120)
     finally:
-        running.control("start", "mlflow")
+        running.control("start", "closecast:mlflow")
     assert ended_well(running, run, "START")["plan"] > 1
 
 
@@ -173,11 +173,11 @@ def test_mlflow_down_until_after_the_last_try(running):
     """The run fails and keeps what was made; cleared later, it logs the same network without training again."""
     run = running.trigger("mlflow-gone", ["GONE"], LONG)
     training(running)
-    running.control("stop", "mlflow")
+    running.control("stop", "closecast:mlflow")
     try:
         assert running.end_of(run, PATIENCE) == "failed"
     finally:
-        running.control("start", "mlflow")
+        running.control("start", "closecast:mlflow")
     settings = running.settings
     folder = Folder(f"{settings.store_url}/GONE/{settings.as_of}/{folder_name(run)}")
     manifest = folder.read("train.manifest.json")
