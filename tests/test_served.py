@@ -118,7 +118,7 @@ def test_made_up_prices_replace_no_champion_of_real_ones(tiny, tmp_path):
     frame.to_csv(tmp_path / "AAA.csv")
     real = night("real", "2025-11-20", source="files", prices=tmp_path)
     assert (told(real, "decision")["promoted"], told(real, "decision")["champion"]) == (True, None)
-    again = night("synthetic again", "2025-11-21")
+    again = night("synthetic-again", "2025-11-21")
     assert [rule["name"] for rule in told(again, "decision")["rules"]] == ["market"]
     assert "trained on real prices" in told(again, "forecast")["why_not"]
     assert Registry(tiny).champion("AAA").number == 2
