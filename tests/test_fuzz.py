@@ -16,6 +16,7 @@ from pipeline import steps
 from pipeline.calendar import sessions
 from pipeline.errors import DataError
 from pipeline.preflight import check
+from pipeline.registry import Registry
 from pipeline.settings import load_settings
 from pipeline.sources import sample
 from pipeline.store import Folder, frame_of
@@ -143,7 +144,7 @@ def unit(tmp_path_factory):
         patch.setenv("CLOSECAST_PRESETS__DAILY__LOOKBACK", "3")
         given_settings = load_settings(tickers=("X",), source="files", prices=file, as_of=AS_OF, min_history=2)
         plan = check(given_settings)
-        yield steps.Unit("X", plan, Folder(f"{home}/unit"), given_settings), file
+        yield steps.Unit("X", plan, Folder(f"{home}/unit"), given_settings, Registry(given_settings), before=()), file
 
 
 @settings(
