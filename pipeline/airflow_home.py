@@ -53,6 +53,9 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "LOGGING__BASE_LOG_FOLDER": log,
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": log / "dag_processor",
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 60,
+        # Longer than SQLite may wait for a lock: a scheduler that waits takes itself for dead and, when it goes on,
+        # starts everything that runs a second time.
+        "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": 120,
         "WORKERS__MAX_FAILED_HEARTBEATS": 15,
         "WORKERS__EXECUTION_API_RETRIES": 8,
         "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": 30,
