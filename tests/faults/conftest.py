@@ -1,4 +1,4 @@
-"""A network that trains in a second, and one stack for all tests that need one, with short time-outs."""
+"""A network that trains in a second, and one stack for the tests of a module, with short time-outs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def set_tiny(patch: pytest.MonkeyPatch, home: Path, **more: str) -> Settings:
     return load_settings()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its environment must not reach the tests of another stack
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Start Airflow and MLflow in a folder of their own; the schedule starts a run of NIGHT at once."""
     home = tmp_path_factory.mktemp("stack")

@@ -33,7 +33,9 @@ def settings(tmp_path_factory):
 @pytest.mark.parametrize(("number", "program"), [(signal.SIGINT, "mlflow"), (signal.SIGTERM, "airflow-scheduler")])
 def test_ended_while_it_starts(settings, number, program):
     """Ctrl-C and SIGTERM: it ends with 130, and so does all that it had started."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits "ignored"
     up = subprocess.Popen([CLOSECAST, "up"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     try:
         assert eventually(lambda: bool(stack.members(str(settings.var_dir), program)), 600)
         up.send_signal(number)
