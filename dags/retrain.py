@@ -1,4 +1,4 @@
-"""The DAG `retrain`: wiring only. What a step does stands in pipeline/steps.py, how in pipeline/runner.py."""
+"""The DAG `retrain`: wiring only. What a step does stands in pipeline/steps, how in pipeline/runner.py."""
 
 from __future__ import annotations
 

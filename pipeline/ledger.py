@@ -120,7 +120,7 @@ def _connected(place: str) -> Iterator[tuple[sa.Connection, sa.Table]]:
     patient = {"timeout": 30} if place.startswith("sqlite") else {}  # another writer may hold the file
     table = _table()
     try:
-        engine = sa.create_engine(place, connect_args=patient)
+        engine = sa.create_engine(place, connect_args=patient, poolclass=sa.NullPool)  # nothing stays open
         try:
             table.create(engine, checkfirst=True)
         except sa.exc.DBAPIError:  # somebody else was faster, or the database refuses
@@ -128,7 +128,6 @@ def _connected(place: str) -> Iterator[tuple[sa.Connection, sa.Table]]:
                 raise
         with engine.begin() as connection:
             yield connection, table
-        engine.dispose()
     except (sa.exc.DBAPIError, sa.exc.ArgumentError, ImportError) as error:
         raise Unavailable(
             "The ledger's database must answer.",

@@ -183,6 +183,12 @@ def _checked_prices(settings: Settings) -> Path | None:
     path = settings.prices.expanduser().resolve()
     if not path.exists():
         raise UsageError("PRICES must exist.", str(path), "Correct PRICES: a price file, or a folder with TICKER.csv.")
+    if path.is_file() and len(settings.tickers) > 1:  # else each of them would get the prices of one
+        raise UsageError(
+            "A price file holds the prices of one ticker.",
+            f"{len(settings.tickers)} tickers ({', '.join(settings.tickers)[:80]}) for {path}",
+            "Name the one whose prices they are in TICKERS, or set PRICES to a folder with TICKER.csv.",
+        )
     return path
 
 

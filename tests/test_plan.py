@@ -58,6 +58,10 @@ def test_tickers_are_upper_case_and_unique():
         ({"as_of": "2027-01-04"}, ["2027-01-04", "AS_OF=2026-11-20"]),
         ({"source": "files"}, ["PRICES"]),
         ({"source": "files", "prices": "/no/such/file.csv"}, ["/no/such/file.csv"]),
+        (
+            {"source": "files", "prices": __file__, "tickers": ("NFLX", "ZZZZ")},
+            ["one ticker", "NFLX, ZZZZ", "test_plan.py"],
+        ),
         ({"tickers": ()}, ["at least one ticker"]),
     ],
 )

@@ -15,13 +15,14 @@ from pipeline import servers, stack
 from pipeline.errors import PipelineError
 from pipeline.settings import load_settings
 from tests.cluster.cluster import Cluster
+from tests.running import TINY
 from tests.test_stack import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TICKERS = ("AAPL", "ADM", "AFL", "AON")
-CLOSECAST = {
+CLOSECAST = TINY | {
     "CLUSTER": "true",
     "GPU": "queue",
     "TICKERS": json.dumps(TICKERS),
@@ -29,13 +30,6 @@ CLOSECAST = {
     "START": "2016-01-04",
     "AS_OF": "2020-12-11",
     "BATCH_SIZE": "2",  # fewer tasks, and each has to load its libraries
-    "RETRY_SECONDS": "2",
-    "PRESETS__DAILY__LOOKBACK": "5",
-    "PRESETS__DAILY__UNITS": "[3, 2]",
-    "PRESETS__DAILY__EPOCHS": "3",
-    "PRESETS__DAILY__BATCH_SIZE": "64",
-    # So small a network may miss the gate's limits; what is tested is that the alias moves once.
-    "GATE": json.dumps({"tolerance": 1000, "significance": 1e-9, "min_coverage_95": 0, "max_coverage_95": 1}),
 }
 AIRFLOW = {
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from pipeline import stack
 from pipeline.settings import load_settings
-from tests.running import Running
+from tests.running import TINY, Running
 from tests.test_stack import free_port
 
 if TYPE_CHECKING:
@@ -20,19 +19,12 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
 
-TINY = {
+NIGHT = TINY | {
     "SOURCE": "sample",
     "TICKERS": '["NIGHT"]',
     "START": "2022-01-03",
     "AS_OF": "2025-11-21",
     "RETRIES": "3",
-    "RETRY_SECONDS": "2",
-    "PRESETS__DAILY__LOOKBACK": "5",
-    "PRESETS__DAILY__UNITS": "[3, 2]",
-    "PRESETS__DAILY__EPOCHS": "3",
-    "PRESETS__DAILY__BATCH_SIZE": "64",
-    # So small a network may miss the gate's limits; what is tested is that the alias moves once.
-    "GATE": json.dumps({"tolerance": 1000, "significance": 1e-9, "min_coverage_95": 0, "max_coverage_95": 1}),
 }
 IMPATIENT = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
@@ -51,7 +43,7 @@ IMPATIENT = {
 
 def set_tiny(patch: pytest.MonkeyPatch, home: Path, **more: str) -> Settings:
     """Set the environment to a small network with all of its state in `home`."""
-    for name, value in (TINY | {"VAR": str(home)} | more).items():
+    for name, value in (NIGHT | {"VAR": str(home)} | more).items():
         patch.setenv(f"CLOSECAST_{name}", value)
     patch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
     return load_settings()
