@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from pipeline import servers
+from tests import test_ledger
 from tests.cluster.cluster import GPU_WORKER, LONG
 from tests.cluster.conftest import TICKERS
 from tests.test_stack import eventually
@@ -97,6 +99,14 @@ def test_no_worker_forks_with_tensorflow_loaded(cluster: Cluster) -> None:
     for process in waiting:
         with contextlib.suppress(psutil.Error):
             assert not [one for one in process.memory_maps() if "tensorflow" in one.path]
+
+
+@pytest.mark.usefixtures("night")
+def test_the_ledger_as_a_table_of_postgresql(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty writers at once make the table and leave one row of each session, as it was written."""
+    monkeypatch.setenv("PGPASSFILE", str(cluster.settings.var_dir / "postgres.pass"))
+    place = servers.database_url(cluster.settings, "mlflow")
+    test_ledger.test_twenty_writers_at_once_leave_one_row(place)
 
 
 @pytest.mark.usefixtures("night")
