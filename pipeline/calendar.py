@@ -100,3 +100,9 @@ def next_session(name: str, day: dt.date) -> dt.date:
     """Return the first session after `day`."""
     following: dt.date = exchange(name).date_to_session(pd.Timestamp(day) + pd.Timedelta(days=1), "next").date()
     return following
+
+
+def closes_at(name: str, days: pd.DatetimeIndex) -> pd.Series[pd.Timestamp]:
+    """Return when each of these sessions closes, in UTC, by session; NaT for a day without trading."""
+    closes: pd.Series[pd.Timestamp] = exchange(name).closes.reindex(days)
+    return closes

@@ -1,4 +1,4 @@
-"""What was forecast, before it was known: one row per ticker, session and version, written once and never changed.
+"""What was forecast: one row per ticker, session and version, written once and never changed, with the time of writing.
 
 The ledger is a folder of any store that fsspec knows, with a small Parquet file per row, so that no writer ever
 rewrites what another one wrote; or a table of a database, by its URL.

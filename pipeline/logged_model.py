@@ -47,7 +47,9 @@ _SIGNATURE = ModelSignature(
 
 
 def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
-    """Return the id of the run's one model; what an attempt or a lost answer left half-logged is deleted.
+    """Return the id of the step's one model; what an attempt or a lost answer left half-logged is deleted.
+
+    A whole model of an earlier training of the same run stays: it may be the champion.
 
     Args:
         client: of the tracking server.
@@ -66,7 +68,8 @@ def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifes
     ]
     kept = whole[0] if whole else _log_new(client, experiment, run_id, manifest, folder)
     for ghost in _models(client, experiment, run_id):
-        if ghost.model_id != kept:
+        whole_of_another = str(ghost.status) == "READY" and ghost.tags.get("step_key") != manifest.key
+        if ghost.model_id != kept and not whole_of_another:
             with gone_is_fine():
                 client.delete_logged_model(ghost.model_id)
     if not _is_linked(client, run_id, kept):

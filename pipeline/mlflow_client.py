@@ -58,7 +58,7 @@ def answering(uri: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         if "API request to" in str(error) or "timed out" in str(error) or "database is locked" in str(error):
-            raise no_answer(uri, str(error)[:200]) from error
+            raise no_answer(uri, str(error)) from None  # its text holds the whole URL, the password too
         if "OperationalError" in str(error):
             raise _refused(str(error)) from error
         raise

@@ -12,6 +12,7 @@ from pipeline.errors import Unavailable
 from pipeline.plan import Plan, make_plan
 from pipeline.settings import Settings
 from pipeline.store import check_writable
+from pipeline.store_errors import without_secrets
 
 
 def check(settings: Settings, overrides: Mapping[str, object] | None = None) -> Plan:
@@ -48,9 +49,14 @@ def check_answers(uri: str, seconds: float = 5.0) -> None:
 
 
 def no_answer(uri: str, reason: str) -> Unavailable:
-    """Return the error of an MLflow server that does not answer, without the password in its URL."""
+    """Return the error of an MLflow server that does not answer, without the password that its URL may hold.
+
+    Args:
+        uri: of the server.
+        reason: what the client said, which may name the URL again.
+    """
     return Unavailable(
         "The MLflow server must answer.",
-        f"{uri.rsplit('@', maxsplit=1)[-1]}: {reason}",
+        without_secrets(f"{uri}: {reason}", uri)[:300],
         "Start it (`make up`), or correct CLOSECAST_TRACKING_URI; unset, runs go to SQLite below var/.",
     )

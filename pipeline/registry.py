@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import PipelineError, Unavailable, UsageError
 from pipeline.forecaster import Recipe
 from pipeline.mlflow_client import answering, connect, gone_is_fine
 
@@ -50,6 +50,11 @@ class Version(NamedTuple):
     def cutoff(self) -> dt.date:
         """Return the last session that its training saw."""
         return dt.date.fromisoformat(self.tags["cutoff"])
+
+    @property
+    def dag_run_id(self) -> str:
+        """Return the name of the run that made it."""
+        return self.tags.get("dag_run_id", "")
 
     @property
     def synthetic(self) -> bool:
@@ -88,11 +93,12 @@ class Registry:
         A decision that has to be made again must not compare a version with itself.
         """
         champion = self.champion(ticker)
-        if champion is None or champion.tags.get("dag_run_id") != dag_run_id:
+        if champion is None or champion.dag_run_id != dag_run_id:
             return champion
-        moves = self.history(ticker)
-        before = moves[0].before if moves else None
-        return next((one for one in self.versions(ticker) if one.number == before), None)
+        known = {one.number: one for one in self.versions(ticker)}
+        before = (known.get(move.before or 0) for move in self.history(ticker))
+        # A run that was cleared and trained again may have moved it more than once.
+        return next((one for one in before if one is None or one.dag_run_id != dag_run_id), None)
 
     def versions(self, ticker: str) -> list[Version]:
         """Return all versions of a ticker, ascending."""
@@ -115,8 +121,8 @@ class Registry:
                 recipe = Recipe(**json.loads((files / "recipe.json").read_text()))
                 return model.load(files / "model.keras"), recipe
         except (MlflowException, PipelineError, ValueError, TypeError) as error:
-            if isinstance(error, PipelineError) and error.retryable and "://" in self._uri[:8]:
-                raise
+            if isinstance(error, Unavailable) and not isinstance(error.__cause__, FileNotFoundError):
+                raise  # MLflow is away for now
             raise PipelineError(
                 f"Version {version.number} of {name_of(ticker)} must load.",
                 f"{type(error).__name__}: {str(error)[:200]}",
@@ -130,28 +136,34 @@ class Registry:
             return dict(data.params), dict(data.tags)
         return {}, {}
 
-    def release(self, ticker: str, model_id: str, run_id: str, release: Release, when: dt.datetime) -> int:
+    def release(self, ticker: str, model_id: str, run_id: str, release: Release, when: dt.datetime) -> tuple[int, str]:
         """Register a trained model once, and move the aliases as was decided; can be repeated at any time.
 
-        The alias `champion` moves last, and only from the version that the decision was made against: a decision that
-        is carried out late must not replace a champion that it has never seen.
+        The alias `champion` moves last, and only from the version that the decision was made against, or from another
+        version of the same run, which trained again: a decision that is carried out late must not replace a champion
+        that it has never seen, and one that was carried out must not undo what a person decided since.
 
         Returns:
-            The number of the version.
+            The number of the version, and why it is not served although the decision promoted it; "" otherwise.
         """
+        name = name_of(ticker)
         with answering(self._uri):
             version = self._register(ticker, model_id, run_id, release)
-            self._client.set_registered_model_alias(name_of(ticker), CHALLENGER, str(version))
+            newest = self._by_alias(ticker, CHALLENGER)
+            if newest is None or newest.number < version:
+                self._client.set_registered_model_alias(name, CHALLENGER, str(version))
             current = self.champion(ticker)
             number = current.number if current else None
             if not release.promoted or number == version:
-                return version
-            if number == release.champion:
+                return version, ""
+            again = current and current.number < version and current.dag_run_id == release.tags.get("dag_run_id")
+            left = any(move.before == version for one in self.versions(ticker) for move in _moves(one))
+            if (number == release.champion or again) and not left:
                 self._move(ticker, version, number, release.reason, when)
-            else:
-                late = f"superseded: v{number} became champion after the decision was made"
-                self._client.set_model_version_tag(name_of(ticker), str(version), "decision", late)
-        return version
+                return version, ""
+            late = f"superseded: v{number} became champion after the decision was made"
+            self._client.set_model_version_tag(name, str(version), "decision", late)
+        return version, late
 
     def set_champion(self, ticker: str, number: int, reason: str, *, back: bool = False) -> None:
         """Serve another version, as a person decided; `back` says that this undoes a move.
@@ -178,9 +190,13 @@ class Registry:
         Raises:
             UsageError: when there is none.
         """
-        champion = self.champion(ticker)
-        served = [move for move in self.history(ticker) if champion and move.to == champion.number and not move.back]
-        before = served[0].before if served else None
+        served: list[int | None] = []  # champions, each on the one that it followed
+        for move in reversed(self.history(ticker)):
+            served = served or [move.before]
+            if move.back and move.to in served:
+                del served[served.index(move.to) :]
+            served.append(move.to)
+        before = served[-2] if served else None
         if before is None:
             raise UsageError(
                 f"A rollback needs a champion of {ticker} that had one before it.",

@@ -108,7 +108,9 @@ class Section(NamedTuple):
     pictures: tuple[Picture, ...]
 
 
-def section(ticker: str, folder: Folder, manifests: Sequence[Manifest | None], mlflow_run: str) -> Section:
+def section(
+    ticker: str, folder: Folder, manifests: Sequence[Manifest | None], mlflow_run: str, superseded: str = ""
+) -> Section:
     """Return what a unit's folder tells.
 
     Args:
@@ -116,6 +118,7 @@ def section(ticker: str, folder: Folder, manifests: Sequence[Manifest | None], m
         folder: of the unit.
         manifests: of its steps, in order; None stands for a step that never ended.
         mlflow_run: id of its run.
+        superseded: why its version is not served although it was promoted; "" otherwise.
     """
     ended = _ended(manifests)
     written = {name for manifest in ended for name in manifest.outputs}
@@ -124,6 +127,10 @@ def section(ticker: str, folder: Folder, manifests: Sequence[Manifest | None], m
         return dict(json_of(folder.read(name))) if name in written else {}
 
     decision, served = told("decision.json"), told("forecast.json")
+    if superseded and decision:
+        says, limit = "The champion must still be the one that it was compared with", f"v{decision['champion']}"
+        rule = Rule("superseded", says, superseded.removeprefix("superseded: "), limit, passed=False)
+        decision |= {"promoted": False, "reason": superseded, "rules": [*decision["rules"], rule._asdict()]}
     found = [(manifest.step, finding) for manifest in ended for finding in manifest.outcome.findings]
     return Section(
         result=result(ticker, manifests, mlflow_run, decision, served),

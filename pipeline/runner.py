@@ -229,10 +229,12 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     tracker = Tracker(settings)
     folders = {ticker: unit_folder(settings.store_url, ticker, planned) for ticker in planned.tickers}
     manifests = {ticker: [unit.manifest(step.name) for step in FLOW] for ticker, unit in folders.items()}
-    runs = {ticker: str(tracker.unit_run(planned, ticker).info.run_id) for ticker in folders}
+    units = {ticker: tracker.unit_run(planned, ticker) for ticker in folders}
+    runs = {ticker: str(run.info.run_id) for ticker, run in units.items()}
     earlier, sections = earlier_folders(settings.store_url, planned), []
     for ticker, unit in folders.items():
-        section = pages.section(ticker, unit, manifests[ticker], runs[ticker])
+        late = units[ticker].data.tags.get("superseded", "")
+        section = pages.section(ticker, unit, manifests[ticker], runs[ticker], late)
         skills = pages.skills(planned.as_of, section.result.skill, earlier[ticker])
         if len(skills) > 1:
             picture = pages.Picture("skill of the last runs", plots.skills(skills, ticker))

@@ -2,7 +2,9 @@
 
 History may have been restated since a forecast was made, by a split for instance. Each forecast therefore keeps an
 anchor: an older session and its close as it was told then. The close that the same session has now, over that one, is
-the factor that brings the forecast's dollars to today's.
+the factor that brings the forecast's dollars to today's. The last close known then tells the same, unless it has been
+corrected since; where both disagree by more than a correction, one of them was in other dollars than the forecast, as
+on the day of a split whose history followed a night later, and the one that was restated less is believed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import pandas as pd
 
 from pipeline import metrics
 
+_CORRECTION = 0.2  # a close that was corrected by more was in other dollars
 _DOLLARS = ("last_close", "forecast", "low_80", "high_80", "low_95", "high_95")  # columns, without their `_usd`
 
 
@@ -35,7 +38,7 @@ def score(forecasts: pd.DataFrame, closes: pd.Series[float]) -> pd.DataFrame:
     known must not improve the record.
 
     Args:
-        forecasts: rows of the ledger, of one ticker.
+        forecasts: rows of the ledger, of one ticker; other columns are kept.
         closes: dollars by session, ascending, unique; what lies after the last one is not scored.
 
     Returns:
@@ -44,9 +47,13 @@ def score(forecasts: pd.DataFrame, closes: pd.Series[float]) -> pd.DataFrame:
     """
     first = forecasts.sort_values(["session", "created"], kind="stable").drop_duplicates("session")
     scored = first[first["session"].isin(closes.index)].reset_index(drop=True)
-    now = closes.reindex(pd.DatetimeIndex(scored["anchor_session"])).to_numpy()
-    then = scored["anchor_close_usd"].to_numpy("float64")
-    scored["factor"] = np.where(np.isnan(now), 1.0, now / then)  # a history that starts later cannot tell
+    anchor, last = (
+        np.log(closes.reindex(pd.DatetimeIndex(scored[session])).to_numpy() / scored[close].to_numpy("float64"))
+        for session, close in (("anchor_session", "anchor_close_usd"), ("as_of", "last_close_usd"))
+    )
+    less = np.where(np.isnan(anchor) | (np.abs(last) < np.abs(anchor)), last, anchor)
+    restated = np.where(np.isnan(anchor) | (np.abs(last - anchor) > _CORRECTION), less, anchor)
+    scored["factor"] = np.exp(np.nan_to_num(restated))  # a history that starts later cannot tell: 1
     for name in _DOLLARS:
         scored[f"{name}_usd"] *= scored["factor"]
     scored["close_usd"] = closes.reindex(pd.DatetimeIndex(scored["session"])).to_numpy()

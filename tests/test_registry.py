@@ -5,7 +5,7 @@ import datetime as dt
 import mlflow
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.outcome import Release
 from pipeline.registry import Registry
 from pipeline.tracking import Tracker
@@ -30,15 +30,19 @@ def trained(registry):
     return model.model_id, run.info.run_id
 
 
-def decision(*, promoted=True, champion=None, as_of="2025-11-21", synthetic="false"):
+def decision(*, promoted=True, champion=None, as_of="2025-11-21", synthetic="false", run="r"):
     """Return what the gate says."""
-    tags = {"as_of": as_of, "cutoff": "2023-01-03", "synthetic": synthetic, "decision": "because"}
+    tags = {"as_of": as_of, "cutoff": "2023-01-03", "synthetic": synthetic, "decision": "because", "dag_run_id": run}
     return Release(promoted=promoted, champion=champion, reason="because", tags=tags, description="| table |")
 
 
 def release(registry, hour=0, ticker="NFLX", model=None, **said):
     """Carry a decision out and return the number of the version."""
-    return registry.release(ticker, *(model or trained(registry)), decision(**said), NOON + dt.timedelta(hours=hour))
+    when, said = NOON + dt.timedelta(hours=hour), {"run": f"run-{hour}"} | said
+    number, late = registry.release(ticker, *(model or trained(registry)), decision(**said), when)
+    tags = registry.versions(ticker)[number - 1].tags
+    assert (tags["decision"] == late) if late else (tags["decision"] == "because")
+    return number
 
 
 def test_the_first_promoted_version_is_served(registry):
@@ -83,7 +87,9 @@ def test_killed_between_registering_and_moving_the_alias(registry, monkeypatch):
     assert registry.champion("NFLX").number == 3
     assert release(registry, 1, model=model, champion=1) == 2  # the killed one comes back, too late
     assert registry.champion("NFLX").number == 3
-    assert registry.versions("NFLX")[1].tags["decision"].startswith("superseded")
+    assert registry.versions("NFLX")[1].tags["decision"].startswith("superseded: v3 became champion")
+    newest = registry._client.get_model_version_by_alias("closecast-NFLX", "challenger")
+    assert int(newest.version) == 3  # and not what came back late
 
 
 def test_killed_between_writing_the_move_down_and_moving(registry, monkeypatch):
@@ -123,6 +129,54 @@ def test_a_person_sets_and_rolls_back(registry):
     ]
     with pytest.raises(UsageError, match="Use one of: 1, 2, 3"):
         registry.set_champion("NFLX", 7, "?")
+
+
+def test_a_rollback_after_a_version_was_set_goes_back_to_what_was_served(registry):
+    """1, 2, 3, then 2 by hand: one back is 3, then 2, then 1, and not 3 and 2 forever."""
+    for number in range(3):
+        release(registry, number, champion=number or None)
+    registry.set_champion("NFLX", 2, "by hand")
+    assert [registry.roll_back("NFLX", "bad") for _ in range(3)] == [3, 2, 1]
+    with pytest.raises(UsageError, match="one before it"):
+        registry.roll_back("NFLX", "further")
+
+
+def test_a_decision_carried_out_again_does_not_undo_a_rollback(registry):
+    """A task whose last request failed is cleared after a person has gone back."""
+    release(registry)
+    model = trained(registry)
+    release(registry, 1, model=model, champion=1)
+    assert registry.roll_back("NFLX", "bad week") == 1
+    release(registry, 1, model=model, champion=1)
+    assert registry.champion("NFLX").number == 1
+    assert next(move.reason for move in registry.history("NFLX")) == "bad week"
+
+
+def test_a_run_that_trains_again_may_follow_itself(registry):
+    """Its decision was made against the champion before it, and that is what is compared with once more."""
+    release(registry)
+    release(registry, 1, champion=1)
+    assert release(registry, 2, champion=1, run="run-1") == 3
+    assert registry.champion("NFLX").number == 3
+    assert registry.champion_before("NFLX", "run-1").number == 1
+    assert registry.champion_before("NFLX", "run-9").number == 3
+    assert registry.champion_before("NFLX", "run-0").number == 3
+    assert [(move.before, move.to) for move in registry.history("NFLX")] == [(2, 3), (1, 2), (None, 1)]
+
+
+@pytest.mark.parametrize(("failure", "retryable"), [("database is locked", True), ("no such model", False)])
+def test_a_champion_that_cannot_be_read_for_now_is_not_given_up(registry, monkeypatch, failure, retryable):
+    """A locked database passes; files that are gone need a person."""
+    release(registry)
+
+    def fails(*_args, **_kwargs):
+        raise mlflow.exceptions.MlflowException(failure)
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", fails)
+    with pytest.raises(PipelineError) as caught:
+        registry.load("NFLX", registry.champion("NFLX"))
+    assert caught.value.retryable is retryable
+    assert ("rollback NFLX" in str(caught.value)) is not retryable
 
 
 @pytest.mark.parametrize("ticker", ["^GSPC", "BTC-USD", "ES=F", "RDS.A"])

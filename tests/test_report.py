@@ -116,6 +116,7 @@ def served(folder, *, promoted, said=""):
         "naive_rmse_usd": 2.2,
         "skill": 0.0455,
         "coverage_80": 0.75,
+        "late": 0,
         "coverage_95": 1.0,
     }
     told = {

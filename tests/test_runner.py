@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import traceback
 from pathlib import Path
 
 import mlflow
@@ -11,6 +12,7 @@ import pytest
 from pipeline import runner, snapshot, watch
 from pipeline.errors import DataError, Unavailable
 from pipeline.metrics import rmse
+from pipeline.mlflow_client import answering
 from pipeline.preflight import check, check_answers
 from pipeline.steps import FLOW
 from pipeline.store import last_snapshot, read_plan, run_folder, unit_folder
@@ -230,11 +232,17 @@ def test_a_lost_mlflow_costs_no_work(tiny, monkeypatch):
     assert {run.data.metrics.get("rows/raw") for run in runs if run.data.tags["ticker"] == "AAA"} == {977.0}
 
 
-def test_an_mlflow_server_that_does_not_answer_is_told_at_once():
+def test_an_mlflow_server_that_does_not_answer_is_told_at_once(monkeypatch):
     """Before its client starts minutes of retries, and without a password in the message."""
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9.*\n.*CLOSECAST_TRACKING_URI") as error:
         check_answers("http://user:secret@127.0.0.1:9", seconds=1)
     assert "secret" not in str(error.value)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    uri = "http://user:secret@127.0.0.1:9"
+    with pytest.raises(Unavailable) as error, answering(uri):
+        mlflow.MlflowClient(uri).create_run("0")
+    assert "127.0.0.1:9" in str(error.value)
+    assert "secret" not in "".join(traceback.format_exception(error.value))  # what a task's log gets
 
 
 def test_a_stopped_run_leaves_nothing_running(tiny):

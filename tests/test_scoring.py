@@ -14,7 +14,8 @@ CLOSES = pd.Series([100.0, 102.0, 101.0, 103.0, 104.0], index=SESSIONS)
 def row(session, forecast, last, *, created=0, version=1, half=1.0, anchor=("2025-11-17", 100.0)):
     """Return one row of the ledger; its 80 % interval is `half` to each side, its 95 % interval twice that."""
     return {
-        "session": pd.Timestamp(session), "created": pd.Timestamp("2025-11-17", tz="UTC") + pd.Timedelta(created, "h"),
+        "session": pd.Timestamp(session), "as_of": SESSIONS[session > SESSIONS][-1],
+        "created": pd.Timestamp("2025-11-17", tz="UTC") + pd.Timedelta(created, "h"),
         "version": version, "last_close_usd": last, "forecast_usd": forecast,
         "low_80_usd": forecast - half, "high_80_usd": forecast + half,
         "low_95_usd": forecast - 2 * half, "high_95_usd": forecast + 2 * half,
@@ -62,9 +63,25 @@ def test_a_split_since_the_forecast_is_no_error():
     assert skills[0] == pytest.approx(skills[1])
 
 
-def test_a_history_that_no_longer_has_the_anchor_is_taken_as_it_is():
-    """Nothing tells of a restatement then."""
+def test_a_split_whose_history_came_a_night_late_is_no_error():
+    """The forecast was made in new dollars beside an anchor in old ones, which is restated when it is scored."""
+    late = pd.DataFrame([row("2025-11-21", 10.35, 10.3, anchor=("2025-11-17", 100.0))])
+    scored = score(late, CLOSES / 10)
+    assert scored["factor"].tolist() == pytest.approx([1.0])
+    assert scored["error_usd"].tolist() == pytest.approx([-0.05])
+
+
+def test_a_corrected_last_close_restates_nothing():
+    """The forecast was made from the wrong close, and answers for it: a cent, or a tenth of the price by a slip."""
+    for wrong in (102.9, 10.3, 1030.0):
+        scored = score(pd.DataFrame([row("2025-11-21", wrong + 0.5, wrong)]), CLOSES)
+        assert scored["error_usd"].tolist() == pytest.approx([wrong + 0.5 - 104])
+
+
+def test_a_history_that_no_longer_has_the_anchor_is_judged_by_the_last_close():
+    """One that has neither is taken as it is."""
     assert score(LEDGER, CLOSES.iloc[1:])["factor"].tolist() == [1.0] * 3
+    assert score(LEDGER, CLOSES.iloc[1:] / 10)["factor"].tolist() == pytest.approx([1.0, 0.1, 0.1])
 
 
 def test_the_first_forecast_of_a_session_counts():

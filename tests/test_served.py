@@ -111,6 +111,66 @@ def test_prices_damaged_on_purpose_promote_nothing(tiny):
     assert ledger.read(tiny.ledger_place, "AAA").empty
 
 
+def test_prices_damaged_on_purpose_are_not_forecast_from(tiny):
+    """A champion is there: what was written down once would count, and a clean run could not replace it."""
+    night("1", "2025-11-20")
+    folder = night("fault", "2025-11-21", fault="unadjusted_split")
+    assert "damaged on purpose (unadjusted_split)" in told(folder, "forecast")["why_not"]
+    assert told(night("2", "2025-11-21"), "forecast")["forecast"]["run"] == "manual__2"
+    assert ledger.read(tiny.ledger_place, "AAA")["run"].tolist() == ["manual__1", "manual__2"]
+
+
+def test_a_run_that_is_cleared_under_new_code_replaces_its_own_champion(tiny, monkeypatch):
+    """It trains again; the model that it had promoted stays whole until the new one is served, and afterwards."""
+    night("1", "2025-11-20")
+    night("2", "2025-11-21")
+    monkeypatch.setattr(runner, "code_version", lambda: "changed")
+    folder = night("2", "2025-11-21")
+    registry = Registry(tiny)
+    assert [(move.before, move.to) for move in registry.history("AAA")] == [(2, 3), (1, 2), (None, 1)]
+    assert told(folder, "decision")["champion"] == 1
+    assert told(folder, "decision")["promoted"]
+    assert folder.manifest("forecast").outcome.tags["forecast"] == "v3 for 2025-11-24"
+    for version in registry.versions("AAA"):
+        assert registry.load("AAA", version)[1].ticker == "AAA"
+    forecasts = ledger.read(tiny.ledger_place, "AAA")
+    assert forecasts["version"].tolist() == [1, 2, 3]  # of the session's two the first counts
+
+
+def test_a_decision_that_came_too_late_is_told_as_refused(tiny, monkeypatch):
+    """In MLflow and in the report: another version became champion meanwhile."""
+    night("1", "2025-11-19")
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "_move", lambda *_args, **_kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            night("2", "2025-11-20")
+    night("3", "2025-11-21")
+    night("2", "2025-11-20")
+    runner.report("manual__2", settings=runner.load_settings(tickers=("AAA",)))
+    (result,) = json.loads(run_folder(tiny.store_url, "manual__2").read("results.json"))
+    assert (result["decision"], result["refused_by"]) == ("refused", ["superseded"])
+    client = mlflow.MlflowClient(tiny.mlflow_uri)
+    unit, parent = (
+        client.search_runs(["1"], f"tags.dag_run_id = 'manual__2' and tags.ticker = '{ticker}'")[0].data
+        for ticker in ("AAA", "")
+    )
+    assert unit.tags["decision"].startswith("superseded: v3 became champion")
+    assert (unit.metrics["promoted"], parent.metrics["promoted"], parent.metrics["refused"]) == (0, 0, 1)
+
+
+def test_a_forecast_written_after_its_close_is_told_as_such(tiny, monkeypatch):
+    """Nights that are made up for later: both sessions have closed long ago."""
+    night("1", "2025-11-20")
+    live = told(night("2", "2025-11-21"), "forecast")["live"]["20"]
+    assert (live["rows"], live["late"]) == (1, 1)
+    runner.report("manual__2", settings=runner.load_settings(tickers=("AAA",)))
+    page = run_folder(tiny.store_url, "manual__2").read("report.html").decode()
+    assert "(1 written after the close)" in page
+    in_time, read = pd.Timestamp("2025-11-20 23:00", tz="UTC"), ledger.read
+    monkeypatch.setattr(ledger, "read", lambda *place: read(*place).assign(created=in_time))
+    assert told(night("3", "2025-11-21"), "forecast")["live"]["20"]["late"] == 0
+
+
 def test_made_up_prices_replace_no_champion_of_real_ones(tiny, tmp_path):
     """And real ones replace a synthetic champion without beating it: it was of another market."""
     night("synthetic", "2025-11-19")

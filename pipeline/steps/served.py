@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _RECENT = 250  # sessions whose returns are compared with the champion's training data
 _MAX_PSI = 0.25  # above it a distribution has changed, by custom (Siddiqi, "Credit Risk Scorecards", 2006)
 _ANCHOR = 20  # sessions back: a bar that old is corrected no more, only restated
-_WINDOWS = (20, 60)  # sessions that served forecasts are judged over
+_LIVE_SESSIONS = (20, 60)  # sessions that served forecasts are judged over
 
 
 def promote(unit: Unit) -> Outcome:
@@ -100,14 +100,19 @@ def forecast(unit: Unit) -> Outcome:
     # A run of the past must not see what was forecast after it.
     known = written[(written["synthetic"] == plan.synthetic) & (written["session"] <= pd.Timestamp(plan.as_of))]
     scored = scoring.score(known, closes)
-    live = {window: scoring.summary(scored, window) for window in _WINDOWS}
+    closed_at = calendar.closes_at(plan.calendar, pd.DatetimeIndex(scored["session"]))
+    scored["late"] = scored["created"].array >= closed_at.array
+    live = {window: scoring.summary(scored, window) for window in _LIVE_SESSIONS}
     newest = scored.iloc[-1] if len(scored) else None
     made = _told(written, row)
     told = {
         "forecast": made,
         "why_not": why,
         "scored": None if newest is None else {name: _plain(value) for name, value in newest.items()},
-        "live": {str(window): one and one._asdict() for window, one in live.items()},
+        "live": {
+            str(window): one and one._asdict() | {"late": int(scored.loc[scored["ago"] < window, "late"].sum())}
+            for window, one in live.items()
+        },
     }
     figures = {
         f"{name}_{window}": value
@@ -125,7 +130,7 @@ def forecast(unit: Unit) -> Outcome:
         tags={"forecast": why or f"v{champion.number if champion else '?'} for {row.session if row else '?'}"},
         live=figures,
         live_session=None if newest is None else newest["session"].date(),
-        findings=_decay(unit, live[_WINDOWS[-1]]),
+        findings=_decay(unit, live[_LIVE_SESSIONS[-1]]),
     )
 
 
@@ -243,6 +248,8 @@ def _why_not(champion: Version | None, unit: Unit) -> str:
     """Return why nothing is forecast, "" when something is."""
     if champion is None:
         return "no champion yet: no version has passed the gate"
+    if unit.plan.fault:
+        return f"prices damaged on purpose ({unit.plan.fault}): what is written down once would count"
     if champion.synthetic != unit.plan.synthetic:
         return f"champion v{champion.number} was trained on {'synthetic' if champion.synthetic else 'real'} prices"
     if champion.as_of > unit.plan.as_of:
