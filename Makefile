@@ -33,7 +33,7 @@ run: .venv/ready ## run the DAG once through Airflow and print the results
 	  $(if $(ACCEPT_RESTATED),--accept-restated)
 
 .PHONY: test
-test: .venv/ready ## run all tests
+test: .venv/ready ## run all tests but those that kill servers or build containers (test-cluster, test-faults, test-containers)
 	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-containers

@@ -159,7 +159,7 @@ def step(name: str, batch: dict[str, Any]) -> Any:
         from pipeline import runner
 
         context = get_current_context()
-        context["batch_name"] = ", ".join(batch["tickers"])  # type: ignore[typeddict-unknown-key]
+        context["batch_name"] = ", ".join(batch["tickers"])
         ti = context["ti"]
         return dict(runner.run(name, batch, last_try=ti.try_number > ti.max_tries))
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.progress import LogProgress
-from pipeline.report import aggregate, verdict
+from pipeline.report import LEVEL, SIGNIFICANT, aggregate, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
 _WIDE = 145  # columns of a terminal that has room for everything
 _WHERE_THERE_IS_ROOM = {"rows", "skill", "weight", "seconds", "MLflow run"}
-_LEGEND = (
-    "naive: RMSE of the close before. skill = 1 - RMSE / naive, same rows; 0 is no better than doing nothing.\n"
-    "p worse: Diebold-Mariano, small is significantly worse than naive. in 95%: test rows inside the interval.\n"
-    "weight: of the network against naive, chosen on validation; 0 is naive itself."
-)
+_LEGEND = {  # by column
+    "naive $": "RMSE of the close before",
+    "skill": "1 - RMSE / naive, same rows; 0 is no better than doing nothing",
+    "p worse": "Diebold-Mariano against naive; below {significant} significantly worse, refused below {gate}",
+    "in 95%": "test rows inside the interval",
+    "weight": "of the network against naive, chosen on validation; 0 is naive itself",
+}
 
 
 def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> None:
@@ -40,7 +42,8 @@ def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> Non
     title = f"Closecast, as of {plan.as_of}, preset {plan.preset_name}, source {plan.source}{fault}{synthetic}"
     console.print(Text(title, style="bold"))
     console.print(Text(verdict(results)))
-    console.print(_table_of(results, wide=console.width >= _WIDE))
+    shown = [name for name in _cells(results[0]) if console.width >= _WIDE or name not in _WHERE_THERE_IS_ROOM]
+    console.print(_table_of(results, shown))
     for one in results:
         if one.reason:
             console.print(Text(f"{one.ticker} failed in {one.step}. {one.reason}", style="red"))
@@ -50,10 +53,13 @@ def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> Non
             console.print(Text(f"{one.ticker} {one.decision_reason}", style="yellow"))
         if one.no_forecast:
             console.print(Text(f"{one.ticker} has no forecast: {one.no_forecast}", style="yellow"))
-    console.print(Text(_LEGEND))
+    limits = {"significant": f"{SIGNIFICANT} ({LEVEL})", "gate": plan.gate.significance}
+    for name in shown:
+        if name in _LEGEND:
+            console.print(Text(f"{name}: {_LEGEND[name].format(**limits)}."))
 
 
-def _table_of(results: Sequence[Result], *, wide: bool) -> Table:
+def _table_of(results: Sequence[Result], shown: Sequence[str]) -> Table:
     figures = aggregate(results)
     median, worst = [{"ticker": name} for name in ("median", "worst")]
     median |= {
@@ -63,7 +69,6 @@ def _table_of(results: Sequence[Result], *, wide: bool) -> Table:
     median |= {"in 95%": _number(figures.median_coverage_95, ".1%")}
     worst |= {"/ naive": _number(figures.worst_rmse_over_naive, ".4f")}
     rows = [_cells(one) for one in results]
-    shown = [name for name in rows[0] if wide or name not in _WHERE_THERE_IS_ROOM]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in shown:
         words = name in {"ticker", "decision", "MLflow run"}

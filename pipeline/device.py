@@ -32,7 +32,7 @@ def backend() -> str:
         raise UsageError("KERAS_BACKEND must be tensorflow or jax.", repr(name), "Set it to one of them, or unset it.")
     if importlib.util.find_spec(name) is None:
         raise UsageError(
-            "Keras's backend must be installed.", f"no {name}", f"Install closecast[{name}], or unset KERAS_BACKEND."
+            "Keras's backend must be installed.", f"no {name}", f"Install {name} beside Keras, or unset KERAS_BACKEND."
         )
     return name
 
@@ -81,7 +81,8 @@ def _no_gpu(received: str) -> UsageError:
     return UsageError(
         "With gpu = require there must be a GPU.",
         received,
-        "Install its driver and closecast[gpu] (JAX: jax[cuda12]), or set CLOSECAST_GPU=auto.",
+        "Install its driver and, in the checkout, `.venv/bin/uv pip install --editable '.[gpu]'` (for JAX "
+        "`... 'jax[cuda12]'`), again when the lock has changed. Or set CLOSECAST_GPU=auto.",
     )
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from pipeline.outcome import Finding, Manifest
     from pipeline.plan import Plan
 
-SIGNIFICANT = 0.01  # p below which a Diebold-Mariano test counts here: of 60 tickers, chance alone brings none or one
+# p below which a Diebold-Mariano test counts here: of 60 tickers, chance alone brings none or one. The gate asks of one
+# ticker at a time, at a level of its own, so whoever says "significantly" says at which.
+SIGNIFICANT = 0.01
+LEVEL = f"at {100 * SIGNIFICANT:g} %"
 _PICTURES = {
     "forecast.png": "actual and forecast closes with the 95 % interval",
     "residuals.png": "errors of the forecasts and how they are distributed",
@@ -255,8 +258,8 @@ def verdict(results: Sequence[Result]) -> str:
         )
         better, equal = sum(skill > 0 for skill in scored), scored.count(0)
         parts.append(
-            f"better than naive: {better} (significantly: {surely}), equal: {equal}, "
-            f"worse: {len(scored) - better - equal} (significantly: {figures.significantly_worse_1pct})"
+            f"better than naive: {better} (significantly {LEVEL}: {surely}), equal: {equal}, "
+            f"worse: {len(scored) - better - equal} (significantly {LEVEL}: {figures.significantly_worse_1pct})"
         )
     weights = [one.weight for one in results if one.weight is not None]
     if any(weight < 1 for weight in weights):  # else the preset does not ask whether to follow it
@@ -281,6 +284,7 @@ def page(plan: Plan, sections: Sequence[Section]) -> bytes:
         aggregate=aggregate(results),
         unfolded=len(sections) <= _OPEN,
         significant=SIGNIFICANT,
+        level=LEVEL,
     )
 
 

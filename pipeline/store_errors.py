@@ -24,7 +24,8 @@ def refused(verb: str, url: str, error: Exception) -> PipelineError:
         return StoreError(
             "The store's driver must be installed.",
             received,
-            "Install closecast[s3] for s3://, closecast[gcs] for gs://, or correct CLOSECAST_STORE.",
+            "Run `.venv/bin/uv pip install --editable '.[gcs]'` in the checkout ('.[s3]' for s3://), again when the "
+            "lock has changed. Or correct CLOSECAST_STORE.",
         )
     if remote and _may_pass(error):
         return Unavailable(

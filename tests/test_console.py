@@ -51,9 +51,21 @@ def test_a_narrow_terminal_keeps_every_figure(tiny):
     narrow = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
     console.show_results(narrow, check(tiny), [DONE, FAILED])
     text = narrow.file.getvalue()
-    for words in ("13.6569", "13.5442", "1.0083", "0.040", "95.1%", "refused"):
+    for words in ("13.6569", "13.5442", "1.0083", "0.040", "95.1%", "refused", "p worse: ", "in 95%: "):
         assert words in text
+    assert "skill" not in text  # what no column shows is not explained
+    assert "weight: " not in text
     assert "\N{HORIZONTAL ELLIPSIS}" not in text
+
+
+def test_significant_says_at_which_level(screen, tiny):
+    """The verdict counts at 1 %, the gate refuses at a level of its own: p = 0.04 is refused and not counted."""
+    plan = check(tiny)
+    gate = plan.gate.model_copy(update={"significance": 0.07})
+    console.show_results(screen, plan.model_copy(update={"gate": gate}), [DONE])
+    text = " ".join(screen.file.getvalue().split())
+    assert "worse: 1 (significantly at 1 %: 0)" in text
+    assert "below 0.01 (at 1 %) significantly worse, refused below 0.07" in text
 
 
 def test_live_progress_names_step_epoch_and_loss(screen):

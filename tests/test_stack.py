@@ -129,8 +129,10 @@ def test_one_port_for_both_is_refused(tmp_path: Path) -> None:
 
 
 def test_down_without_up_succeeds(tmp_path: Path) -> None:
-    """Stopping nothing is no failure."""
-    stack.down(settings_for(tmp_path), print)
+    """Stopping nothing is no failure, and is said."""
+    said: list[str] = []
+    stack.down(settings_for(tmp_path), said.append)
+    assert said == ["Nothing was running."]
 
 
 def test_program_that_keeps_dying_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

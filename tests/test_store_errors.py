@@ -40,6 +40,11 @@ def test_what_may_pass_is_worth_another_try(error, kind):
     assert type(refused("read", "s3://bucket/x", error)) is kind
 
 
+def test_a_driver_that_is_missing_is_installed_from_the_checkout():
+    """No index has a package `closecast`."""
+    assert "uv pip install --editable '.[gcs]'" in refused("read", "gs://b/x", ImportError("Please install gcsfs")).todo
+
+
 def test_a_full_disk_needs_a_person():
     """The path is named."""
     error = refused("write", "/data/x", OSError(28, "No space left on device"))

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline import baselines, forecaster, metrics, target, walk_forward, windows
 from pipeline.errors import DataError
 from pipeline.outcome import Outcome
+from pipeline.preset import Preset
 from pipeline.scale import Scaler, fit_scaler
 from pipeline.split import Split, split
 from pipeline.store import arrays_bytes, arrays_of, frame_bytes, frame_of, json_bytes, json_of
@@ -52,12 +53,7 @@ def window(unit: Unit) -> Outcome:
     """Say which rows each part predicts; the windows themselves are views, never copies on disk."""
     preset = unit.plan.preset
     parts = unit.split
-    laid = windows.lay_windows(
-        parts,
-        lookback=preset.lookback,
-        first_value=target.first_value(preset.target),
-        reach_back=preset.reach_back,
-    )
+    laid = _windows_of(parts, preset)
     named = {"train": laid.train, "validation": laid.validation, "test": laid.test}
     for part, rows in named.items():
         if not rows and (part != "validation" or preset.validation_fraction):
@@ -164,14 +160,18 @@ def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, byte
     return {"walk_forward.parquet": frame_bytes(pd.concat(forecasts))}
 
 
-def _laid(parts: Split, unit: Unit) -> windows.Windows:
-    preset = unit.plan.preset
-    laid = windows.lay_windows(
+def _windows_of(parts: Split, preset: Preset) -> windows.Windows:
+    return windows.lay_windows(
         parts,
         lookback=preset.lookback,
         first_value=target.first_value(preset.target),
         reach_back=preset.reach_back,
     )
+
+
+def _laid(parts: Split, unit: Unit) -> windows.Windows:
+    preset = unit.plan.preset
+    laid = _windows_of(parts, preset)
     if not laid.train or (preset.validation_fraction and not laid.validation):
         raise DataError(
             f"Each fold must hold at least one window of {preset.lookback} sessions and its target.",

@@ -94,11 +94,13 @@ def test_no_password_is_seen_from_outside(cluster: Cluster) -> None:
 @pytest.mark.usefixtures("night")
 def test_no_worker_forks_with_tensorflow_loaded(cluster: Cluster) -> None:
     """Its threads would not survive the fork: each task loads it for itself."""
-    waiting = [process for queue in ("default", "gpu") for process in cluster.processes(f"airflow-worker-{queue}")]
-    assert len(waiting) > 3
-    for process in waiting:
-        with contextlib.suppress(psutil.Error):
-            assert not [one for one in process.memory_maps() if "tensorflow" in one.path]
+    for queue in ("default", "gpu"):
+        mapped = []
+        for process in cluster.processes(f"airflow-worker-{queue}"):
+            with contextlib.suppress(psutil.NoSuchProcess):  # one may end meanwhile; one that hides itself is an error
+                mapped.append(" ".join(one.path for one in process.memory_maps()))
+        assert len([paths for paths in mapped if "python" in paths]) > 1, mapped  # Celery's main process and its pool
+        assert not [paths for paths in mapped if "tensorflow" in paths]
 
 
 @pytest.mark.usefixtures("night")
