@@ -60,6 +60,15 @@ def test_an_mlflow_server_that_does_not_answer_fails_the_run(tiny, monkeypatch):
     assert not list(Path(tiny.store_url).iterdir())
 
 
+def test_a_ledger_that_cannot_be_written_is_said_before_training(tiny, monkeypatch):
+    """Its step is the last one: hours of training would come first."""
+    monkeypatch.setenv("CLOSECAST_LEDGER", "postgres://closecast@db/closecast")
+    answer = TERMINAL.invoke(app, ["run"])
+    assert (answer.exit_code, len(answer.stderr.strip().splitlines())) == (2, 3)
+    assert "CLOSECAST_LEDGER" in answer.stderr
+    assert not list(Path(tiny.store_url).iterdir())
+
+
 def test_help_loads_nothing_heavy():
     """`closecast --help` is for a person who waits for it."""
     heavy = [
