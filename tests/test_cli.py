@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.fault import FAULTS
 
 TERMINAL = CliRunner()
 
@@ -67,6 +68,13 @@ def test_a_ledger_that_cannot_be_written_is_said_before_training(tiny, monkeypat
     assert (answer.exit_code, len(answer.stderr.strip().splitlines())) == (2, 3)
     assert "CLOSECAST_LEDGER" in answer.stderr
     assert not list(Path(tiny.store_url).iterdir())
+
+
+def test_help_says_what_each_fault_is():
+    """One line each."""
+    lines = TERMINAL.invoke(app, ["run", "--help"]).output.splitlines()
+    for fault, what in FAULTS.items():
+        assert f"{fault}: {what}" in [line.strip() for line in lines]
 
 
 def test_help_loads_nothing_heavy():
