@@ -17,8 +17,9 @@ from airflow.sdk import (
     task_group,
 )
 
+from pipeline.fault import Fault
 from pipeline.kubernetes_pod import executor_config
-from pipeline.settings import Fault, load_settings
+from pipeline.settings import load_settings
 from pipeline.timetable import SessionTimetable
 
 SETTINGS = load_settings()

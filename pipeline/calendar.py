@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pipeline.errors import UsageError
+from pipeline.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
@@ -97,8 +97,20 @@ def check_session(name: str, day: dt.date, now: dt.datetime) -> dt.date:
 
 
 def next_session(name: str, day: dt.date) -> dt.date:
-    """Return the first session after `day`."""
-    following: dt.date = exchange(name).date_to_session(pd.Timestamp(day) + pd.Timedelta(days=1), "next").date()
+    """Return the first session after `day`.
+
+    Raises:
+        DataError: for a day before the calendar, or so late that it knows no session after it.
+    """
+    calendar = exchange(name)
+    first, last = calendar.first_session.date(), calendar.last_session.date()
+    if not first <= day < last:
+        raise DataError(
+            f"The day must lie on the calendar {name}, which starts at {first}, before {last}, where it ends.",
+            str(day),
+            "Correct the date.",
+        )
+    following: dt.date = calendar.date_to_session(pd.Timestamp(day) + pd.Timedelta(days=1), "next").date()
     return following
 
 

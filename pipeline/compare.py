@@ -6,17 +6,23 @@ import contextlib
 import datetime as dt
 import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from pipeline import runner
-from pipeline.errors import DataError, PipelineError
-from pipeline.store import json_of, read_plan, unit_folder
+from pipeline.errors import DataError, PipelineError, Unavailable
+from pipeline.store import arrays_of, frame_of, json_of, read_plan, unit_folder
 from pipeline.tracking import Tracker
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipeline.outcome import Manifest
+    from pipeline.plan import Plan
     from pipeline.progress import Progress
     from pipeline.settings import Settings
+    from pipeline.store import Folder
 
 LADDER = ("daily", "gru", "lstm")  # presets that differ in their cell only
 _NAMES = {"simple_rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}
@@ -39,32 +45,35 @@ class Rung(NamedTuple):
 def compare(settings: Settings, presets: Sequence[str] = LADDER, *, progress: Progress | None = None) -> list[Rung]:
     """Train every preset on every ticker, and return the ladder: for each ticker naive, AR(1), then the networks.
 
-    Each preset is a run in MLflow, tagged `compare`, with the ladder as `compare.json`.
+    Each preset is a run in MLflow, tagged `compare`, with the ladder as `compare.json`. A rung that came to nothing, or
+    to figures of other rows, has its reason and costs no other rung.
 
     Args:
         settings: tickers, source and dates.
-        presets: names of presets; the first one's rows are those that the others must have too.
+        presets: names of presets; of each ticker, the closes and test rows of the first one that got through are those
+            that the others must have too.
         progress: default: lines of the log.
 
     Raises:
         PipelineError: a parameter breaks its rule, MLflow does not answer.
     """
-    stamp = f"compare__{dt.datetime.now(dt.UTC):%Y-%m-%dT%H-%M-%S}"
+    begun = dt.datetime.now(dt.UTC)  # of all presets: a session may close while the first one trains
+    stamp = f"compare__{begun:%Y-%m-%dT%H-%M-%S}"
     runs = {name: f"{stamp}__{name}" for name in presets}
     tracker = Tracker(settings)
     try:
         for name, run in runs.items():
-            _train(settings.model_copy(update={"preset": name}), run, progress)
+            _train(settings.model_copy(update={"preset": name}), run, begun, progress)
+        plans = [read_plan(settings.store_url, run) for run in runs.values()]
+        rungs = [rung for ticker in plans[0].tickers for rung in _ladder(settings, ticker, plans)]
+        told, failed = [one._asdict() for one in rungs], any(one.reason for one in rungs)
+        for planned in plans:
+            tracker.close_compared(planned, stamp, told, medians(rungs), failed=failed)
     except BaseException:
         for run in runs.values():
             with contextlib.suppress(PipelineError):  # not all of them have begun
                 runner.stop(run, settings)
         raise
-    rungs = [rung for ticker in _tickers(settings, runs[presets[0]]) for rung in _ladder(settings, ticker, runs)]
-    for run in runs.values():
-        planned = read_plan(settings.store_url, run)
-        failed = any(one.reason for one in rungs)
-        tracker.close_compared(planned, stamp, [one._asdict() for one in rungs], medians(rungs), failed=failed)
     return rungs
 
 
@@ -75,29 +84,19 @@ def medians(rungs: Sequence[Rung]) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in skills.items() if values}
 
 
-def _train(settings: Settings, run: str, progress: Progress | None) -> None:
-    for batch in runner.plan(settings, run, until="evaluate"):
-        try:
+def _train(settings: Settings, run: str, begun: dt.datetime, progress: Progress | None) -> None:
+    for batch in runner.plan(settings, run, moment=begun, until="evaluate"):
+        # No ticker of the batch is left: the ladder says why.
+        with contextlib.suppress(DataError, Unavailable):
             for step in runner.flow(read_plan(settings.store_url, run)):
                 runner.run(step.name, batch, settings=settings, progress=progress)
-        except DataError:  # no ticker of the batch is left: the ladder says why
-            continue
 
 
-def _tickers(settings: Settings, run: str) -> tuple[str, ...]:
-    return read_plan(settings.store_url, run).tickers
-
-
-def _ladder(settings: Settings, ticker: str, runs: dict[str, str]) -> list[Rung]:
-    """Return the rungs of one ticker.
-
-    Raises:
-        PipelineError: when the source gave one preset other prices than another.
-    """
+def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung]:
+    """Return the rungs of one ticker."""
     rungs: list[Rung] = []
-    hashes = set()
-    for run in runs.values():
-        plan = read_plan(settings.store_url, run)
+    first: Folder | None = None
+    for plan in plans:
         folder, name = unit_folder(settings.store_url, ticker, plan), _NAMES[plan.preset.cell]
         manifests = [folder.manifest(step.name) for step in runner.flow(plan)]
         done = [one for one in manifests if one]
@@ -106,12 +105,15 @@ def _ladder(settings: Settings, ticker: str, runs: dict[str, str]) -> list[Rung]
             continue
         scores, trained = json_of(folder.read("metrics.json")), folder.manifest("train")
         assert trained is not None  # noqa: S101 - counted above
-        hashes.add(done[0].outcome.tags["data_sha256"])
-        if len(hashes) == 1 and not any(one.name == "naive" for one in rungs):
+        if first is None:
+            first = folder
             rungs[:0] = [
                 Rung(ticker, "naive", scores["naive_rmse_usd"], 0.0),
                 Rung(ticker, "AR(1)", *_of("ar1", scores)),
             ]
+        elif reason := _why_not_comparable(first, folder):
+            rungs.append(Rung(ticker, name, reason=reason))
+            continue
         figures = trained.outcome.metrics
         rungs.append(
             Rung(
@@ -123,13 +125,31 @@ def _ladder(settings: Settings, ticker: str, runs: dict[str, str]) -> list[Rung]
                 trained.outcome.tags["device"],
             )
         )
-    if len(hashes) > 1:
-        raise PipelineError(
-            "All rungs must be trained on the same prices.",
-            f"{len(hashes)} different snapshots of {ticker}",
-            "Run it again when the source has settled, or save the prices and take SOURCE=files.",
-        )
     return rungs
+
+
+def _why_not_comparable(first: Folder, other: Folder) -> str:
+    """Return why figures of `other` cannot stand beside those of `first`, "" when they can.
+
+    What a network sees decides, not the snapshot's bytes: a source may correct a volume from one preset to the next.
+    """
+    before, now = (arrays_of(folder.read("scaled.npz")) for folder in (first, other))
+    if not all(np.array_equal(before[name], now[name]) for name in ("sessions", "closes")):
+        return (
+            "All rungs must be trained on the same closes: the source had others for this one. Run it again when the "
+            "source has settled, or save the prices and take SOURCE=files."
+        )
+    tested, too = (frame_of(folder.read("predictions.parquet")).index for folder in (first, other))
+    if not tested.equals(too):
+        return (
+            f"All rungs must be tested on the same rows: {_span(too)} here, {_span(tested)} on the first. "
+            "Give the presets the same train_fraction, lookback and reach_back."
+        )
+    return ""
+
+
+def _span(sessions: pd.Index[Any]) -> str:
+    return f"{len(sessions):,} rows from {sessions[0]:%Y-%m-%d} to {sessions[-1]:%Y-%m-%d}"
 
 
 def _of(name: str, scores: dict[str, float]) -> tuple[float, float, float]:

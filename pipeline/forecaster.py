@@ -39,6 +39,8 @@ class Recipe(NamedTuple):
     cutoff: str  # last session that training has seen
     cutoff_close_usd: float  # its close: another one now means that history was restated since
     return_edges: tuple[float, ...]  # deciles of train's log returns
+    preset: str = ""  # its name; here and below "" in a model that was logged before it was written down
+    cell: str = ""
 
     @property
     def scaler(self) -> Scaler:
@@ -84,6 +86,7 @@ def fit(
     scaler: Scaler,
     preset: Preset,
     *,
+    preset_name: str,
     ticker: str,
     calendar: str,
     cutoff: str,
@@ -99,6 +102,7 @@ def fit(
         laid: which rows train and validation predict.
         scaler: fitted on rows before `train_stop`.
         preset: the recipe of the network.
+        preset_name: what the recipe is called.
         ticker: whose closes they are.
         calendar: of its exchange.
         cutoff: session of row `train_stop - 1`.
@@ -133,6 +137,8 @@ def fit(
         cutoff=cutoff,
         cutoff_close_usd=float(known[-1]),
         return_edges=tuple(metrics.decile_edges(np.diff(np.log(known)))),
+        preset=preset_name,
+        cell=preset.cell,
     )
     actual, last = known[rows.start : rows.stop], known[rows.start - 1 : rows.stop - 1]
     alone = _network_usd(trained.network, known, rows, recipe)

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 import pandas as pd
 
-from pipeline.errors import Unavailable
-from pipeline.store import Folder, frame_bytes, frame_of
+from pipeline.errors import Damaged, StoreError, Unavailable, UsageError
+from pipeline.store import Folder, check_writable, frame_bytes, frame_of
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 TABLE = "closecast_ledger"
 _KEY = ("ticker", "session", "version")
+# SQLAlchemy says postgresql, others postgres: that is corrected, not taken for a folder.
+_DATABASES = {"postgresql", "postgres", "sqlite", "mysql", "mariadb", "mssql", "oracle"}
 
 
 class Row(NamedTuple):
@@ -44,14 +46,36 @@ class Row(NamedTuple):
     anchor_close_usd: float  # another close now means that history was restated since
 
 
+def check(place: str) -> None:
+    """Look at the ledger once: write a small file and remove it, or connect to the database and find the table.
+
+    Raises:
+        UsageError: for a URL that names no database, or one whose driver is not installed.
+        StoreError: when the folder refuses.
+        Unavailable: when the database does.
+    """
+    if _is_database(place):
+        with _connected(place):
+            return
+    try:
+        check_writable(place)
+    except StoreError as error:
+        raise StoreError(
+            "The ledger must be a folder that this run can write, or a database.",
+            error.received,
+            "Correct CLOSECAST_LEDGER, or let this run write there; unset, the ledger is a folder of the store.",
+        ) from error
+
+
 def write(place: str, row: Row) -> None:
     """Write a forecast down, unless one of that ticker, session and version is there: then that one stays.
 
     Args:
-        place: a folder, a URL of fsspec, or a URL of a database such as postgresql+psycopg2://...
+        place: a folder, a URL of fsspec, or a URL of a database such as postgresql://...
         row: what to write.
 
     Raises:
+        UsageError: as `check` does.
         StoreError: when the folder refuses.
         Unavailable: when the database does.
     """
@@ -66,6 +90,8 @@ def read(place: str, ticker: str) -> pd.DataFrame:
     """Return what was written of a ticker, by session and then as it was written; columns as in `Row`.
 
     Raises:
+        Damaged: when a row's file cannot be read as one.
+        UsageError: as `check` does.
         StoreError: when the folder refuses.
         Unavailable: when the database does.
     """
@@ -92,12 +118,25 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _files(place: str, ticker: str) -> pd.DataFrame:
     folder = Folder(f"{place.rstrip('/')}/{ticker}")
-    frames = [frame_of(folder.read(name)) for name in folder.names() if name.endswith(".parquet")]
+    frames = [_row_in(folder, name) for name in folder.names() if name.endswith(".parquet")]
     return _typed(pd.concat(frames, ignore_index=True)) if frames else _frame([])
 
 
+def _row_in(folder: Folder, name: str) -> pd.DataFrame:
+    data = folder.read(name)
+    try:
+        return frame_of(data)[list(Row._fields)]
+    except Exception as error:  # a reader of Parquet raises what it likes
+        raise Damaged(
+            "A row of the ledger must be as it was written.",
+            f"{folder.path(name)}: {type(error).__name__}: {str(error)[:200]}",
+            "Bring the file back from a backup, or remove it: its forecast is then never scored.",
+        ) from error
+
+
 def _is_database(place: str) -> bool:
-    return place.startswith(("postgresql", "sqlite:", "mysql", "mariadb", "mssql", "oracle"))
+    scheme, separator, _ = place.partition(":")
+    return bool(separator) and scheme.partition("+")[0] in _DATABASES
 
 
 def _table() -> sa.Table:
@@ -117,10 +156,8 @@ def _connected(place: str) -> Iterator[tuple[sa.Connection, sa.Table]]:
     """Give a transaction on the database, and the table, made where it is missing."""
     import sqlalchemy as sa
 
-    patient = {"timeout": 30} if place.startswith("sqlite") else {}  # another writer may hold the file
-    table = _table()
+    engine, table = _engine(place), _table()
     try:
-        engine = sa.create_engine(place, connect_args=patient, poolclass=sa.NullPool)  # nothing stays open
         try:
             table.create(engine, checkfirst=True)
         except sa.exc.DBAPIError:  # somebody else was faster, or the database refuses
@@ -128,11 +165,35 @@ def _connected(place: str) -> Iterator[tuple[sa.Connection, sa.Table]]:
                 raise
         with engine.begin() as connection:
             yield connection, table
-    except (sa.exc.DBAPIError, sa.exc.ArgumentError, ImportError) as error:
+    except sa.exc.DBAPIError as error:
         raise Unavailable(
             "The ledger's database must answer.",
-            f"{type(error).__name__}: {str(getattr(error, 'orig', error))[:200]}",
+            f"{type(error).__name__}: {str(error.orig)[:200]}",
             "Start it, or correct CLOSECAST_LEDGER; unset, the ledger is a folder of the store.",
+        ) from error
+
+
+def _engine(place: str) -> sa.Engine:
+    import sqlalchemy as sa
+
+    scheme, _, rest = place.partition(":")
+    if scheme == "postgresql":  # closecast[cluster] installs psycopg2; SQLAlchemy would look for psycopg 3
+        place = f"postgresql+psycopg2:{rest}"
+    patient = {"timeout": 30} if scheme.startswith("sqlite") else {}  # another writer may hold the file
+    try:
+        return sa.create_engine(place, connect_args=patient, poolclass=sa.NullPool)  # nothing stays open
+    except ImportError as error:
+        raise UsageError(
+            "The driver of the ledger's database must be installed.",
+            f"{scheme}://..., and {error}",  # the rest may hold a password
+            "Install it (closecast[cluster] for postgresql://), or name another one in CLOSECAST_LEDGER, such as "
+            "mysql+pymysql://.",
+        ) from error
+    except (sa.exc.ArgumentError, ValueError) as error:  # the latter for a port that is no number
+        raise UsageError(
+            "The ledger must be a folder, or a database's URL as SQLAlchemy reads it.",
+            f"{scheme}://..., which gives {type(error).__name__}",
+            "Correct CLOSECAST_LEDGER: PostgreSQL's begins with postgresql://; unset, it is a folder of the store.",
         ) from error
 
 

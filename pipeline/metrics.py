@@ -46,9 +46,12 @@ def mape_pct(actual: Floats, forecast: Floats) -> float:
 def mase(actual: Floats, forecast: Floats, train_closes: Floats) -> float:
     """Return `mae` over the naive forecast's `mae` on train: 1 is as wrong as naive was there. No unit.
 
+    NaN if the closes never moved on train: naive was never wrong there, so it is no yardstick.
+
     Source: Hyndman and Koehler, "Another look at measures of forecast accuracy", 2006.
     """
-    return mae(actual, forecast) / mae(train_closes[1:], train_closes[:-1])
+    naive_mae = mae(train_closes[1:], train_closes[:-1])
+    return mae(actual, forecast) / naive_mae if naive_mae else float("nan")
 
 
 def skill(model_rmse: float, naive_rmse: float) -> float:

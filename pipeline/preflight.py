@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 
+from pipeline import ledger
 from pipeline.device import backend, check_card
 from pipeline.errors import Unavailable
 from pipeline.plan import Plan, make_plan
@@ -20,8 +21,8 @@ def check(settings: Settings, overrides: Mapping[str, object] | None = None) -> 
 
     Raises:
         UsageError: for a parameter that breaks its rule, or a GPU that is required and not there.
-        StoreError: when the store cannot be written.
-        Unavailable: when the MLflow server does not answer.
+        StoreError: when the store or the ledger cannot be written.
+        Unavailable: when the MLflow server or the ledger's database does not answer.
     """
     now = dt.datetime.now(dt.UTC)
     planned = make_plan(settings, "check", now=now, moment=now, overrides=overrides or {})
@@ -29,6 +30,8 @@ def check(settings: Settings, overrides: Mapping[str, object] | None = None) -> 
     if settings.gpu == "require":
         check_card()
     check_writable(settings.store_url)
+    if settings.ledger:  # else it is in the store
+        ledger.check(settings.ledger_place)
     check_answers(settings.mlflow_uri)
     return planned
 

@@ -175,6 +175,7 @@ def _inputs(step: Step, unit: Unit) -> dict[str, str]:
 
     Raises:
         Damaged: a step before has not finished, or a file is not as it was written.
+        UsageError: the suite cannot be read.
     """
     for name in unit.before:
         if unit.folder.manifest(name) is None:
@@ -183,7 +184,8 @@ def _inputs(step: Step, unit: Unit) -> dict[str, str]:
                 f"no whole {name}.manifest.json in {unit.folder.url}",
                 f"Clear {name} and what follows in Airflow, which makes it again; or start a new run.",
             )
-    return {name: sha256(unit.read(name)) for name in step.reads}
+    suite = {unit.settings.suite_path.name: sha256(unit.suite)} if step.judges else {}
+    return {name: sha256(unit.read(name)) for name in step.reads} | suite
 
 
 def _key(step: Step, unit: Unit, inputs: dict[str, str]) -> str:

@@ -49,7 +49,8 @@ class ClosecastModel(PythonModel):
             intervals in dollars.
 
         Raises:
-            MlflowException: too few closes, one that is not above 0, sessions not ascending, rows of another ticker.
+            MlflowException: too few closes, one that is not above 0, sessions not ascending, missing in some rows, no
+                dates or none that the calendar knows the next one of, rows of another ticker.
         """
         del context
         try:
@@ -58,37 +59,53 @@ class ClosecastModel(PythonModel):
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
     def _forecasts(self, model_input: pd.DataFrame, *, every_session: bool) -> pd.DataFrame:
-        self._check(model_input)
+        self._check_ticker(model_input)
         closes = model_input["close"].to_numpy("float64")
         first = forecaster.first_forecast(self.recipe) if every_session else len(closes)
+        sessions = self._sessions(model_input, first, len(closes) + 1)
         made = forecaster.forecast(self.network, closes, range(first, len(closes) + 1), self.recipe)
         told = pd.DataFrame({"forecast_usd" if n == "usd" else f"{n}_usd": v for n, v in made._asdict().items()})
-        told.insert(0, "session", self._sessions(model_input, first, len(closes) + 1))
+        told.insert(0, "session", sessions)
         told.insert(0, "ticker", self.recipe.ticker)
         return told
 
-    def _check(self, rows: pd.DataFrame) -> None:
+    def _check_ticker(self, rows: pd.DataFrame) -> None:
         if "ticker" in rows and (others := set(rows["ticker"].dropna()) - {self.recipe.ticker}):
             raise DataError(
                 f"This model forecasts {self.recipe.ticker} only.",
                 f"rows of {', '.join(sorted(map(str, others))[:5])}",
                 "Ask the model of that ticker.",
             )
-        if "session" in rows and rows["session"].notna().all():
-            try:
-                sessions = pd.to_datetime(rows["session"], format="ISO8601")
-            except ValueError as error:
-                raise DataError("Each session must be a date such as 2025-11-21.", str(error), "Correct it.") from None
-            if not (sessions.is_monotonic_increasing and sessions.is_unique):
-                raise DataError("Rows must ascend by session, each once.", "another order", "Send the oldest first.")
 
     def _sessions(self, rows: pd.DataFrame, first: int, stop: int) -> list[str]:
         """Return the date of each forecast row: that of the input row, and the calendar's next after the last."""
-        if "session" not in rows or rows["session"].isna().any():
+        known = _days(rows)
+        if not known:
             return [""] * (stop - first)
-        known = [dt.date.fromisoformat(str(day)[:10]) for day in rows["session"]]
         following = calendar.next_session(self.recipe.calendar, known[-1])
         return [str(day) for day in [*known, following][first:stop]]
+
+
+def _days(rows: pd.DataFrame) -> list[dt.date]:
+    """Return the date of each row, shape (n,); none at all if the rows have no dates.
+
+    Raises:
+        DataError: a row without a date among others that have one, something that is no whole date, or another order.
+    """
+    told = rows["session"].dropna() if "session" in rows else ()
+    if len(told) not in {0, len(rows)}:
+        raise DataError(
+            "Either each row has a session, or none has.",
+            f"{len(rows) - len(told)} of {len(rows)} rows without one",
+            "Send the date of each row, or leave the column out.",
+        )
+    try:  # strict, unlike pandas, to which 2025 is New Year's Day
+        days = [dt.datetime.fromisoformat(str(day)).date() for day in told]
+    except ValueError as error:
+        raise DataError("Each session must be a date such as 2025-11-21.", str(error), "Correct it.") from None
+    if days != sorted(set(days)):
+        raise DataError("Rows must ascend by session, each once.", "another order", "Send the oldest first.")
+    return days
 
 
 mlflow.models.set_model(ClosecastModel())

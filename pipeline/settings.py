@@ -20,24 +20,12 @@ from pydantic_settings import (
 
 from pipeline.device import Gpu
 from pipeline.errors import UsageError
+from pipeline.fault import Fault
 from pipeline.preset import Preset
 from pipeline.promotion import Gate
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 Source = Literal["sample", "files", "yahoo"]
-Fault = Literal[
-    "bad_bar",
-    "null_tail",
-    "gap",
-    "duplicate",
-    "split",
-    "unadjusted_split",
-    "stale",
-    "negative",
-    "fake_holiday",
-    "partial_bar",
-    "truncated",
-]
 
 
 class Settings(BaseSettings):

@@ -5,8 +5,8 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from pipeline.calendar import check_session, last_closed_session, sessions
-from pipeline.errors import UsageError
+from pipeline.calendar import check_session, last_closed_session, next_session, sessions
+from pipeline.errors import DataError, UsageError
 
 NEW_YORK = "America/New_York"
 
@@ -49,6 +49,19 @@ def test_a_day_that_is_no_closed_session_names_the_one_that_is_meant(day, meant)
     with pytest.raises(UsageError) as error:
         check_session("XNYS", day, at("2025-11-28 18:00"))
     assert f"AS_OF={meant}" in error.value.todo
+
+
+def test_the_next_session_lies_over_weekends_and_holidays():
+    """Thanksgiving, and the Friday before a weekend."""
+    assert next_session("XNYS", dt.date(2025, 11, 26)) == dt.date(2025, 11, 28)
+    assert next_session("XNYS", dt.date(2025, 11, 21)) == dt.date(2025, 11, 24)
+
+
+@pytest.mark.parametrize("day", [dt.date(2099, 1, 1), dt.date(9999, 12, 31), dt.date(1899, 1, 3)])
+def test_a_day_whose_next_session_nobody_knows_is_a_data_error(day):
+    """It comes from whoever asks the served model."""
+    with pytest.raises(DataError, match=str(day)):
+        next_session("XNYS", day)
 
 
 def test_an_unknown_calendar_is_a_usage_error():

@@ -1,5 +1,6 @@
 """`closecast champion ...` and `closecast forecast`, after two real nights."""
 
+import datetime as dt
 import json
 
 import pytest
@@ -7,6 +8,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.registry import Registry
+from pipeline.settings import load_settings
+from pipeline.sources import sample
 from tests.test_served import night
 
 TERMINAL = CliRunner()
@@ -60,6 +63,35 @@ def test_forecast_prints_the_ledgers_newest_row():
     told = json.loads(say("forecast", "AAA", "--json")[1])
     assert f"{told['forecast_usd']:,.2f} USD" in text
     assert (told["ticker"], told["version"], told["session"][:10]) == ("AAA", 2, "2025-11-24")
+
+
+@pytest.mark.usefixtures("two_nights")
+def test_forecast_says_that_another_version_is_served_now():
+    """After a rollback the newest row is still that of the version that was served."""
+    assert "Champion today" not in say("forecast", "AAA")[1]
+    say("champion", "rollback", "AAA")
+    text = say("forecast", "AAA")[1]
+    assert "Made by v2" in text
+    assert "Champion today is v1" in text
+    told = json.loads(say("forecast", "AAA", "--json")[1])
+    assert (told["version"], told["champion"]) == (2, 1)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_forecast_is_that_of_the_champions_market(tmp_path):
+    """A champion of real prices, and a later session that was forecast for made-up ones."""
+    night("synthetic", "2025-11-21")
+    frame = sample.fetch("BBB", dt.date(2020, 1, 2), dt.date(2024, 11, 21), calendar="XNYS")
+    frame.to_csv(tmp_path / "AAA.csv")
+    night("real", "2024-11-21", source="files", prices=tmp_path)
+    code, text = say("forecast", "AAA")
+    assert code == 0
+    assert "close of Friday 2024-11-22" in text
+    assert "SYNTHETIC" not in text
+    for file in (load_settings().var_dir / "store" / "_ledger" / "AAA").glob("2024*"):
+        file.unlink()
+    code, text = say("forecast", "AAA")
+    assert (code, "none of real prices in the ledger" in text) == (1, True)
 
 
 @pytest.mark.parametrize(

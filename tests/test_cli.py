@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.fault import FAULTS
 
 TERMINAL = CliRunner()
 
@@ -58,6 +59,22 @@ def test_an_mlflow_server_that_does_not_answer_fails_the_run(tiny, monkeypatch):
     assert answer.exit_code == 1
     assert "127.0.0.1:9" in answer.stderr
     assert not list(Path(tiny.store_url).iterdir())
+
+
+def test_a_ledger_that_cannot_be_written_is_said_before_training(tiny, monkeypatch):
+    """Its step is the last one: hours of training would come first."""
+    monkeypatch.setenv("CLOSECAST_LEDGER", "postgres://closecast@db/closecast")
+    answer = TERMINAL.invoke(app, ["run"])
+    assert (answer.exit_code, len(answer.stderr.strip().splitlines())) == (2, 3)
+    assert "CLOSECAST_LEDGER" in answer.stderr
+    assert not list(Path(tiny.store_url).iterdir())
+
+
+def test_help_says_what_each_fault_is():
+    """One line each."""
+    lines = TERMINAL.invoke(app, ["run", "--help"]).output.splitlines()
+    for fault, what in FAULTS.items():
+        assert f"{fault}: {what}" in [line.strip() for line in lines]
 
 
 def test_help_loads_nothing_heavy():

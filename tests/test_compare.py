@@ -1,13 +1,19 @@
 """The ladder through the real steps: the same rows for every rung, visible in MLflow, nothing promoted."""
 
+import datetime as dt
+import functools
+import itertools
+
 import mlflow
 import pytest
 from typer.testing import CliRunner
 
-from pipeline import compare
+from pipeline import compare, snapshot
 from pipeline.cli import app
 from pipeline.compare import Rung
+from pipeline.errors import StoreError, Unavailable
 from pipeline.registry import Registry
+from pipeline.settings import load_settings
 
 
 @pytest.fixture
@@ -52,6 +58,74 @@ def test_a_ticker_without_prices_has_a_reason_on_each_rung(small, tmp_path, monk
     rungs = compare.compare(small.model_copy(update={"source": "files", "prices": tmp_path, "tickers": ("AAA",)}))
     assert [rung.name for rung in rungs] == ["SimpleRNN", "GRU", "LSTM"]
     assert all("'Date', 'Price'" in rung.reason for rung in rungs)
+
+
+def statuses(settings):
+    """Return how the runs of the presets ended."""
+    client = mlflow.MlflowClient(settings.mlflow_uri)
+    return [run.info.status for run in client.search_runs(["1"], "tags.ticker = ''")]
+
+
+def test_a_source_that_does_not_answer_costs_one_ticker(small, monkeypatch):
+    """Its rungs say why; those of the other ticker stand."""
+    real = snapshot.fetch
+
+    def away(ticker, plan, settings):
+        if ticker == "BBB":
+            raise Unavailable("Yahoo must answer.", "HTTP 429", "Wait.")
+        return real(ticker, plan, settings)
+
+    monkeypatch.setattr(snapshot, "fetch", away)
+    rungs = compare.compare(small)
+    assert [(one.name, one.reason) for one in rungs if one.ticker == "AAA"] == [
+        (name, "") for name in ("naive", "AR(1)", "SimpleRNN", "GRU", "LSTM")
+    ]
+    assert [(one.name, "HTTP 429" in one.reason) for one in rungs if one.ticker == "BBB"] == [
+        (name, True) for name in ("SimpleRNN", "GRU", "LSTM")
+    ]
+    assert statuses(small) == ["FAILED"] * 3
+
+
+@pytest.mark.usefixtures("small")
+def test_a_rung_of_other_rows_has_a_reason_and_costs_no_other(monkeypatch):
+    """Another train_fraction, or a close that the source corrected meanwhile; a corrected volume is none."""
+    monkeypatch.setenv("CLOSECAST_PRESETS__GRU__TRAIN_FRACTION", "0.7")
+    real, asked = snapshot.fetch, itertools.count(1)
+
+    def restless(ticker, plan, settings):
+        prices, time = real(ticker, plan, settings), next(asked)
+        prices.iloc[-3, prices.columns.get_loc("volume")] += time
+        if time == 3:
+            prices.iloc[-3, prices.columns.get_loc("close")] *= 1.0001
+        return prices
+
+    monkeypatch.setattr(snapshot, "fetch", restless)
+    settings = load_settings(tickers=("AAA",))
+    rungs = {one.name: one for one in compare.compare(settings)}
+    assert [one.name for one in rungs.values() if not one.reason] == ["naive", "AR(1)", "SimpleRNN"]
+    assert "the same rows: 294 rows from" in rungs["GRU"].reason
+    assert "train_fraction" in rungs["GRU"].reason
+    assert "the same closes" in rungs["LSTM"].reason
+    assert rungs["GRU"].skill is rungs["LSTM"].skill is None
+    assert statuses(settings) == ["FAILED"] * 3
+
+
+def test_a_session_that_closes_meanwhile_is_in_no_preset(small, monkeypatch):
+    """All presets know the same last session, that of the moment of the command."""
+    closed = itertools.chain([dt.date(2025, 11, 20)], itertools.repeat(dt.date(2025, 11, 21)))
+    newest = functools.cache(lambda _name, _now: next(closed))  # another moment, another session
+    monkeypatch.setattr("pipeline.calendar.last_closed_session", newest)
+    compare.compare(small.model_copy(update={"as_of": None, "fault": "truncated"}))  # stops before training
+    client = mlflow.MlflowClient(small.mlflow_uri)
+    assert [run.data.tags["as_of"] for run in client.search_runs(["1"], "tags.ticker = ''")] == ["2025-11-20"] * 3
+
+
+def test_a_ladder_that_cannot_be_built_leaves_no_run_open(small, monkeypatch):
+    """Whatever goes wrong after training."""
+    monkeypatch.setattr(compare, "_ladder", lambda *_: (_ for _ in ()).throw(StoreError("The disk.", "full", "Room.")))
+    with pytest.raises(StoreError):
+        compare.compare(small.model_copy(update={"fault": "truncated"}))
+    assert statuses(small) == ["KILLED"] * 3
 
 
 def test_medians_by_hand():

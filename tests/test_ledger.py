@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline import ledger
-from pipeline.errors import Unavailable
+from pipeline.errors import Damaged, StoreError, Unavailable, UsageError
+from pipeline.store import frame_bytes
 
 ROW = ledger.Row(
     ticker="^GSPC", session=dt.date(2025, 11, 24), version=2, run="manual__1", as_of=dt.date(2025, 11, 21),
@@ -76,3 +77,51 @@ def test_a_database_that_cannot_be_reached_is_worth_another_try(tmp_path):
     with pytest.raises(Unavailable) as caught:
         ledger.read("postgresql://closecast:geheim@127.0.0.1:1/closecast", "NFLX")
     assert "geheim" not in str(caught.value)
+    assert "Connection refused" in str(caught.value)  # by psycopg2, which is installed
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("mysql://closecast:geheim@db/closecast", "No module named 'MySQLdb'"),  # no driver of that is installed
+        ("postgres://closecast:geheim@db/closecast", "begins with postgresql://"),
+        ("postgresql://closecast:geheim@db:port/closecast", "CLOSECAST_LEDGER"),
+        ("postgresql+nodriver://closecast:geheim@db/closecast", "CLOSECAST_LEDGER"),
+        ("sqlite:/ledger.db", "CLOSECAST_LEDGER"),
+    ],
+)
+@pytest.mark.parametrize("ask", [ledger.check, lambda place: ledger.read(place, "NFLX")])
+def test_a_url_that_names_no_database_is_corrected_and_not_tried_again(ask, place, words):
+    """It is a setting that is wrong: three lines with its name, without its password."""
+    with pytest.raises(UsageError) as caught:
+        ask(place)
+    assert words in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_row_that_cannot_be_read_is_named(tmp_path):
+    """Half a file, or one of something else: damage, not a bug; other tickers are read."""
+    ledger.write(str(tmp_path), ROW)
+    ledger.write(str(tmp_path), ROW._replace(ticker="NFLX"))
+    file = tmp_path / "^GSPC" / "2025-11-24-v2.parquet"
+    for broken in (file.read_bytes()[:99], b"", frame_bytes(pd.DataFrame({"ticker": ["^GSPC"]}))):
+        file.write_bytes(broken)
+        with pytest.raises(Damaged, match=r"2025-11-24-v2\.parquet"):
+            ledger.read(str(tmp_path), "^GSPC")
+    assert len(ledger.read(str(tmp_path), "NFLX")) == 1
+
+
+def test_a_look_at_the_ledger_leaves_no_row(place):
+    """And says nothing where all is well."""
+    ledger.check(place)
+    assert ledger.read(place, "NFLX").empty
+
+
+def test_a_folder_that_refuses_is_told_with_the_ledgers_setting(tmp_path):
+    """Not with the store's."""
+    (tmp_path / "file").write_text("")
+    for place in (f"{tmp_path}/file/ledger", "mongodb://closecast:geheim@db/closecast"):
+        with pytest.raises(StoreError, match="CLOSECAST_LEDGER") as caught:
+            ledger.check(place)
+        assert "CLOSECAST_STORE" not in str(caught.value)
+        assert "geheim" not in str(caught.value)

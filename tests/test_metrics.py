@@ -55,6 +55,11 @@ def test_figures_by_hand():
     assert mase(ACTUAL, FORECAST, np.array([1.0, 3.0, 7.0])) == pytest.approx(1 / 3)
 
 
+def test_mase_has_no_yardstick_where_train_stood_still():
+    """NaN, which `evaluate` leaves out, and no division by zero."""
+    assert np.isnan(mase(ACTUAL, FORECAST, np.array([7.0, 7.0, 7.0])))
+
+
 def test_skill_is_zero_for_naive_and_negative_for_worse():
     """Half the error is skill 0.5, double is -1."""
     assert skill(1.0, 1.0) == 0

@@ -109,6 +109,8 @@ def test_the_logged_model_forecasts_the_logged_error_again(finished):
     tested = int(run.data.metrics["test_rows"])
     error = rmse(closes.to_numpy()[-tested:], forecasts[-tested - 1 : -1])
     assert error == pytest.approx(run.data.metrics["rmse_usd"], rel=1e-6)
+    recipe = served.unwrap_python_model().recipe
+    assert (recipe.preset, recipe.cell) == ("daily", run.data.params["cell"])
     assert logged.source_run_id == run.info.run_id
     assert "rmse_usd" in {metric.key for metric in logged.metrics}
 

@@ -103,6 +103,14 @@ def test_dates_are_not_needed_and_more_closes_change_nothing(served):
     assert many[BOUNDS].iloc[0].tolist() == pytest.approx(few[BOUNDS].iloc[0].tolist(), rel=1e-6)
 
 
+def test_a_time_of_day_changes_nothing(served):
+    """Programs write dates with one, and with a time zone."""
+    _, closes, ask = served
+    rows = rows_of(closes, 6)
+    (answer,) = ask(rows.assign(session=rows["session"] + "T00:00:00.000Z")).to_dict("records")
+    assert answer["session"] == "2025-11-24"
+
+
 def test_every_session_can_be_asked_for(served):
     """One row per session that has enough rows before it; the last one is the next session."""
     _, closes, ask = served
@@ -118,7 +126,16 @@ def test_every_session_can_be_asked_for(served):
         (lambda rows: rows.assign(close=[1.0, 2.0, 3.0, -4.0, 5.0, 6.0]), "positive numbers"),
         (lambda rows: rows.assign(ticker="BBB"), "rows of BBB"),
         (lambda rows: rows.iloc[::-1], "ascend by session"),
-        (lambda rows: rows.assign(session="yesterday"), "session"),
+        (lambda rows: rows.assign(session=[*rows["session"][:5], rows["session"].iloc[4]]), "ascend by session"),
+        (lambda rows: rows.assign(session="yesterday"), "'yesterday'"),
+        (lambda rows: rows.assign(session=rows["session"].str.replace("-", "/")), "a date such as 2025-11-21"),
+        (lambda rows: rows.assign(session=[f"2025-0{month}" for month in range(1, 7)]), "'2025-01'"),
+        (lambda rows: rows.assign(session=[str(year) for year in range(2020, 2026)]), "'2020'"),
+        (lambda rows: rows.assign(session=[""] * 6), "a date such as 2025-11-21"),
+        (lambda rows: rows.assign(session=[f"2099-01-0{day}" for day in range(1, 7)]), "2099-01-06"),
+        (lambda rows: rows.assign(session=[f"1899-01-0{day}" for day in range(1, 7)]), "1899-01-06"),
+        (lambda rows: rows.assign(session=[None, *rows["session"][1:]]), "1 of 6 rows without one"),
+        (lambda rows: rows.iloc[::-1].assign(session=[None, *rows["session"][:0:-1]]), "1 of 6 rows without one"),
         (lambda rows: rows.drop(columns="close"), "close"),
     ],
 )

@@ -21,7 +21,6 @@ champion = typer.Typer(
 )
 Ticker = Annotated[str, typer.Argument(help="Such as NFLX.")]
 Reason = Annotated[str, typer.Option(help="Why, for those who read the history.")]
-_FIGURES = ("forecast_usd", "low_80_usd", "high_80_usd", "low_95_usd", "high_95_usd", "last_close_usd")
 
 
 @champion.command()
@@ -77,16 +76,20 @@ def forecast(
         from pipeline.settings import load_settings
 
         ticker, settings = _checked(ticker), load_settings()
-        rows = ledger.read(settings.ledger_place, ticker)
-        if rows.empty:
+        served, rows = _registry().champion(ticker), ledger.read(settings.ledger_place, ticker)
+        if served:  # what was said of the other market is none of its forecasts
+            rows = rows[rows["synthetic"] == served.synthetic]
+        if served is None or rows.empty:
+            market = f"of {'synthetic' if served.synthetic else 'real'} prices " if served else ""
             raise DataError(
                 f"A forecast of {ticker} needs a champion, which a run makes.",
-                "none in the ledger",
+                f"none {market}in the ledger" if served else "no champion",
                 f"Run closecast run --tickers {ticker}; closecast champion show {ticker} says why it has none.",
             )
         newest = rows.sort_values(["session", "created"]).iloc[-1]
         if as_json:
-            typer.echo(json.dumps({name: _plain(value) for name, value in newest.items()}, indent=1))
+            told = {name: _plain(value) for name, value in newest.items()} | {"champion": served.number}
+            typer.echo(json.dumps(told, indent=1))
             return
         typer.echo(
             f"{ticker}, close of {newest['session']:%A %Y-%m-%d}: {newest['forecast_usd']:,.2f} USD"
@@ -96,6 +99,8 @@ def forecast(
             f"Last close, {newest['as_of']:%Y-%m-%d}: {newest['last_close_usd']:,.2f} USD. "
             f"Made by v{newest['version']} on {newest['created']:%Y-%m-%d %H:%M} UTC."
         )
+        if newest["version"] != served.number:
+            typer.echo(f"Champion today is v{served.number}: it forecasts when it is run next.")
         if newest["session"] < _today(settings.calendar):
             typer.echo("That session has closed since: run again for the next one.")
 

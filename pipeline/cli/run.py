@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.people import end_like_ctrl_c, errors_for_people, lines_to
+from pipeline.fault import FAULTS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress
     from pipeline.settings import Settings
 
+_FAULTS = "\n".join(["Source sample: damage to try.", "", "\b", *(f"{one}: {what}" for one, what in FAULTS.items())])
 Tickers = Annotated[str | None, typer.Option(help="What to retrain, such as NFLX,AAPL; * is all files.")]
 Source = Annotated[str | None, typer.Option(help="sample (synthetic), files or yahoo.")]
 Prices = Annotated[str | None, typer.Option(help="Source files: a price file, or a folder with TICKER.csv.")]
 Start = Annotated[str | None, typer.Option(help="First session, YYYY-MM-DD. Default: all there is.")]
 AsOf = Annotated[str | None, typer.Option(help="Last session to know, YYYY-MM-DD. Default: last closed session.")]
-FaultName = Annotated[str | None, typer.Option("--fault", help="Source sample: damage to try, such as bad_bar.")]
+FaultName = Annotated[str | None, typer.Option("--fault", help=_FAULTS)]
 PresetName = Annotated[str | None, typer.Option("--preset", help="A recipe of closecast.toml: daily, tutorial, ...")]
 Folds = Annotated[str | None, typer.Option("--walk-forward", help="Folds of walk-forward over the test rows.")]
 Changes = Annotated[

@@ -12,22 +12,7 @@ import pandas as pd
 
 from pipeline import calendar as exchange_calendar
 from pipeline.errors import UsageError
-from pipeline.settings import Fault
-
-# One line each for people: the help of the command line and the documentation show them.
-FAULTS: dict[Fault, str] = {
-    "bad_bar": "the newest session's high lies below its low",
-    "null_tail": "the newest session has a volume but no prices",
-    "gap": "two of the newest five sessions are missing, the newest is there",
-    "duplicate": "the newest session stands there twice, with different volumes",
-    "split": "an honest 2:1 split on the newest session: recorded, and all history restated",
-    "unadjusted_split": "the newest session trades at half the price, with no split recorded and no history restated",
-    "stale": "the source stopped: the newest three sessions are missing",
-    "negative": "the newest close is negative",
-    "fake_holiday": "a row on the newest holiday of the exchange, copied from the session before it",
-    "partial_bar": "the newest session has a tenth of its usual volume, as if it had not closed",
-    "truncated": "only the newest 60 sessions are there",
-}
+from pipeline.fault import Fault
 
 _PRICES = ["open", "high", "low", "close", "adj_close"]
 _USUAL, _KEPT = 20, 60  # sessions: that the usual volume is the median of; that are left of a truncated history
@@ -40,7 +25,7 @@ def inject(prices: pd.DataFrame, fault: Fault, *, calendar: str) -> pd.DataFrame
 
     Args:
         prices: what `sample.fetch` returned: unharmed, with all 8 columns.
-        fault: one of `FAULTS`.
+        fault: one of `pipeline.fault.FAULTS`.
         calendar: exchange whose sessions the market trades on; only `fake_holiday` asks it.
 
     Raises:

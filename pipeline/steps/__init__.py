@@ -15,7 +15,7 @@ __all__ = ["FLOW", "Step", "Unit"]
 
 FLOW = (
     Step(ingest, ()),
-    Step(validate, ("raw.parquet",)),
+    Step(validate, ("raw.parquet",), judges=True),
     Step(split_scale, ("validated.parquet",)),
     Step(window, ("split.json",)),
     Step(train, ("scaled.npz", "scaler.json", "split.json", "windows.json")),

@@ -86,6 +86,7 @@ def train(unit: Unit) -> Outcome:
         unit.windows,
         Scaler(**json_of(unit.read("scaler.json"))),
         preset,
+        preset_name=unit.plan.preset_name,
         ticker=unit.ticker,
         calendar=unit.plan.calendar,
         cutoff=str(arrays["sessions"][parts.test - 1]),
@@ -140,8 +141,8 @@ def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, byte
         laid = _laid(parts, unit)
         trained, recipe = forecaster.fit(
             known, laid, fit_scaler(values, preset.scaler), preset,
-            ticker=unit.ticker, calendar=unit.plan.calendar, cutoff=str(sessions[fold.train.stop - 1]),
-            train_stop=len(known), on_epoch=unit.on_epoch,
+            preset_name=unit.plan.preset_name, ticker=unit.ticker, calendar=unit.plan.calendar,
+            cutoff=str(sessions[fold.train.stop - 1]), train_stop=len(known), on_epoch=unit.on_epoch,
         )  # fmt: skip
         made = forecaster.forecast(trained.network, closes[: fold.test.stop], fold.test, recipe)
         forecasts.append(

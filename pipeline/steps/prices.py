@@ -51,7 +51,7 @@ def validate(unit: Unit) -> Outcome:
         unit.ticker,
         raw,
         cleaned,
-        unit.settings.suite_path.read_bytes(),
+        unit.suite,
         as_of=unit.plan.as_of,
         min_sessions=unit.plan.min_sessions,
         max_jump=unit.plan.max_jump,

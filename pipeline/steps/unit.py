@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import windows
+from pipeline.errors import UsageError
 from pipeline.forecaster import Recipe
 from pipeline.split import Split
 from pipeline.store import json_of
@@ -48,6 +49,23 @@ class Unit:
         return {name: one for one in manifests if one for name in one.outputs}
 
     @property
+    def suite(self) -> bytes:
+        """Return the suite of Great Expectations that prices are checked against.
+
+        Raises:
+            UsageError: when it cannot be read.
+        """
+        path = self.settings.suite_path
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise UsageError(
+                "Prices are checked against a suite of Great Expectations.",
+                f"{path}: {error.strerror}",
+                "Put it there, or correct CLOSECAST_HOME, the folder that it is looked for in.",
+            ) from error
+
+    @property
     def split(self) -> Split:
         """Return the parts that `split_scale` cut."""
         return Split(**json_of(self.read("split.json")))
@@ -65,10 +83,11 @@ class Unit:
 
 
 class Step(NamedTuple):
-    """A step and the files that its result depends on."""
+    """A step and what its result depends on."""
 
     function: Callable[[Unit], Outcome]
-    reads: tuple[str, ...]
+    reads: tuple[str, ...]  # files that steps before it wrote
+    judges: bool = False  # by the suite of the settings
 
     @property
     def name(self) -> str:

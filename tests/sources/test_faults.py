@@ -11,8 +11,9 @@ import pytest
 
 from pipeline import calendar
 from pipeline.errors import UsageError
+from pipeline.fault import FAULTS, Fault
 from pipeline.sources import COLUMNS, sample
-from pipeline.sources.faults import FAULTS, Fault, inject
+from pipeline.sources.faults import inject
 
 AS_OF = dt.date(2026, 6, 5)
 PRICES = ["open", "high", "low", "close", "adj_close"]
