@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
-from pipeline import device, watch
+from pipeline import device, ledger, watch
 from pipeline.errors import Damaged, DataError, PipelineError, StoreError, Unavailable, UsageError
 from pipeline.outcome import Finding, Manifest, Outcome
 from pipeline.plan import Batch, Plan, folder_name, make_plan
@@ -71,6 +71,8 @@ def plan(
             made = make_plan(
                 settings, dag_run_id, now=now, moment=moment or now, overrides=overrides or {}, until=until
             )
+            if settings.ledger:  # a wrong one is said tonight, not after the training
+                ledger.check(settings.ledger_place)
             folder.write("plan.json", made.model_dump_json(indent=1).encode())
         Tracker(settings).open_parent(made)
     except PipelineError as error:
