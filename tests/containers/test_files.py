@@ -193,7 +193,28 @@ def test_the_chart_s_values_name_secrets_and_hold_none():
     assert not [
         entry for entry in VALUES["env"] if SECRET.search(entry["name"]) and not entry["name"].endswith("_FILE")
     ]
-    assert not VALUES["createUserJob"]["defaultUser"]["enabled"]  # its password would be `admin`
+
+
+def test_nothing_of_the_chart_starts_what_the_image_lacks():
+    """No `airflow users` (SimpleAuthManager's Airflow has none), no /clean-logs of the official image: both would fail."""
+    assert VALUES["createUserJob"] == {"enabled": False}  # the chart's default is true
+    groomed = ("scheduler", "dagProcessor", "triggerer")
+    assert not any(VALUES[part]["logGroomerSidecar"]["enabled"] for part in groomed)
+
+
+def test_the_chart_gives_the_admin_password_to_the_api_server_alone():
+    """By reference; what stands in `env` and `secret` reaches every container, the pods of tasks too."""
+    env = {entry["name"]: entry for entry in VALUES["apiServer"]["env"]}
+    reference = {"secretKeyRef": {"name": "closecast-airflow", "key": "admin-password"}}
+    assert env["AIRFLOW_ADMIN_PASSWORD"] == {"name": "AIRFLOW_ADMIN_PASSWORD", "valueFrom": reference}
+    assert env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]["value"]
+    others = VALUES | {"apiServer": {name: part for name, part in VALUES["apiServer"].items() if name != "env"}}
+    assert not re.search(r"(?i)admin.password|auth_manager_passwords_file", yaml.safe_dump(others))
+
+
+def test_a_task_may_wait_for_a_card_for_an_hour():
+    """As on the cluster: by default Airflow fails what has waited for ten minutes."""
+    assert VALUES["config"]["scheduler"]["task_queued_timeout"] == 3600
 
 
 def test_the_chart_s_values_ask_for_a_gpu_by_the_setting_alone():
