@@ -18,7 +18,7 @@ BIN = Path(sys.executable).parent
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 VALUES = yaml.safe_load((DOCKER / "helm-values.yaml").read_text())
-OURS = [name for name, service in SERVICES.items() if "build" in service]
+OURS = [name for name, service in SERVICES.items() if "CLOSECAST_IMAGE" in service["image"]]
 MAKE_ENV = [sys.executable, str(DOCKER / "make_env.py")]
 SELECT = [sys.executable, str(DOCKER / "select_lock.py"), str(HOME / "requirements.lock")]
 SECRET = re.compile(r"PASSWORD|SECRET|FERNET_KEY|REDISCLI_AUTH")
@@ -104,6 +104,15 @@ def test_all_parts_are_there():
     for name in OURS:
         after = SERVICES[name].get("depends_on", {})
         assert name == "init" or after["init"]["condition"] == "service_completed_successfully"
+
+
+def test_the_image_is_built_once_and_never_looked_for_elsewhere():
+    """Builds of one tag run at once and fail with "already exists"; a registry's `closecast:dev` would not be ours."""
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["init"]
+    assert len({SERVICES[name]["image"] for name in OURS}) == 1
+    assert len(OURS) == len(SERVICES) - 2  # PostgreSQL and Redis
+    for name in OURS:
+        assert name == "init" or (SERVICES[name]["pull_policy"] == "never" and "init" in SERVICES[name]["depends_on"])
 
 
 def test_only_the_two_pages_are_published_on_loopback():
