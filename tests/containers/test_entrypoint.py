@@ -43,7 +43,7 @@ def test_no_secret_is_part_of_a_command():
 
 
 def test_the_chart_s_commands_run_as_they_stand():
-    """`bash -c ...` of its parts and jobs, `airflow ...` of probes and init containers, `python ...` of a task's pod."""
+    """`bash -c ...` of its parts and jobs, `airflow ...` of its probes, `python ...` of a task's pod."""
     task = ["python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string", "{}"]
     for words in (["bash", "-c", "exec airflow scheduler"], ["airflow", "db", "check-migrations"], task):
         assert ENTRYPOINT["resolve"](words, {}) == words

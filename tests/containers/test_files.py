@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.airflow_home import PATIENCE, airflow_environment
+from pipeline.settings import load_settings
+
 HOME = Path(__file__).resolve().parents[2]
 DOCKER = HOME / "docker"
 BIN = Path(sys.executable).parent
@@ -128,7 +131,7 @@ def test_no_secret_has_a_value_or_a_default():
     seen = set()
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
-            if SECRET.search(variable) and not variable.endswith("_FILE"):
+            if value is not None and SECRET.search(variable) and not variable.endswith("_FILE"):
                 assert re.fullmatch(r"\$\{\w+:\?is not set, run `make docker-env`\}", value), (name, variable)
             seen |= set(re.findall(r"\$\{(\w+):\?", str(value)))
             assert not re.search(r":[^:@/]+@", re.sub(r"\$\{[^}]*\}", "", str(value))), (name, variable)
@@ -148,6 +151,29 @@ def test_a_worker_knows_no_server_s_secret():
     """Whoever breaks out of a training cannot sign tokens or read connections."""
     for name in ("worker", "worker-gpu", "mlflow"):
         assert not {"AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__CORE__FERNET_KEY"} & set(SERVICES[name]["environment"])
+
+
+def test_tasks_get_what_the_user_sets_and_nothing_empty():
+    """A variable without a value is passed on when it is set; an empty CLOSECAST_GPU is a wrong one."""
+    passed = {
+        name: {k for k, v in service.get("environment", {}).items() if v is None} for name, service in SERVICES.items()
+    }
+    keys = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
+    assert passed["worker"] == passed["worker-gpu"] == {"CLOSECAST_GPU", "CLOSECAST_STORE", "KERAS_BACKEND"} | keys
+    assert passed["airflow-dag-processor"] == {"CLOSECAST_GPU"}  # it chooses the queue of `train`
+    assert not keys & set().union(*(passed[name] for name in SERVICES if "worker" not in name))
+
+
+def test_compose_is_as_patient_as_the_cluster(monkeypatch):
+    """Tasks may wait an hour for the one GPU, and Redis has ten seconds to restart."""
+    for name in [name for name in os.environ if name.startswith(PATIENCE)]:
+        monkeypatch.delenv(name)
+    cluster = airflow_environment(load_settings(cluster=True))
+    for name in ("AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT", "AIRFLOW__CELERY__OPERATION_TIMEOUT"):
+        assert SERVICES["airflow-scheduler"]["environment"][name] == cluster[name]
+    assert VALUES["config"]["scheduler"]["task_queued_timeout"] == int(
+        cluster["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"]
+    )
 
 
 def test_the_env_file_is_made_once_and_for_its_owner(tmp_path):
@@ -205,7 +231,7 @@ def test_the_chart_s_values_name_secrets_and_hold_none():
 
 
 def test_nothing_of_the_chart_starts_what_the_image_lacks():
-    """No `airflow users` (SimpleAuthManager's Airflow has none), no /clean-logs of the official image: both would fail."""
+    """No `airflow users`, which SimpleAuthManager does not bring, and no /clean-logs of the official image."""
     assert VALUES["createUserJob"] == {"enabled": False}  # the chart's default is true
     groomed = ("scheduler", "dagProcessor", "triggerer")
     assert not any(VALUES[part]["logGroomerSidecar"]["enabled"] for part in groomed)
@@ -219,11 +245,6 @@ def test_the_chart_gives_the_admin_password_to_the_api_server_alone():
     assert env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]["value"]
     others = VALUES | {"apiServer": {name: part for name, part in VALUES["apiServer"].items() if name != "env"}}
     assert not re.search(r"(?i)admin.password|auth_manager_passwords_file", yaml.safe_dump(others))
-
-
-def test_a_task_may_wait_for_a_card_for_an_hour():
-    """As on the cluster: by default Airflow fails what has waited for ten minutes."""
-    assert VALUES["config"]["scheduler"]["task_queued_timeout"] == 3600
 
 
 def test_the_chart_s_values_ask_for_a_gpu_by_the_setting_alone():
