@@ -18,7 +18,7 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-IGNORED = shutil.ignore_patterns("__pycache__", ".env")
+IGNORED = shutil.ignore_patterns("__pycache__", "*.env", "*.env.*")
 BASE = "docker.io/library/python:3.11-slim-bookworm"
 IMAGE = "localhost/closecast:test"
 STAND_INS = ("docker.io/library/postgres:16-bookworm", "docker.io/library/redis:7-bookworm")

@@ -43,8 +43,9 @@ def test_no_secret_is_part_of_a_command():
 
 
 def test_the_chart_s_commands_run_as_they_stand():
-    """`bash -c ...`, and `airflow ...` from its probes."""
-    for words in (["bash", "-c", "exec airflow scheduler"], ["airflow", "jobs", "check"]):
+    """`bash -c ...` of its parts and jobs, `airflow ...` of its probes, `python ...` of a task's pod."""
+    task = ["python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string", "{}"]
+    for words in (["bash", "-c", "exec airflow scheduler"], ["airflow", "db", "check-migrations"], task):
         assert ENTRYPOINT["resolve"](words, {}) == words
 
 

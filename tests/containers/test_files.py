@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.airflow_home import PATIENCE, airflow_environment
+from pipeline.settings import load_settings
+
 HOME = Path(__file__).resolve().parents[2]
 DOCKER = HOME / "docker"
 BIN = Path(sys.executable).parent
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 VALUES = yaml.safe_load((DOCKER / "helm-values.yaml").read_text())
-OURS = [name for name, service in SERVICES.items() if "build" in service]
+OURS = [name for name, service in SERVICES.items() if "CLOSECAST_IMAGE" in service["image"]]
 MAKE_ENV = [sys.executable, str(DOCKER / "make_env.py")]
 SELECT = [sys.executable, str(DOCKER / "select_lock.py"), str(HOME / "requirements.lock")]
 SECRET = re.compile(r"PASSWORD|SECRET|FERNET_KEY|REDISCLI_AUTH")
@@ -106,6 +109,22 @@ def test_all_parts_are_there():
         assert name == "init" or after["init"]["condition"] == "service_completed_successfully"
 
 
+def test_nobody_gets_more_rights_than_it_needs():
+    """None gains any by a setuid program; all but PostgreSQL, whose entrypoint changes its user, start with none."""
+    assert all(service["security_opt"] == ["no-new-privileges:true"] for service in SERVICES.values())
+    assert all(SERVICES[name]["cap_drop"] == ["ALL"] for name in SERVICES if name != "postgres")
+    assert SERVICES["redis"]["user"] == "redis"  # the other images bring their own
+
+
+def test_the_image_is_built_once_and_never_looked_for_elsewhere():
+    """Builds of one tag run at once and fail with "already exists"; a registry's `closecast:dev` would not be ours."""
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["init"]
+    assert len({SERVICES[name]["image"] for name in OURS}) == 1
+    assert len(OURS) == len(SERVICES) - 2  # PostgreSQL and Redis
+    for name in OURS:
+        assert name == "init" or (SERVICES[name]["pull_policy"] == "never" and "init" in SERVICES[name]["depends_on"])
+
+
 def test_only_the_two_pages_are_published_on_loopback():
     """Databases, the broker and everything else stay inside."""
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
@@ -119,7 +138,7 @@ def test_no_secret_has_a_value_or_a_default():
     seen = set()
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
-            if SECRET.search(variable) and not variable.endswith("_FILE"):
+            if value is not None and SECRET.search(variable) and not variable.endswith("_FILE"):
                 assert re.fullmatch(r"\$\{\w+:\?is not set, run `make docker-env`\}", value), (name, variable)
             seen |= set(re.findall(r"\$\{(\w+):\?", str(value)))
             assert not re.search(r":[^:@/]+@", re.sub(r"\$\{[^}]*\}", "", str(value))), (name, variable)
@@ -141,6 +160,29 @@ def test_a_worker_knows_no_server_s_secret():
         assert not {"AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__CORE__FERNET_KEY"} & set(SERVICES[name]["environment"])
 
 
+def test_tasks_get_what_the_user_sets_and_nothing_empty():
+    """A variable without a value is passed on when it is set; an empty CLOSECAST_GPU is a wrong one."""
+    passed = {
+        name: {k for k, v in service.get("environment", {}).items() if v is None} for name, service in SERVICES.items()
+    }
+    keys = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
+    assert passed["worker"] == passed["worker-gpu"] == {"CLOSECAST_GPU", "CLOSECAST_STORE", "KERAS_BACKEND"} | keys
+    assert passed["airflow-dag-processor"] == {"CLOSECAST_GPU"}  # it chooses the queue of `train`
+    assert not keys & set().union(*(passed[name] for name in SERVICES if "worker" not in name))
+
+
+def test_compose_is_as_patient_as_the_cluster(monkeypatch):
+    """Tasks may wait an hour for the one GPU, and Redis has ten seconds to restart."""
+    for name in [name for name in os.environ if name.startswith(PATIENCE)]:
+        monkeypatch.delenv(name)
+    cluster = airflow_environment(load_settings(cluster=True))
+    for name in ("AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT", "AIRFLOW__CELERY__OPERATION_TIMEOUT"):
+        assert SERVICES["airflow-scheduler"]["environment"][name] == cluster[name]
+    assert VALUES["config"]["scheduler"]["task_queued_timeout"] == int(
+        cluster["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"]
+    )
+
+
 def test_the_env_file_is_made_once_and_for_its_owner(tmp_path):
     """Mode 600, all values different and long; a second time nothing changes."""
     path = tmp_path / ".env"
@@ -157,11 +199,12 @@ def test_the_env_file_is_made_once_and_for_its_owner(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == [".env"]
 
 
-def test_git_ignores_the_env_file():
-    """At the root and in docker/."""
+@pytest.mark.parametrize("name", [".env", "docker/.env", "docker/.env.new", "some.env", "some.env.new"])
+def test_git_ignores_every_env_file(name):
+    """Also one of another name, and what `make docker-env` leaves behind when it is interrupted."""
     if not shutil.which("git") or run("git", "-C", HOME, "rev-parse").returncode:
         pytest.skip("no git checkout here")
-    assert run("git", "-C", HOME, "check-ignore", "docker/.env", ".env").returncode == 0
+    assert run("git", "-C", HOME, "check-ignore", "--no-index", name).returncode == 0
 
 
 def test_compose_stops_when_a_secret_is_missing(tmp_path):
@@ -193,7 +236,23 @@ def test_the_chart_s_values_name_secrets_and_hold_none():
     assert not [
         entry for entry in VALUES["env"] if SECRET.search(entry["name"]) and not entry["name"].endswith("_FILE")
     ]
-    assert not VALUES["createUserJob"]["defaultUser"]["enabled"]  # its password would be `admin`
+
+
+def test_nothing_of_the_chart_starts_what_the_image_lacks():
+    """No `airflow users`, which SimpleAuthManager does not bring, and no /clean-logs of the official image."""
+    assert VALUES["createUserJob"] == {"enabled": False}  # the chart's default is true
+    groomed = ("scheduler", "dagProcessor", "triggerer")
+    assert not any(VALUES[part]["logGroomerSidecar"]["enabled"] for part in groomed)
+
+
+def test_the_chart_gives_the_admin_password_to_the_api_server_alone():
+    """By reference; what stands in `env` and `secret` reaches every container, the pods of tasks too."""
+    env = {entry["name"]: entry for entry in VALUES["apiServer"]["env"]}
+    reference = {"secretKeyRef": {"name": "closecast-airflow", "key": "admin-password"}}
+    assert env["AIRFLOW_ADMIN_PASSWORD"] == {"name": "AIRFLOW_ADMIN_PASSWORD", "valueFrom": reference}
+    assert env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]["value"]
+    others = VALUES | {"apiServer": {name: part for name, part in VALUES["apiServer"].items() if name != "env"}}
+    assert not re.search(r"(?i)admin.password|auth_manager_passwords_file", yaml.safe_dump(others))
 
 
 def test_the_chart_s_values_ask_for_a_gpu_by_the_setting_alone():
