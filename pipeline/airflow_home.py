@@ -96,12 +96,12 @@ def _cluster(settings: Settings) -> dict[str, object]:
 
 
 def prepare(settings: Settings) -> None:
-    """Create folders, secrets and Airflow's database; quick when this version of Airflow did so before.
+    """Create folders and secrets, and bring both databases to the installed versions; quick when they are there.
 
     Raises:
-        PipelineError: the database could not be migrated, or a server is not installed.
+        PipelineError: a database could not be migrated, or a server is not installed.
     """
-    home, log = settings.var_dir / "airflow", settings.var_dir / "log" / "airflow-db-migrate.log"
+    home, log = settings.var_dir / "airflow", settings.var_dir / "log" / "db-migrate.log"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in (log.parent, settings.mlflow_artifacts):
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,17 +116,33 @@ def prepare(settings: Settings) -> None:
     if settings.cluster:
         servers.prepare(settings)
     place = settings.var_dir / "postgres" if settings.cluster else home  # it goes when the database goes
-    marker, version = place / "migrated-by", importlib.metadata.version("apache-airflow-core")
-    if (settings.cluster or _sqlite(settings).exists()) and marker.exists() and marker.read_text() == version:
+    marker, versions = place / "migrated-by", installed()
+    if (settings.cluster or _sqlite(settings).exists()) and marker.exists() and marker.read_text() == versions:
         return
     needed = servers.postgres_for_a_moment(settings) if settings.cluster else contextlib.nullcontext()
     with log.open("a") as out, needed:
-        environment = os.environ | airflow_environment(settings)
-        command = [sys.executable, "-m", "airflow", "db", "migrate"]
-        code = subprocess.run(command, env=environment, stdout=out, stderr=out, check=False).returncode
-    if code:
-        raise PipelineError("Airflow's database must be migrated.", f"exit code {code}", f"Read the end of {log}.")
-    marker.write_text(version)
+        for name, command in _migrations(settings).items():
+            words, environment = [sys.executable, "-m", *command], os.environ | airflow_environment(settings)
+            code = subprocess.run(words, env=environment, stdout=out, stderr=out, check=False).returncode
+            if code:
+                rule = f"{name}'s database must be migrated."
+                raise PipelineError(rule, f"exit code {code}", f"Read the end of {log}.")
+    marker.write_text(versions)
+
+
+def installed() -> str:
+    """Return the versions that decide on the schemas of both databases."""
+    return " ".join(f"{name}=={importlib.metadata.version(name)}" for name in ("apache-airflow-core", "mlflow"))
+
+
+def _migrations(settings: Settings) -> dict[str, list[str]]:
+    found = {"Airflow": ["airflow", "db", "migrate"]}
+    file = settings.var_dir / "mlflow" / "mlflow.db"
+    if settings.cluster:
+        found["MLflow"] = ["mlflow", "db", "upgrade", servers.database_url(settings, "mlflow")]
+    elif file.exists():  # MLflow makes a new one itself, but refuses an old one
+        found["MLflow"] = ["mlflow", "db", "upgrade", f"sqlite:///{file}"]
+    return found
 
 
 def _sqlite(settings: Settings) -> Path:

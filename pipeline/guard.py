@@ -29,13 +29,16 @@ _SECONDS = 2.0
 
 def workers(processes: Iterable[psutil.Process]) -> dict[psutil.Process, set[psutil.Process]]:
     """Return the living workers of LocalExecutor among `processes`, by the scheduler that they belong to."""
-    found: dict[psutil.Process, set[psutil.Process]] = {}
+    titled: set[psutil.Process] = set()
+    others: set[psutil.Process] = set()
     for process in processes:
         with contextlib.suppress(psutil.Error):  # it has ended in the meantime
-            scheduler = process.parent()
-            titled = " ".join(process.cmdline()).startswith(_TITLE)
-            # A task inherits its worker's title for a moment; only a worker is a child of what is no worker.
-            if titled and scheduler and not " ".join(scheduler.cmdline()).startswith(_TITLE):
+            (titled if " ".join(process.cmdline()).startswith(_TITLE) else others).add(process)
+    found: dict[psutil.Process, set[psutil.Process]] = {}
+    for process in titled:
+        with contextlib.suppress(psutil.Error):
+            # A task inherits its worker's title for a moment, and a killed scheduler's workers get another parent.
+            if (scheduler := process.parent()) in others:
                 found.setdefault(scheduler, set()).add(process)
     return found
 
@@ -46,14 +49,20 @@ def guard(var: str, seconds: float = _SECONDS) -> None:
     while True:
         now = workers(members(var, SCHEDULER))
         for scheduler, known in before.items():
-            gone = known - now.get(scheduler, set())
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if gone and scheduler.status() != psutil.STATUS_ZOMBIE:
+            gone = {worker for worker in known if not _lives(worker)}  # who is not seen may live
+            if gone and _lives(scheduler):
+                with contextlib.suppress(psutil.NoSuchProcess):
                     scheduler.kill()
-                    pids = ", ".join(str(process.pid) for process in gone)
-                    log.warning("Worker %s was killed: scheduler %d is started again.", pids, scheduler.pid)
+                pids = ", ".join(str(process.pid) for process in gone)
+                log.warning("Worker %s was killed: scheduler %d is started again.", pids, scheduler.pid)
         before = now
         time.sleep(seconds)
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import socket
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from pipeline import stack
-from pipeline.airflow_home import airflow_environment
+from pipeline.airflow_home import airflow_environment, installed
 from pipeline.errors import PipelineError
 from pipeline.settings import load_settings
 
@@ -141,7 +140,7 @@ def test_program_that_keeps_dying_is_named(tmp_path: Path, monkeypatch: pytest.M
     airflow = settings.var_dir / "airflow"
     airflow.mkdir(parents=True)
     (airflow / "airflow.db").touch()
-    (airflow / "migrated-by").write_text(importlib.metadata.version("apache-airflow-core"))
+    (airflow / "migrated-by").write_text(installed())
     for name in stack.PROGRAMS:
         monkeypatch.setitem(stack.PROGRAMS, name, "json.tool no-such-file")
     with pytest.raises(PipelineError, match="must keep running") as error:

@@ -17,7 +17,7 @@ CLOSECAST = str(Path(sys.executable).with_name("closecast"))
 
 
 def test_two_runs_of_the_same_session_at_once(tmp_path, monkeypatch):
-    """One result each, no mixed files, one version each, and one champion that came second or stood alone."""
+    """One result each, no mixed files, one version each; the champion saw the other one, or the other has not won."""
     settings = set_tiny(monkeypatch, tmp_path, TICKERS='["TWICE"]')
     commands = [[CLOSECAST, "run", "--set", f"seed={seed}"] for seed in range(2)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for command in commands]
@@ -39,6 +39,25 @@ def test_two_runs_of_the_same_session_at_once(tmp_path, monkeypatch):
         assert child.data.params["seed"] == str(plan["preset"]["seed"])
         (model,) = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{run_id}'")
         assert str(model.status) == "READY"
-    versions = client.search_model_versions("name = 'closecast-TWICE'")
-    assert sorted(one.run_id for one in versions) == sorted(children)
-    assert client.get_model_version_by_alias("closecast-TWICE", "champion").run_id in children
+    versions = {one.run_id: one for one in client.search_model_versions("name = 'closecast-TWICE'")}
+    assert sorted(versions) == sorted(children)
+    assert len(client.search_model_versions("name = 'closecast-TWICE'")) == 2
+    champion = versions.pop(client.get_model_version_by_alias("closecast-TWICE", "champion").run_id)
+    (other,) = versions.values()
+    assert champion.tags["decision"].startswith("promoted")
+    if before := moved_from(champion):  # it came second, and has seen what it replaced
+        assert (before, other.tags["decision"][:8], moved_from(other)) == (int(other.version), "promoted", None)
+    else:  # the other one was refused when it saw the champion, or came too late to have seen it
+        assert other.tags["decision"].startswith(("refused", f"superseded: v{champion.version} "))
+        assert not moves(other)
+
+
+def moves(version) -> list[dict]:
+    """Return what was written down of the moves of the alias to a version."""
+    return [json.loads(value) for tag, value in version.tags.items() if tag.startswith("champion.")]
+
+
+def moved_from(version) -> int | None:
+    """Return the champion that a version replaced, in the one move of the alias to it."""
+    (move,) = moves(version)
+    return move["from"]
