@@ -1,4 +1,4 @@
-"""Fifty tickers against one MLflow: none lost, none doubled, no deadlock; at once on a server, by eights on bare SQLite.
+"""Fifty tickers against one MLflow, none lost, none doubled: at once on a server, by eights on bare SQLite.
 
 Fifty threads on bare SQLite fail: they share the 15 connections of MLflow's pool, and one write at a time takes longer
 than the 30 seconds that it waits for one. Nothing of ours gets near: the stack puts a server before SQLite and has at
