@@ -177,7 +177,7 @@ def _engine(place: str) -> sa.Engine:
     import sqlalchemy as sa
 
     scheme, _, rest = place.partition(":")
-    if scheme == "postgresql":  # closecast[cluster] installs psycopg2; SQLAlchemy would look for psycopg 3
+    if scheme == "postgresql":  # the extra `cluster` has psycopg2; SQLAlchemy would look for psycopg 3
         place = f"postgresql+psycopg2:{rest}"
     patient = {"timeout": 30} if scheme.startswith("sqlite") else {}  # another writer may hold the file
     try:
@@ -186,8 +186,8 @@ def _engine(place: str) -> sa.Engine:
         raise UsageError(
             "The driver of the ledger's database must be installed.",
             f"{scheme}://..., and {error}",  # the rest may hold a password
-            "Install it (closecast[cluster] for postgresql://), or name another one in CLOSECAST_LEDGER, such as "
-            "mysql+pymysql://.",
+            "Install it (for postgresql:// .venv/bin/uv pip install --editable '.[cluster]'), or name another one in "
+            "CLOSECAST_LEDGER, such as mysql+pymysql://.",
         ) from error
     except (sa.exc.ArgumentError, ValueError) as error:  # the latter for a port that is no number
         raise UsageError(
