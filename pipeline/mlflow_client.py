@@ -16,8 +16,9 @@ os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")  # an answer means
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from pipeline.errors import Unavailable
+from pipeline.errors import PipelineError, Unavailable
 from pipeline.preflight import check_answers, no_answer
+from pipeline.store_errors import without_secrets
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -53,12 +54,18 @@ def _alone(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """Turn the failures of an MLflow that is away, locked or full into `Unavailable`."""
+    """Turn the failures of an MLflow that is away, locked or full into `Unavailable`; an old schema is told, too."""
     try:
         yield
     except MlflowException as error:
         if "API request to" in str(error) or "timed out" in str(error) or "database is locked" in str(error):
             raise no_answer(uri, str(error)) from None  # its text holds the whole URL, the password too
+        if "out-of-date database schema" in str(error):
+            raise PipelineError(
+                "MLflow's database must have the schema of the installed MLflow.",
+                without_secrets(uri),
+                "Run `make run` or `make up` once, which migrate that of var/; for another: mlflow db upgrade URL.",
+            ) from None
         if "OperationalError" in str(error):
             raise _refused(str(error)) from error
         raise

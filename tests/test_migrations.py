@@ -12,6 +12,7 @@ from mlflow.store.db import utils as db
 
 from pipeline.airflow_home import prepare
 from pipeline.errors import PipelineError
+from pipeline.mlflow_client import answering
 from tests.test_stack import settings_for
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def older(tmp_path: Path):
 def test_mlflows_database_is_migrated_once(older, monkeypatch):
     """Beside Airflow's. When nothing is new, nothing is started."""
     settings, engine = older
+    with pytest.raises(PipelineError, match="schema of the installed MLflow") as error, answering(settings.mlflow_uri):
+        db._verify_schema(engine)  # as its client does for `closecast run`, which starts no Airflow
+    assert "make run" in error.value.todo
     prepare(settings)
     db._verify_schema(engine)
     monkeypatch.setattr(subprocess, "run", None)
