@@ -56,6 +56,9 @@ class Champion(NamedTuple):
     synthetic: bool
 
 
+SUPERSEDED = "superseded"  # how the words begin that say why a promotion was not carried out
+
+
 class Rule(NamedTuple):
     """One rule and how it went."""
 

@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from pipeline.errors import PipelineError, Unavailable, UsageError
 from pipeline.forecaster import Recipe
 from pipeline.mlflow_client import answering, connect, gone_is_fine
+from pipeline.promotion import SUPERSEDED
 
 if TYPE_CHECKING:
     import keras
@@ -161,7 +162,7 @@ class Registry:
             if (number == release.champion or again) and not left:
                 self._move(ticker, version, number, release.reason, when)
                 return version, ""
-            late = f"superseded: v{number} became champion after the decision was made"
+            late = f"{SUPERSEDED}: v{number} became champion after the decision was made"
             self._client.set_model_version_tag(name, str(version), "decision", late)
         return version, late
 

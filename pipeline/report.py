@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.page import render
-from pipeline.promotion import Rule
+from pipeline.promotion import SUPERSEDED, Rule
 from pipeline.store import Folder, json_of
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Section(NamedTuple):
 
 
 def section(
-    ticker: str, folder: Folder, manifests: Sequence[Manifest | None], mlflow_run: str, superseded: str = ""
+    ticker: str, folder: Folder, manifests: Sequence[Manifest | None], mlflow_run: str, came_to: str = ""
 ) -> Section:
     """Return what a unit's folder tells.
 
@@ -121,7 +121,7 @@ def section(
         folder: of the unit.
         manifests: of its steps, in order; None stands for a step that never ended.
         mlflow_run: id of its run.
-        superseded: why its version is not served although it was promoted; "" otherwise.
+        came_to: what the registry made of the decision, which may have come too late.
     """
     ended = _ended(manifests)
     written = {name for manifest in ended for name in manifest.outputs}
@@ -130,10 +130,10 @@ def section(
         return dict(json_of(folder.read(name))) if name in written else {}
 
     decision, served = told("decision.json"), told("forecast.json")
-    if superseded and decision:
+    if came_to.startswith(SUPERSEDED) and decision:
         says, limit = "The champion must still be the one that it was compared with", f"v{decision['champion']}"
-        rule = Rule("superseded", says, superseded.removeprefix("superseded: "), limit, passed=False)
-        decision |= {"promoted": False, "reason": superseded, "rules": [*decision["rules"], rule._asdict()]}
+        rule = Rule(SUPERSEDED, says, came_to.removeprefix(f"{SUPERSEDED}: "), limit, passed=False)
+        decision |= {"promoted": False, "reason": came_to, "rules": [*decision["rules"], rule._asdict()]}
     found = [(manifest.step, finding) for manifest in ended for finding in manifest.outcome.findings]
     return Section(
         result=result(ticker, manifests, mlflow_run, decision, served),

@@ -237,8 +237,8 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     runs = {ticker: str(run.info.run_id) for ticker, run in units.items()}
     earlier, sections = earlier_folders(settings.store_url, planned), []
     for ticker, unit in folders.items():
-        late = units[ticker].data.tags.get("superseded", "")
-        section = pages.section(ticker, unit, manifests[ticker], runs[ticker], late)
+        came_to = units[ticker].data.tags.get("decision", "")
+        section = pages.section(ticker, unit, manifests[ticker], runs[ticker], came_to)
         skills = pages.skills(planned.as_of, section.result.skill, earlier[ticker])
         if len(skills) > 1:
             picture = pages.Picture("skill of the last runs", plots.skills(skills, ticker))

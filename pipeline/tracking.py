@@ -125,7 +125,6 @@ class Tracker:
         if late:  # the figure of `_log_values` said what was decided; this one is later, so it is what counts
             self._client.log_metric(run_id, "promoted", 0.0, int(manifest.started.timestamp() * 1000) + 1)
             self._client.set_tag(run_id, "decision", late)
-            self._client.set_tag(run_id, "superseded", late)
 
     def _log_live(self, plan: Plan, ticker: str, outcome: Outcome) -> None:
         """Add one point to the series of a ticker's served forecasts, a run of its own; a second call adds none."""
