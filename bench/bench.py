@@ -38,9 +38,9 @@ def dag_file() -> float:
 
 def epoch(*, fused: bool) -> float:
     """Return the median seconds of one epoch of 2,329 windows of 100 sessions, batch 32, after compiling."""
-    from pipeline import model
+    from pipeline.forecasting import model, training
 
-    trainer = model._trainer(100, (20, 20, 20), "simple_rnn", 1e-3, None)  # noqa: SLF001
+    trainer = training._trainer(100, (20, 20, 20), "simple_rnn", 1e-3, None)  # noqa: SLF001
     network = trainer.fused if fused else model.build(100, (20, 20, 20))
     if not fused:
         network.compile(optimizer="adam", loss="mse", jit_compile=True)
@@ -58,11 +58,11 @@ def checks() -> tuple[float, float]:
     import datetime as dt
 
     from pipeline.calendar import sessions
-    from pipeline.clean import clean
-    from pipeline.restatement import compare
+    from pipeline.prices.clean import clean
+    from pipeline.prices.restatement import compare
+    from pipeline.prices.sources import sample
+    from pipeline.prices.suite import check
     from pipeline.settings import load_settings
-    from pipeline.sources import sample
-    from pipeline.validate import check
 
     as_of = dt.date(2026, 11, 12)
     prices, trading = sample.fetch("AAA", None, as_of, calendar="XNYS"), sessions("XNYS", sample.FIRST, as_of)

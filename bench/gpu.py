@@ -27,9 +27,9 @@ def measure(times: int) -> dict[str, object]:
     sys.path.insert(0, str(CHECKOUT))
     import numpy as np
 
-    from pipeline import model
+    from pipeline.forecasting import model, training
 
-    trainer = model._trainer(LOOKBACK, UNITS, "simple_rnn", 1e-3, None)  # noqa: SLF001
+    trainer = training._trainer(LOOKBACK, UNITS, "simple_rnn", 1e-3, None)  # noqa: SLF001
     windows = np.random.default_rng(0).normal(size=(WINDOWS, LOOKBACK, 1)).astype("float32")
     place = model.device()
     seconds, compiling = {}, {}

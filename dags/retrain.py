@@ -17,9 +17,9 @@ from airflow.sdk import (
     task_group,
 )
 
-from pipeline.fault import Fault
-from pipeline.kubernetes_pod import executor_config
+from pipeline.operations.kubernetes_pod import executor_config
 from pipeline.settings import load_settings
+from pipeline.settings.fault import Fault
 from pipeline.timetable import SessionTimetable
 
 SETTINGS = load_settings()
@@ -27,8 +27,8 @@ SETTINGS = load_settings()
 
 def failed_for_good(context: Any) -> None:
     """Tell people of a failure that no report will name: bad prices are told by `report`, which runs after them."""
+    from pipeline.alerting.notify import tell_failed
     from pipeline.errors import DataError, Unavailable, UsageError
-    from pipeline.watch import tell_failed
 
     task, error = context["ti"].task_id, context.get("exception")
     told_elsewhere = (DataError, UsageError, Unavailable) if task.startswith("unit.") else (DataError, UsageError)
@@ -39,7 +39,7 @@ def failed_for_good(context: Any) -> None:
 
 def die_with_supervisor(_context: Any) -> None:
     """Leave no process that trains on while the next try has begun."""
-    from pipeline.lifeline import die_with_parent
+    from pipeline.operations.lifeline import die_with_parent
 
     die_with_parent()
 
@@ -134,16 +134,14 @@ PARAMS = {
 @task(**RETRIES)
 def plan() -> list[dict[str, Any]]:
     """Fix what this run does, and cut the tickers into batches."""
-    from pipeline import runner
+    from pipeline import runs
 
     context = get_current_context()
     given = dict(context["params"])
     overrides = given.pop("overrides")
     run = context["dag_run"]
     moment = run.data_interval_end or run.run_after
-    return [
-        dict(batch) for batch in runner.plan(load_settings(**given), run.run_id, moment=moment, overrides=overrides)
-    ]
+    return [dict(batch) for batch in runs.plan(load_settings(**given), run.run_id, moment=moment, overrides=overrides)]
 
 
 def step(name: str, batch: dict[str, Any]) -> Any:
@@ -177,9 +175,9 @@ def unit(batch: dict[str, Any]) -> None:
 @task(trigger_rule=TriggerRule.ALL_DONE, **RETRIES)
 def report() -> None:
     """Gather the results; red when a ticker failed, and says which and why."""
-    from pipeline import runner
+    from pipeline import runs
 
-    runner.report(get_current_context()["dag_run"].run_id)
+    runs.report(get_current_context()["dag_run"].run_id)
 
 
 with DAG(

@@ -17,7 +17,7 @@ TOO_LATE_TO_TELL = timedelta(hours=1)
 
 def failed_for_good(context: Any) -> None:
     """A watchdog that cannot look says so."""
-    from pipeline.watch import tell_failed
+    from pipeline.alerting.notify import tell_failed
 
     tell_failed(load_settings(), "look", context["run_id"], context.get("exception"), dag="watch")
 
@@ -25,13 +25,14 @@ def failed_for_good(context: Any) -> None:
 @task(retries=2, retry_delay=timedelta(minutes=5), on_failure_callback=failed_for_good)
 def look() -> bool:
     """Tell people when no run of the session has finished."""
-    from pipeline import calendar, watch
+    from pipeline import calendar
+    from pipeline.alerting import notify
 
     run = get_current_context()["dag_run"]
     if run.run_type == "scheduled" and datetime.now(UTC) - run.run_after > TOO_LATE_TO_TELL:
         return False
     session = calendar.last_closed_session(SETTINGS.calendar, run.data_interval_end or run.run_after)
-    return watch.look(load_settings(), session)
+    return notify.look(load_settings(), session)
 
 
 with DAG(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pipeline.arrays import Dates
 from pipeline.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -118,3 +119,8 @@ def closes_at(name: str, days: pd.DatetimeIndex) -> pd.Series[pd.Timestamp]:
     """Return when each of these sessions closes, in UTC, by session; NaT for a day without trading."""
     closes: pd.Series[pd.Timestamp] = exchange(name).closes.reindex(days)
     return closes
+
+
+def session_index(sessions: Dates) -> pd.DatetimeIndex:
+    """Return dates as the index of a price frame: tz-naive midnights, named `session`."""
+    return pd.DatetimeIndex(sessions.astype("datetime64[s]"), name="session")

@@ -16,6 +16,8 @@ Anything that is not a `PipelineError` is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import re
+
 
 class PipelineError(Exception):
     """A failure told in three parts, each of them one line.
@@ -75,3 +77,9 @@ class Unavailable(PipelineError):
     """A service did not answer, or asked us to come back later."""
 
     retryable = True
+
+
+def without_secrets(text: str, url: str = "") -> str:
+    """Return `text` without the user and password that `url`, or a URL in the text, may hold."""
+    login = url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    return re.sub(r"://[^/@\s]*@", "://", text.replace(f"{login}@", "") if login else text)

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import calendar
 from pipeline.errors import UsageError
-from pipeline.fault import Fault
-from pipeline.preset import Preset
-from pipeline.promotion import Gate
 from pipeline.settings import Settings, broken_rule
+from pipeline.settings.fault import Fault
+from pipeline.settings.gate import Gate
+from pipeline.settings.preset import Preset
 
 # Letters, digits and the few signs that tickers of Yahoo hold (BRK-B, ^GSPC, BTC-USD, ES=F, RDS.A): never a path.
 _TICKER = re.compile(r"[A-Z0-9^][A-Z0-9.=^-]{0,14}")

@@ -7,9 +7,9 @@ import platform
 import subprocess
 from functools import cache
 
-from pipeline.device import backend
+from pipeline.forecasting.device import backend
 from pipeline.settings import CHECKOUT
-from pipeline.store import sha256
+from pipeline.store.formats import sha256
 
 _NAMED_VERSIONS = (
     "keras",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipeline.prices.sources import files
 from pipeline.settings import Settings, load_settings
-from pipeline.sources import files
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from pipeline.steps import FLOW
-from tests.alert_channels import webhook
+from tests.support.alert_channels import webhook
 
 DAG_FILE = Path(__file__).resolve().parents[1] / "dags" / "retrain.py"
 COMMAND = [str(Path(sys.executable).with_name("closecast")), "run", "--airflow"]

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import runner
+from pipeline import runner, runs
 from pipeline.errors import Damaged, DataError
 from pipeline.steps import FLOW, Unit
-from pipeline.store import Folder, last_snapshot, read_plan, run_folder, unit_folder
-from pipeline.tracking import Tracker
+from pipeline.store.folder import Folder
+from pipeline.store.runs import last_snapshot, read_plan, run_folder, unit_folder
+from pipeline.tracking.runs import Tracker
 from tests.test_runner import tiny_settings
 
 READERS = {name: step.name for step in reversed(FLOW) for name in step.reads}  # each file and its first reader
@@ -35,7 +36,7 @@ def whole(tmp_path_factory):
     """Return settings, batch and a copy of the folder of a unit that has been through every step."""
     with pytest.MonkeyPatch.context() as patch:
         settings = tiny_settings(patch, tmp_path_factory.mktemp("damage")).model_copy(update={"tickers": ("AAA",)})
-        (batch,) = runner.plan(settings, "manual__1")
+        (batch,) = runs.plan(settings, "manual__1")
         for step in FLOW:
             runner.run(step.name, batch, settings=settings)
         folder = Path(unit_folder(settings.store_url, "AAA", read_plan(settings.store_url, batch["run"])).url)

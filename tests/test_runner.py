@@ -9,15 +9,18 @@ import mlflow
 import pandas as pd
 import pytest
 
-from pipeline import runner, snapshot, watch
+from pipeline import runner, runs
+from pipeline.alerting import notify
+from pipeline.cli.preflight import check
 from pipeline.errors import DataError, Unavailable
-from pipeline.metrics import rmse
-from pipeline.mlflow_client import answering
-from pipeline.preflight import check, check_answers
+from pipeline.evaluation.metrics import rmse
+from pipeline.prices import snapshot
 from pipeline.steps import FLOW
-from pipeline.store import last_snapshot, read_plan, run_folder, unit_folder
-from pipeline.tracking import Tracker
-from tests.alert_channels import PASSWORD, webhook
+from pipeline.store.runs import last_snapshot, read_plan, run_folder, unit_folder
+from pipeline.tracking.client import answering
+from pipeline.tracking.runs import Tracker
+from pipeline.tracking.server import check_answers
+from tests.support.alert_channels import PASSWORD, webhook
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +35,11 @@ def finished(tmp_path_factory):
         patch.setenv("CLOSECAST_PRICES", str(folder))
         patch.setenv("CLOSECAST_SOURCE", "files")
         settings = runner.load_settings(tickers=("GOOD", "BAD"), batch_size=2)
-        (batch,) = runner.plan(settings, "manual__1")
+        (batch,) = runs.plan(settings, "manual__1")
         for step in FLOW:
             assert runner.run(step.name, batch, settings=settings) == batch
         with pytest.raises(DataError, match="BAD in ingest"):
-            runner.report("manual__1", settings=settings)
+            runs.report("manual__1", settings=settings)
     return settings, batch
 
 
@@ -65,7 +68,7 @@ def runs_of(settings):
 def test_there_is_one_parent_and_one_child_per_ticker(finished):
     """Found by tags; the child of the broken file is failed, and so is the parent."""
     settings, _ = finished
-    _, _, runs = runs_of(settings)
+    _, _, _found = runs_of(settings)
     by_ticker = {run.data.tags["ticker"]: run for run in runs}
     assert len(runs) == 3
     assert {ticker: run.info.status for ticker, run in by_ticker.items()} == {
@@ -123,11 +126,11 @@ def test_a_second_call_of_every_step_changes_nothing(finished, monkeypatch):
     client, experiment, runs = runs_of(settings)
     history = {run.info.run_id: client.get_metric_history(run.info.run_id, "loss") for run in runs}
     monkeypatch.setattr("pipeline.model.train", None)  # would be called by nobody
-    assert runner.plan(settings, "manual__1") == [batch]
+    assert runs.plan(settings, "manual__1") == [batch]
     for step in FLOW:
         runner.run(step.name, batch, settings=settings)
     with pytest.raises(DataError):
-        runner.report("manual__1", settings=settings)
+        runs.report("manual__1", settings=settings)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     _, _, again = runs_of(settings)
     assert {run.info.run_id for run in again} == set(history)
@@ -180,7 +183,7 @@ def test_inputs_and_outputs_are_named_by_their_hashes(finished):
 
 def test_bad_prices_stop_before_training(tiny):
     """A critical finding of the suite is the unit's last word, with its page kept."""
-    (batch,) = runner.plan(runner.load_settings(tickers=("AAA",), start="2025-06-02"), "manual__short")
+    (batch,) = runs.plan(runner.load_settings(tickers=("AAA",), start="2025-06-02"), "manual__short")
     runner.run("ingest", batch, settings=tiny)
     with pytest.raises(DataError, match=r"long enough.*122 sessions \(limit: at least 255 sessions\)"):
         runner.run("validate", batch, settings=tiny)
@@ -191,7 +194,7 @@ def test_bad_prices_stop_before_training(tiny):
 
 def test_a_service_that_is_away_is_worth_another_try(tiny, monkeypatch):
     """The task fails for a retry; on the last try only when no ticker is left; the retry then succeeds."""
-    (batch,) = runner.plan(runner.load_settings(tickers=("AAA", "BBB"), batch_size=2), "manual__away")
+    (batch,) = runs.plan(runner.load_settings(tickers=("AAA", "BBB"), batch_size=2), "manual__away")
     real = snapshot.fetch
 
     def away(ticker, plan, settings):
@@ -208,7 +211,7 @@ def test_a_service_that_is_away_is_worth_another_try(tiny, monkeypatch):
     runner.run("ingest", batch, settings=tiny, last_try=False)
     assert not folder_of(tiny, batch, "BBB").manifest("ingest").failed
     assert folder_of(tiny, batch, "AAA").manifest("ingest") == first
-    _, _, runs = runs_of(tiny)
+    _, _, _found = runs_of(tiny)
     (run,) = (run for run in runs if run.data.tags["ticker"] == "BBB")
     assert run.info.status == "RUNNING"
     assert run.data.metrics["rows/raw"] == 977
@@ -217,7 +220,7 @@ def test_a_service_that_is_away_is_worth_another_try(tiny, monkeypatch):
 
 def test_a_lost_mlflow_costs_no_work(tiny, monkeypatch):
     """What was done stays in the store; the next call only logs it."""
-    (batch,) = runner.plan(runner.load_settings(tickers=("AAA",)), "manual__lost")
+    (batch,) = runs.plan(runner.load_settings(tickers=("AAA",)), "manual__lost")
 
     def gone(*_args, **_kwargs):
         raise Unavailable("The MLflow server must answer.", "nothing", "Start it.")
@@ -230,7 +233,7 @@ def test_a_lost_mlflow_costs_no_work(tiny, monkeypatch):
     monkeypatch.setattr(snapshot, "fetch", None)  # would be called by nobody
     runner.run("ingest", batch, settings=tiny)
     assert folder_of(tiny, batch, "AAA").manifest("ingest") == done
-    _, _, runs = runs_of(tiny)
+    _, _, _found = runs_of(tiny)
     assert {run.data.metrics.get("rows/raw") for run in runs if run.data.tags["ticker"] == "AAA"} == {977.0}
 
 
@@ -249,10 +252,10 @@ def test_an_mlflow_server_that_does_not_answer_is_told_at_once(monkeypatch):
 
 def test_a_stopped_run_leaves_nothing_running(tiny):
     """Ctrl-C: parent and child are ended as killed."""
-    (batch,) = runner.plan(runner.load_settings(tickers=("AAA",)), "manual__stopped")
+    (batch,) = runs.plan(runner.load_settings(tickers=("AAA",)), "manual__stopped")
     runner.run("ingest", batch, settings=tiny)
-    runner.stop("manual__stopped", tiny)
-    _, _, runs = runs_of(tiny)
+    runs.stop("manual__stopped", tiny)
+    _, _, _found = runs_of(tiny)
     assert {run.info.status for run in runs} == {"KILLED"}
 
 
@@ -268,7 +271,7 @@ def test_a_restated_history_is_explained_refused_or_accepted(tiny, test_data, tm
         given = runner.load_settings(
             tickers=("NFLX",), source="files", prices=prices, as_of=as_of, start="2010-04-01", **settings
         )
-        (batch,) = runner.plan(given, f"manual__{name}")
+        (batch,) = runs.plan(given, f"manual__{name}")
         try:
             for step in ("ingest", "validate"):
                 runner.run(step, batch, settings=tiny)
@@ -295,7 +298,7 @@ def test_a_restated_history_is_explained_refused_or_accepted(tiny, test_data, tm
     folder, ((severity, _, _),) = night("accepted", altered, "2026-01-23", accept_restated=True)
     assert severity == "warning"
     assert folder.exists("validated.parquet")
-    _, _, runs = runs_of(tiny)
+    _, _, _found = runs_of(tiny)
     tags = {run.data.tags["dag_run_id"]: run.data.tags.get("restatement") for run in runs if run.data.tags["ticker"]}
     assert tags["manual__split"] == "explained"
     assert tags["manual__altered"] == "unexplained"
@@ -308,7 +311,7 @@ def test_the_last_snapshot_is_an_earlier_one_that_passed_and_had_no_fault(tiny):
         ("old", "2025-11-18", None), ("good", "2025-11-19", None), ("fault", "2025-11-20", "partial_bar"),
         ("failed", "2025-11-20", "bad_bar"), ("now", "2025-11-21", None),
     ):  # fmt: skip
-        (batch,) = runner.plan(runner.load_settings(tickers=("AAA",), as_of=as_of, fault=fault), f"manual__{name}")
+        (batch,) = runs.plan(runner.load_settings(tickers=("AAA",), as_of=as_of, fault=fault), f"manual__{name}")
         try:
             for step in ("ingest", "validate"):
                 runner.run(step, batch, settings=tiny)
@@ -331,25 +334,25 @@ def test_people_are_told_of_a_bad_ticker_once_and_of_a_run_that_did_not_come(tin
         settings = runner.load_settings(source="files", prices=tmp_path / "prices")
 
         def night(name):
-            (batch,) = runner.plan(settings, f"manual__{name}")
+            (batch,) = runs.plan(settings, f"manual__{name}")
             with contextlib.suppress(DataError):
                 for step in FLOW:
                     runner.run(step.name, batch, settings=settings)
             with contextlib.suppress(DataError):
-                runner.report(f"manual__{name}", settings=settings)
+                runs.report(f"manual__{name}", settings=settings)
 
         file.write_text("Date,Price\n2025-11-21,1\n")
         night("bad")
         night("bad-again")
-        assert not watch.look(settings, settings.as_of)
-        assert not watch.look(settings, settings.as_of)
+        assert not notify.look(settings, settings.as_of)
+        assert not notify.look(settings, settings.as_of)
         snapshot.fetch("AAA", check(tiny), tiny).to_csv(file)
         night("good")
-        assert watch.look(settings, settings.as_of)
+        assert notify.look(settings, settings.as_of)
         monkeypatch.setenv("CLOSECAST_SOURCE", "sample")
-        runner.plan(settings, "manual__stopped")
+        runs.plan(settings, "manual__stopped")
         with pytest.raises(DataError):
-            runner.report("manual__stopped", settings=settings)
+            runs.report("manual__stopped", settings=settings)
     assert [one.title for one in hook.told] == [
         f"AAA ingest: {file} must be a table of daily prices",
         "No finished run for 2025-11-21",
@@ -359,7 +362,7 @@ def test_people_are_told_of_a_bad_ticker_once_and_of_a_run_that_did_not_come(tin
     ]
     for words in ("'Date', 'Price'", "/dags/retrain/runs/manual__bad", "#/experiments/", "Left the ticker out"):
         assert words in hook.told[0].body
-    _, _, runs = runs_of(tiny)
+    _, _, _found = runs_of(tiny)
     assert PASSWORD not in str([run.to_dictionary() for run in runs])
 
 
@@ -368,22 +371,22 @@ def test_a_channel_that_fails_fails_no_run(monkeypatch):
     """Nobody listens there."""
     monkeypatch.setenv("CLOSECAST_ALERT_URLS", "json://127.0.0.1:9 nonsense")
     settings = runner.load_settings(tickers=("AAA",), fault="truncated")
-    (batch,) = runner.plan(settings, "manual__1")
+    (batch,) = runs.plan(settings, "manual__1")
     runner.run("ingest", batch, settings=settings)
     with pytest.raises(DataError, match="long enough"):
         runner.run("validate", batch, settings=settings)
     with pytest.raises(DataError, match="AAA in validate"):
-        runner.report("manual__1", settings=settings)
+        runs.report("manual__1", settings=settings)
 
 
 def test_another_source_or_fewer_tickers_end_no_alarm(tiny):
     """The run that is waited for is the one of the settings."""
     night = runner.load_settings(tickers=("AAA",))
-    (batch,) = runner.plan(night, "manual__1")
+    (batch,) = runs.plan(night, "manual__1")
     for step in FLOW:
         runner.run(step.name, batch, settings=night)
-    runner.report("manual__1", settings=night)
-    assert not watch.look(tiny, tiny.as_of)  # the settings say AAA and BBB
+    runs.report("manual__1", settings=night)
+    assert not notify.look(tiny, tiny.as_of)  # the settings say AAA and BBB
 
 
 def test_a_lost_history_and_a_revised_last_bar_are_warnings(tiny, tmp_path):
@@ -402,7 +405,7 @@ def test_a_lost_history_and_a_revised_last_bar_are_warnings(tiny, tmp_path):
         file = tmp_path / f"{name}.csv"
         frame.to_csv(file)
         given = runner.load_settings(tickers=("AAA",), source="files", prices=file, as_of=as_of)
-        (batch,) = runner.plan(given, f"manual__{name}")
+        (batch,) = runs.plan(given, f"manual__{name}")
         for step in ("ingest", "validate"):
             with contextlib.suppress(DataError):
                 runner.run(step, batch, settings=tiny)
@@ -418,8 +421,8 @@ def test_a_watchdog_that_could_not_look_is_told_and_recovers(tiny, monkeypatch):
     with webhook() as hook:
         monkeypatch.setenv("CLOSECAST_ALERT_URLS", hook.url)
         settings = runner.load_settings()
-        watch.tell_failed(settings, "look", "scheduled__1", None, dag="watch")
-        watch.look(settings, tiny.as_of)
+        notify.tell_failed(settings, "look", "scheduled__1", None, dag="watch")
+        notify.look(settings, tiny.as_of)
     assert [one.title for one in hook.told] == [
         "Task look of watch failed",
         "No finished run for 2025-11-21",

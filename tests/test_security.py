@@ -6,8 +6,9 @@ from pathlib import Path
 import keras
 import pytest
 
-from pipeline import model, runner
+from pipeline import runs
 from pipeline.errors import UsageError
+from pipeline.forecasting import model
 from pipeline.settings import load_settings
 
 HOSTILE = (
@@ -28,7 +29,7 @@ def test_a_ticker_that_is_none_never_becomes_a_path(tiny, tmp_path, words):
     """Refused by name before anything is written, wherever the list comes from."""
     before = everything_in(tmp_path)
     with pytest.raises(UsageError, match="ticker"):
-        runner.plan(load_settings(tickers=[words]), "manual__1")
+        runs.plan(load_settings(tickers=[words]), "manual__1")
     assert everything_in(tmp_path) == before
     assert not Path(tiny.store_url).exists()
 
@@ -39,7 +40,7 @@ def test_a_ticker_that_is_none_never_becomes_a_path(tiny, tmp_path, words):
 def test_no_other_parameter_of_the_form_takes_such_words(parameter, words, tmp_path):
     """As the DAG hands them over: refused, in three lines, with nothing written."""
     with pytest.raises(UsageError) as refused:
-        runner.plan(load_settings(tickers=["AAA"], **{parameter: words}), "manual__1")
+        runs.plan(load_settings(tickers=["AAA"], **{parameter: words}), "manual__1")
     assert len(str(refused.value).splitlines()) == 3
     assert not [path for path in everything_in(tmp_path) if "pwned" in path or "manual__1" in path]
 
@@ -48,7 +49,7 @@ def test_no_other_parameter_of_the_form_takes_such_words(parameter, words, tmp_p
 def test_a_runs_name_never_leaves_the_store(tiny, tmp_path, words):
     """Airflow refuses most of them itself; here each is refused, or is a folder of that many plain letters."""
     try:
-        (batch,) = runner.plan(load_settings(tickers=["AAA"]), words)
+        (batch,) = runs.plan(load_settings(tickers=["AAA"]), words)
     except UsageError:
         return
     assert set(batch["run"]) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
@@ -59,9 +60,9 @@ def test_a_runs_name_never_leaves_the_store(tiny, tmp_path, words):
 @pytest.mark.usefixtures("tiny")
 def test_two_names_that_would_share_a_folder_are_told():
     """Signs are left out of folder names; a second run is not taken for a retry of the first."""
-    runner.plan(load_settings(tickers=["AAA"]), "manual__1.a")
+    runs.plan(load_settings(tickers=["AAA"]), "manual__1.a")
     with pytest.raises(UsageError, match="share a folder"):
-        runner.plan(load_settings(tickers=["AAA"]), "manual__1:a")
+        runs.plan(load_settings(tickers=["AAA"]), "manual__1:a")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_two_names_that_would_share_a_folder_are_told():
 def test_overrides_are_fields_of_a_preset_and_nothing_else(overrides):
     """Checked by type and bounds, never evaluated."""
     with pytest.raises(UsageError):
-        runner.plan(load_settings(tickers=["AAA"]), "manual__1", overrides=overrides)
+        runs.plan(load_settings(tickers=["AAA"]), "manual__1", overrides=overrides)
     assert not Path("pwned").exists()
 
 

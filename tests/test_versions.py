@@ -5,10 +5,11 @@ import shutil
 
 import pytest
 
-from pipeline import runner, versions
+from pipeline import runner, runs, versions
 from pipeline.errors import DataError
 from pipeline.settings import CHECKOUT, load_settings
-from pipeline.store import read_plan, sha256, unit_folder
+from pipeline.store.formats import sha256
+from pipeline.store.runs import read_plan, unit_folder
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_other_rules_check_the_prices_again(tiny, tmp_path, monkeypatch):
     shutil.copytree(CHECKOUT / "expectations", tmp_path / "expectations")
     monkeypatch.setenv("CLOSECAST_HOME", str(tmp_path))
     settings = load_settings(tickers=("AAA",))
-    (batch,) = runner.plan(settings, "manual__rules")
+    (batch,) = runs.plan(settings, "manual__rules")
     for step in ("ingest", "validate", "validate"):
         runner.run(step, batch, settings=settings)
     folder = unit_folder(tiny.store_url, "AAA", read_plan(tiny.store_url, batch["run"]))

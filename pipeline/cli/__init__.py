@@ -9,7 +9,7 @@ import typer
 
 from pipeline.cli.champion import champion, forecast
 from pipeline.cli.compare import compare
-from pipeline.cli.people import end_like_ctrl_c, errors_for_people
+from pipeline.cli.messages import end_like_ctrl_c, errors_for_people
 from pipeline.cli.run import run
 
 app = typer.Typer(
@@ -30,7 +30,8 @@ def up() -> None:
     """Start Airflow and MLflow with their web pages on this machine, schedule on."""
     end_like_ctrl_c()
     with errors_for_people():
-        from pipeline import calendar, stack
+        from pipeline import calendar
+        from pipeline.operations import stack
         from pipeline.settings import load_settings
 
         settings = load_settings()
@@ -42,7 +43,7 @@ def up() -> None:
 def down() -> None:
     """Stop what `closecast up` started; all state stays."""
     with errors_for_people():
-        from pipeline import stack
+        from pipeline.operations import stack
         from pipeline.settings import load_settings
 
         stack.down(load_settings(), typer.echo)
@@ -52,7 +53,7 @@ def down() -> None:
 def airflow(context: typer.Context) -> None:
     """Run Airflow's own command line on this checkout, such as `closecast airflow dags list`."""
     with errors_for_people():
-        from pipeline.airflow_home import airflow_environment, prepare
+        from pipeline.operations.airflow_home import airflow_environment, prepare
         from pipeline.settings import load_settings
 
         settings = load_settings()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.people import errors_for_people
+from pipeline.cli.messages import errors_for_people
 
 if TYPE_CHECKING:
-    from pipeline.registry import Move, Registry, Version
+    from pipeline.tracking.registry import Registry
+    from pipeline.tracking.versions import Move, Version
 
 champion = typer.Typer(
     name="champion",
@@ -29,7 +30,7 @@ def show(ticker: Ticker) -> None:
     with errors_for_people():
         from rich.text import Text
 
-        from pipeline import console
+        from pipeline.cli import console
 
         registry, ticker = _registry(), _checked(ticker)
         served, versions = registry.champion(ticker), registry.versions(ticker)
@@ -71,8 +72,8 @@ def forecast(
 ) -> None:
     """Print the newest forecast that a champion of a ticker has made, from the ledger."""
     with errors_for_people():
-        from pipeline import ledger
         from pipeline.errors import DataError
+        from pipeline.serving import ledger
         from pipeline.settings import load_settings
 
         ticker, settings = _checked(ticker), load_settings()
@@ -118,8 +119,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of a table
 
 
 def _registry() -> Registry:
-    from pipeline.registry import Registry
     from pipeline.settings import load_settings
+    from pipeline.tracking.registry import Registry
 
     return Registry(load_settings())
 

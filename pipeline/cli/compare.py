@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from pipeline.cli.people import errors_for_people, lines_to
+from pipeline.cli.messages import errors_for_people, lines_to
 from pipeline.cli.run import AsOf, Prices, Source, Start, Tickers
 
 
@@ -30,13 +30,13 @@ def compare(
             start=start or None,
             as_of=as_of or None,
         )
-        from pipeline.preflight import check
+        from pipeline.cli.preflight import check
 
         check(settings, {})
-        from pipeline import compare as ladder
-        from pipeline import console, embedded
+        from pipeline import ladder
+        from pipeline.cli import console, terminal
 
-        with embedded.output_to(log) as file:
+        with terminal.output_to(log) as file:
             screen = console.terminal(file)
             with lines_to(screen):
                 rungs = ladder.compare(settings)

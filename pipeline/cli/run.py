@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.people import end_like_ctrl_c, errors_for_people, lines_to
-from pipeline.fault import FAULTS
+from pipeline.cli.messages import end_like_ctrl_c, errors_for_people, lines_to
+from pipeline.settings.fault import FAULTS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,12 +71,13 @@ def run(
             accept_restated=accept_restated or None,
         )
         overrides = _overrides(changes)
-        from pipeline.preflight import check
+        from pipeline.cli.preflight import check
 
         check(settings, overrides)
-        from pipeline import console, embedded
+        from pipeline.cli import console, terminal
+        from pipeline.operations import embedded
 
-        with embedded.output_to(log) as file:
+        with terminal.output_to(log) as file:
             screen = console.terminal(file)
             with lines_to(screen):
                 if airflow:
@@ -104,12 +105,13 @@ def _overrides(changes: list[str] | None) -> dict[str, Any]:
 
 def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) -> str:
     """Run all steps in this process; return the id of the run."""
-    from pipeline import console, runner, steps
+    from pipeline import runs, steps
+    from pipeline.cli import console
     from pipeline.errors import DataError, PipelineError
     from pipeline.progress import LogProgress
 
     name = f"local__{dt.datetime.now(dt.UTC):%Y-%m-%dT%H-%M-%S}_{secrets.token_hex(2)}"
-    batches = runner.plan(settings, name, overrides=overrides)
+    batches = runs.plan(settings, name, overrides=overrides)
     with contextlib.ExitStack() as stack:
         progress: Progress = LogProgress()
         if screen.is_terminal:
@@ -120,10 +122,10 @@ def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) ->
                 _all_steps(settings, batch, progress)
         except BaseException:  # Ctrl-C or a bug: nothing may look as if it still ran
             with contextlib.suppress(PipelineError):  # MLflow may be what is away
-                runner.stop(name, settings)
+                runs.stop(name, settings)
             raise
     with contextlib.suppress(DataError):  # a ticker that failed: the table that follows says it
-        runner.report(name, settings=settings)
+        runs.report(name, settings=settings)
     return name
 
 
@@ -138,16 +140,17 @@ def _all_steps(settings: Settings, batch: Batch, progress: Progress) -> None:
 
 def _finish(settings: Settings, dag_run_id: str, screen: Console, log: Path) -> None:
     """Show the results of a run; exit with 1 when a ticker failed."""
-    from pipeline import console, report
+    from pipeline.cli import console
     from pipeline.errors import PipelineError
     from pipeline.plan import folder_name
-    from pipeline.store import read_plan, run_folder
+    from pipeline.reporting import results
+    from pipeline.store.runs import read_plan, run_folder
 
     folder = run_folder(settings.store_url, folder_name(dag_run_id))
     if not folder.exists("results.json"):
         raise PipelineError("A run must end with results.", f"none of run {dag_run_id}", f"Read the end of {log}.")
-    results = report.results_of(folder.read("results.json"))
-    console.show_results(screen, read_plan(settings.store_url, folder_name(dag_run_id)), results)
+    rows = results.results_of(folder.read("results.json"))
+    console.show_results(screen, read_plan(settings.store_url, folder_name(dag_run_id)), rows)
     console.show_next(screen, folder.path("report.html"), log)
-    if any(one.reason for one in results):
+    if any(one.reason for one in rows):
         raise typer.Exit(1)

@@ -6,10 +6,15 @@ they are used: each Airflow task is a process of its own and pays for what it im
 
 from __future__ import annotations
 
-from pipeline.steps.network import evaluate, split_scale, train, window
-from pipeline.steps.prices import ingest, validate
-from pipeline.steps.served import forecast, promote
+from pipeline.steps.evaluate import evaluate
+from pipeline.steps.forecast import forecast
+from pipeline.steps.ingest import ingest
+from pipeline.steps.promote import promote
+from pipeline.steps.split_scale import split_scale
+from pipeline.steps.train import train
 from pipeline.steps.unit import Step, Unit
+from pipeline.steps.validate import validate
+from pipeline.steps.window import window
 
 __all__ = ["FLOW", "Step", "Unit"]
 

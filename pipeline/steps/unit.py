@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline import windows
 from pipeline.errors import UsageError
-from pipeline.forecaster import Recipe
-from pipeline.split import Split
-from pipeline.store import json_of
+from pipeline.forecasting import windows
+from pipeline.forecasting.forecaster import Recipe
+from pipeline.forecasting.split import Split
+from pipeline.store.formats import json_of
 
 if TYPE_CHECKING:
     from pipeline.outcome import Manifest, Outcome
     from pipeline.plan import Plan
-    from pipeline.registry import Registry
     from pipeline.settings import Settings
-    from pipeline.store import Folder
+    from pipeline.store.folder import Folder
+    from pipeline.tracking.registry import Registry
 
 
 @dataclass(frozen=True)

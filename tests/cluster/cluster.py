@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
-from tests import running
-from tests.test_stack import eventually
+from tests.support import running
+from tests.support.stacks import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

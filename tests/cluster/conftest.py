@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import servers, stack
 from pipeline.errors import PipelineError
+from pipeline.operations import servers, stack
 from pipeline.settings import load_settings
 from tests.cluster.cluster import Cluster
-from tests.running import TINY
-from tests.test_stack import free_port
+from tests.support.running import TINY
+from tests.support.stacks import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from pipeline import servers
-from tests import test_ledger
+from pipeline.operations import servers
 from tests.cluster.cluster import GPU_WORKER, LONG
 from tests.cluster.conftest import TICKERS
-from tests.test_stack import eventually
+from tests.serving import test_ledger
+from tests.support.stacks import eventually
 
 if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster

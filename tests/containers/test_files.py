@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.airflow_home import PATIENCE, airflow_environment
+from pipeline.operations.airflow_home import PATIENCE, airflow_environment
 from pipeline.settings import load_settings
 
 HOME = Path(__file__).resolve().parents[2]

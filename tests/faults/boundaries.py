@@ -26,8 +26,8 @@ def install(reached: Callable[[str], None]) -> None:
     """Call `reached` with the name of each boundary, such as "train: write model.keras", before it is crossed."""
     import mlflow
 
-    from pipeline import runner
-    from pipeline.store import Folder
+    from pipeline import runner, runs
+    from pipeline.store.folder import Folder
 
     step = "plan"
 
@@ -57,7 +57,7 @@ def install(reached: Callable[[str], None]) -> None:
         setattr(owner, method, crossed)
 
     done, runner.run = runner.run, run
-    reported, runner.report = runner.report, report
+    reported, runs.report = runs.report, report
     before(Folder, "write", lambda _, name, *__: f"write {name}")
     before(Folder, "create", lambda *_: "write ledger")
     # A file is written beside its place under a name with a dot, and then moved there.

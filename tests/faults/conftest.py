@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import stack
+from pipeline.operations import stack
 from pipeline.settings import load_settings
-from tests.running import TINY, Running
-from tests.test_stack import free_port
+from tests.support.running import TINY, Running
+from tests.support.stacks import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

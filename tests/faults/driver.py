@@ -18,7 +18,7 @@ import scipy.stats  # noqa: F401
 import sklearn.preprocessing  # noqa: F401
 import statsmodels.api  # noqa: F401
 
-from pipeline import runner
+from pipeline import runner, runs
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW
 from tests.faults import boundaries
@@ -37,11 +37,11 @@ def attempt(run: str, step: str, seen: Path) -> None:
 
     boundaries.install(reached)
     settings = load_settings()
-    for batch in runner.plan(settings, run):
+    for batch in runs.plan(settings, run):
         for name in STEPS[1 : min(STEPS.index(step), len(FLOW)) + 1]:
             runner.run(name, batch, settings=settings)
     if step == "report":
-        runner.report(run, settings=settings)
+        runs.report(run, settings=settings)
 
 
 def main(run: str, step: str, seen: Path) -> int:

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from pipeline import stack
+from pipeline.operations import stack
 from pipeline.settings import load_settings
 from tests.faults.conftest import set_tiny
 from tests.faults.test_dag import LONG, PATIENCE, SCHEDULER, stopped, training
-from tests.running import Running, check
-from tests.test_stack import free_port
+from tests.support.running import Running, check
+from tests.support.stacks import free_port
 
 pytestmark = pytest.mark.timeout(1800)
 

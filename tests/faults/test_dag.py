@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from pipeline.plan import folder_name
-from pipeline.store import Folder
-from tests.running import check
-from tests.test_stack import eventually
+from pipeline.store.folder import Folder
+from tests.support.running import check
+from tests.support.stacks import eventually
 
 pytestmark = pytest.mark.timeout(1500)
 PATIENCE = 900  # seconds for a run in which something died; a quiet machine needs an eighth of it

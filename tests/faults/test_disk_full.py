@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import runner
+from pipeline import runner, runs
 from pipeline.errors import StoreError, Unavailable
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW
-from pipeline.store import Folder, last_snapshot, read_plan
-from pipeline.tracking import Tracker
+from pipeline.store.folder import Folder
+from pipeline.store.runs import last_snapshot, read_plan
+from pipeline.tracking.runs import Tracker
 from tests.faults.conftest import set_tiny
-from tests.running import check
+from tests.support.running import check
 
 MEGABYTES = 64
 MOUNT, UMOUNT = "/bin/mount", "/bin/umount"
@@ -65,10 +66,10 @@ def content(place: Path) -> dict[str, str]:
 
 def whole_run(name, **settings):
     """Do a run from the plan to the report."""
-    (batch,) = runner.plan(load_settings(**settings), name)
+    (batch,) = runs.plan(load_settings(**settings), name)
     for step in FLOW:
         runner.run(step.name, batch, settings=load_settings(**settings))
-    runner.report(name, settings=load_settings(**settings))
+    runs.report(name, settings=load_settings(**settings))
 
 
 def until_written(do, store, untouched):
@@ -116,13 +117,13 @@ def test_store_full_at_each_write(tmp_path, monkeypatch):
             assert Tracker(settings).registry.champion("FULL") == champion
 
         monkeypatch.setattr(Folder, "write", write_or_fill)
-        (batch,), told = until_written(lambda: runner.plan(settings, "full"), store, undecided)
+        (batch,), told = until_written(lambda: runs.plan(settings, "full"), store, undecided)
         failures = {"plan": told}
         for step in FLOW:
             same = untouched if step.name == "forecast" else undecided
             do = functools.partial(runner.run, step.name, batch, settings=settings)
             _, failures[step.name] = until_written(do, store, same)
-        _, failures["report"] = until_written(lambda: runner.report("full", settings=settings), store, untouched)
+        _, failures["report"] = until_written(lambda: runs.report("full", settings=settings), store, untouched)
         print({step: len(told) for step, told in failures.items()})  # noqa: T201 - for the record
         for told in failures.values():
             assert told
@@ -136,7 +137,7 @@ def test_ledger_full(tmp_path, monkeypatch):
     """The one file that is created and never replaced: told too, and no half row is left."""
     settings = set_tiny(monkeypatch, tmp_path, TICKERS='["ROW"]', LEDGER=str(tmp_path / "ledger"))
     with disk(tmp_path / "ledger") as ledger:
-        (batch,) = runner.plan(settings, "row")
+        (batch,) = runs.plan(settings, "row")
         for step in FLOW[:-1]:
             runner.run(step.name, batch, settings=settings)
         ledger.fill()
@@ -146,7 +147,7 @@ def test_ledger_full(tmp_path, monkeypatch):
         ledger.make_room()
         assert content(ledger.place) == {}
         runner.run("forecast", batch, settings=settings)
-        runner.report("row", settings=settings)
+        runs.report("row", settings=settings)
         assert len(content(ledger.place)) == 1
         check(settings, "row", ["ROW"])
 
@@ -156,7 +157,7 @@ def test_mlflow_full_at_each_step(tmp_path, monkeypatch):
     settings = set_tiny(monkeypatch, tmp_path, TICKERS='["KEPT"]')
     with disk(tmp_path / "mlflow") as place:
         whole_run("first", as_of="2025-11-20")
-        (batch,) = runner.plan(settings, "kept")
+        (batch,) = runs.plan(settings, "kept")
         trained = []
         for step in FLOW:
             place.fill()
@@ -167,6 +168,6 @@ def test_mlflow_full_at_each_step(tmp_path, monkeypatch):
             kept = content(Path(settings.store_url) / "KEPT" / "2025-11-21")
             trained.append({path: known for path, known in kept.items() if path.endswith("model.keras")})
             runner.run(step.name, batch, settings=settings)
-        runner.report("kept", settings=settings)
+        runs.report("kept", settings=settings)
         assert all(one == trained[-1] for one in trained[4:])
         check(settings, "kept", ["KEPT"])

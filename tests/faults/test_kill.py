@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.conftest import set_tiny
 from tests.faults.driver import STEPS
-from tests.running import check
+from tests.support.running import check
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,14 +11,14 @@ import urllib.request
 import mlflow
 import pytest
 
-from pipeline import runner
+from pipeline import runner, runs
 from pipeline.errors import PipelineError, Unavailable
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW
 from tests.faults.conftest import set_tiny
 from tests.faults.proxy import Proxy
-from tests.running import check
-from tests.test_stack import eventually, free_port
+from tests.support.running import check
+from tests.support.stacks import eventually, free_port
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +76,11 @@ def in_one_piece(do, proxy, attempts=1):
 def lost_everywhere(name, ticker, proxy):
     """Do a whole run, each step of it as often as it has answers to lose."""
     settings = load_settings(tickers=(ticker,), experiment=name)
-    (batch,), lost = in_one_piece(lambda: runner.plan(settings, name), proxy, 200)
+    (batch,), lost = in_one_piece(lambda: runs.plan(settings, name), proxy, 200)
     told = {"plan": lost}
     for step in FLOW:
         _, told[step.name] = in_one_piece(lambda: runner.run(step.name, batch, settings=settings), proxy, 200)  # noqa: B023
-    _, told["report"] = in_one_piece(lambda: runner.report(name, settings=settings), proxy, 200)
+    _, told["report"] = in_one_piece(lambda: runs.report(name, settings=settings), proxy, 200)
     return settings, told
 
 
@@ -101,10 +101,10 @@ def test_every_answer_is_lost_once_and_the_client_asks_again(proxy, monkeypatch)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
     settings = load_settings(tickers=("AGAIN",), experiment="again")
     proxy.start_over(lambda asked: asked % 2 == 1)
-    (batch,) = runner.plan(settings, "again")
+    (batch,) = runs.plan(settings, "again")
     for step in FLOW:
         runner.run(step.name, batch, settings=settings)
-    runner.report("again", settings=settings)
+    runs.report("again", settings=settings)
     print(f"lost {len(proxy.lost)} answers: {sorted(set(proxy.lost))}")  # noqa: T201 - for the record
     assert len(proxy.lost) > 50
     proxy.start_over(lambda _: False)
@@ -126,6 +126,6 @@ def test_a_server_that_dies_on_every_request_is_told(proxy, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     proxy.start_over(lambda _: True)
     with pytest.raises(PipelineError, match="The MLflow server must answer") as error:
-        runner.plan(load_settings(tickers=("NEVER",), experiment="never"), "never")
+        runs.plan(load_settings(tickers=("NEVER",), experiment="never"), "never")
     assert isinstance(error.value, Unavailable)
     proxy.start_over(lambda _: False)

@@ -17,13 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 import mlflow
 import pytest
 
-from pipeline import runner
+from pipeline import runner, runs
 from pipeline.errors import Unavailable
 from pipeline.steps import FLOW
-from pipeline.store import read_plan, unit_folder
-from pipeline.tracking import Tracker
+from pipeline.store.runs import read_plan, unit_folder
+from pipeline.tracking.runs import Tracker
+from tests.support.stacks import eventually, free_port
 from tests.test_runner import tiny_settings
-from tests.test_stack import eventually, free_port
 
 TICKERS = tuple(f"T{number:02}" for number in range(50))
 
@@ -36,7 +36,7 @@ def trained(tmp_path_factory):
         limits = {"tolerance": 1000, "significance": 1e-9, "min_coverage_95": 0, "max_coverage_95": 1}
         patch.setenv("CLOSECAST_GATE", json.dumps(limits))
         settings = tiny_settings(patch, tmp_path_factory.mktemp("many")).model_copy(update={"tickers": TICKERS})
-        runner.plan(settings, "manual__many")
+        runs.plan(settings, "manual__many")
         plan = read_plan(settings.store_url, "manual__many")
         first = {"run": plan.run, "as_of": str(plan.as_of), "tickers": [TICKERS[0]]}
         for step in FLOW:

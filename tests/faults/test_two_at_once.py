@@ -11,7 +11,7 @@ import mlflow
 
 from pipeline.plan import folder_name
 from tests.faults.conftest import set_tiny
-from tests.running import check_files
+from tests.support.running import check_files
 
 CLOSECAST = str(Path(sys.executable).with_name("closecast"))
 

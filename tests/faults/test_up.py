@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import stack
+from pipeline.operations import processes, stack
 from tests.faults.conftest import set_tiny
-from tests.test_stack import eventually, free_port, page, processes
+from tests.support.stacks import eventually, free_port, page, processes_of
 
 pytestmark = pytest.mark.timeout(1800)
 CLOSECAST = str(Path(sys.executable).with_name("closecast"))
@@ -37,23 +37,23 @@ def test_ended_while_it_starts(settings, number, program):
     up = subprocess.Popen([CLOSECAST, "up"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     signal.signal(signal.SIGINT, before)
     try:
-        assert eventually(lambda: bool(stack.members(str(settings.var_dir), program)), 600)
+        assert eventually(lambda: bool(processes.members(str(settings.var_dir), program)), 600)
         up.send_signal(number)
         _, said = up.communicate(timeout=120)
     finally:
         up.kill()
     assert up.returncode == 130, said
     assert said.startswith("Stopped.")
-    assert processes(settings.var_dir) == {}
+    assert processes_of(settings.var_dir) == {}
 
 
 def test_supervisord_ended_afterwards(settings):
     """It comes up cleanly after both; SIGTERM of supervisord ends every process, and `down` finds none."""
     stack.up(settings, print)
     assert page(settings.mlflow_port, "/health") == b"OK"
-    (boss,) = stack.members(str(settings.var_dir), "")
+    (boss,) = processes.members(str(settings.var_dir), "")
     os.kill(boss.pid, signal.SIGTERM)
-    assert eventually(lambda: processes(settings.var_dir) == {}, 120), processes(settings.var_dir)
+    assert eventually(lambda: processes_of(settings.var_dir) == {}, 120), processes_of(settings.var_dir)
     said: list[str] = []
     stack.down(settings, said.append)
     assert said == ["Nothing was running."]

@@ -1,0 +1,133 @@
+"""What people are told by mail, chat or webhook, each news once: the only user of Apprise.
+
+Without a memory the same finding would be told every night. So the store keeps one small file per key, with the news
+that each channel has been told; a channel that failed is owed its message until it takes it. Nothing in here ends a run
+or makes it hang, and no URL of a channel is written anywhere: it holds passwords.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+log = logging.getLogger("closecast")
+
+if TYPE_CHECKING:
+    import apprise
+
+Look = Literal["failure", "warning", "success"]  # Apprise's types of messages: their colours and icons
+_READ_SECONDS = 10.0  # Apprise waits 4 s for an answer: then a slow service gets the same message again the next night
+_PAUSE_SECONDS = 1.0  # between two messages, where Apprise knows no better of a service than 5.5 s
+_SLOW_SECONDS = 5.0  # a channel that takes longer than this to fail is not asked again in this call
+_PATIENCE_SECONDS = 25.0  # for one message, whatever the channel does
+
+
+class Message(NamedTuple):
+    """One message to one channel, and the keys that it is about."""
+
+    title: str
+    body: str
+    look: Look
+    keys: tuple[str, ...]
+
+
+class Delivery(threading.Thread):
+    """The messages to one channel, sent one after another, beside those to other channels."""
+
+    def __init__(self, number: int, url: str, messages: Sequence[Message]) -> None:
+        super().__init__(name=f"alert channel {number}", daemon=True)  # one that hangs does not keep the process
+        self.number = number
+        self.url = url
+        self.messages = messages
+        self.scheme = "unknown"  # as long as Apprise does not know it either: it might be a part of a password
+        self.valid = True
+        self.taken: set[str] = set()
+        self.since = time.monotonic()
+        self.given_up = False
+
+    def run(self) -> None:
+        """Send until the end, or until the channel proves slow."""
+        with contextlib.suppress(Exception):  # services raise what they like; the text of it may hold the URL
+            service = self._service()
+            if service is None:
+                return
+            for message in self.messages:
+                if self.given_up:
+                    return
+                self.since = time.monotonic()
+                if _notify(service, message):
+                    self.taken.update(message.keys)
+                elif time.monotonic() - self.since > _SLOW_SECONDS:
+                    return
+
+    def finish(self) -> None:
+        """Wait for the end, but not for ever, and log what was not taken."""
+        while self.is_alive() and (left := self.since + _PATIENCE_SECONDS - time.monotonic()) > 0:
+            self.join(left)
+        self.given_up = True
+        if not self.valid:
+            log.warning("alert channel %d (%s) is not a URL that Apprise takes", self.number, self.scheme)
+            return
+        for message in self.messages:
+            if not self.taken.issuperset(message.keys):
+                log.warning("alert channel %d (%s) did not take %r", self.number, self.scheme, message.title)
+
+    def _service(self) -> apprise.NotifyBase | None:
+        import apprise
+
+        _hush()
+        asset = apprise.AppriseAsset(app_id="Closecast", app_desc="Closecast", async_mode=False, service_timeout=0)
+        service = apprise.Apprise.instantiate(self.url, asset=asset)
+        scheme = self.url.partition("://")[0].lower()
+        if service or scheme in apprise.NotificationManager():  # type: ignore[no-untyped-call]
+            self.scheme = scheme
+        self.valid = service is not None
+        if service:
+            _tune(service)
+        _hush()  # the loggers of what that has just imported
+        return service
+
+
+def _tune(service: apprise.NotifyBase) -> None:
+    """Set what Apprise leaves at defaults that do not suit a nightly run, and the URL does not set either."""
+    import apprise
+
+    if "socket_read_timeout" not in vars(service):
+        service.socket_read_timeout = max(service.socket_read_timeout, _READ_SECONDS)
+    if service.request_rate_per_sec == apprise.NotifyBase.request_rate_per_sec:
+        service.request_rate_per_sec = _PAUSE_SECONDS
+    if service.overflow_mode == apprise.OverflowMode.UPSTREAM:  # a service refuses what is longer than it allows
+        service.overflow_mode = apprise.OverflowMode.SPLIT
+
+
+def _notify(service: apprise.NotifyBase, message: Message) -> bool:
+    import apprise
+
+    text = apprise.NotifyFormat.TEXT
+    # A service that knows Markdown only, as Teams, joins lines that have no blank line between them.
+    markdown = service.resolve_format(text) == apprise.NotifyFormat.MARKDOWN
+    sender = apprise.Apprise(asset=service.asset)  # and not the service itself: this obeys `retry=` in URLs
+    sender.add(service)
+    return bool(
+        sender.notify(
+            title=message.title,
+            body=message.body.replace("\n", "\n\n") if markdown else message.body,
+            notify_type=message.look,
+            body_format=text,
+        )
+    )
+
+
+def _hush() -> None:
+    """Drop what deliveries log, whoever's logger it is: at DEBUG, Apprise and urllib3 spell out URLs."""
+    for one in (logging.root, *logging.root.manager.loggerDict.values()):
+        if isinstance(one, logging.Logger):
+            one.addFilter(_from_elsewhere)
+
+
+def _from_elsewhere(_: logging.LogRecord) -> bool:
+    return not isinstance(threading.current_thread(), Delivery)

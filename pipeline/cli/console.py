@@ -1,0 +1,203 @@
+"""What a person at a terminal sees: the table of results, live progress, errors in three lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.progress import LogProgress
+from pipeline.reporting.results import LEVEL, SIGNIFICANT, aggregate, verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
+    from pipeline.ladder import Rung
+    from pipeline.outcome import Manifest
+    from pipeline.plan import Plan
+    from pipeline.reporting.results import Result
+    from pipeline.tracking.versions import Version
+
+_WIDE = 145  # columns of a terminal that has room for everything
+_WHERE_THERE_IS_ROOM = {"rows", "skill", "weight", "seconds", "MLflow run"}
+_LEGEND = {  # by column
+    "naive $": "RMSE of the close before",
+    "skill": "1 - RMSE / naive, same rows; 0 is no better than doing nothing",
+    "p worse": "Diebold-Mariano against naive; below {significant} significantly worse, refused below {gate}",
+    "in 95%": "test rows inside the interval",
+    "weight": "of the network against naive, chosen on validation; 0 is naive itself",
+}
+
+
+def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> None:
+    """Print the verdict, one row per ticker and all of them together, then each failure and warning."""
+    synthetic = " - SYNTHETIC prices, no evidence about any market" if plan.synthetic else ""
+    fault = f", with the fault {plan.fault}" if plan.fault else ""
+    title = f"Closecast, as of {plan.as_of}, preset {plan.preset_name}, source {plan.source}{fault}{synthetic}"
+    console.print(Text(title, style="bold"))
+    console.print(Text(verdict(results)))
+    shown = [name for name in _cells(results[0]) if console.width >= _WIDE or name not in _WHERE_THERE_IS_ROOM]
+    console.print(_table_of(results, shown))
+    for one in results:
+        if one.reason:
+            console.print(Text(f"{one.ticker} failed in {one.step}. {one.reason}", style="red"))
+        for warning in one.warnings:
+            console.print(Text(f"{one.ticker}: {warning}", style="yellow"))
+        if one.refused_by:
+            console.print(Text(f"{one.ticker} {one.decision_reason}", style="yellow"))
+        if one.no_forecast:
+            console.print(Text(f"{one.ticker} has no forecast: {one.no_forecast}", style="yellow"))
+    limits = {"significant": f"{SIGNIFICANT} ({LEVEL})", "gate": plan.gate.significance}
+    for name in shown:
+        if name in _LEGEND:
+            console.print(Text(f"{name}: {_LEGEND[name].format(**limits)}."))
+
+
+def _table_of(results: Sequence[Result], shown: Sequence[str]) -> Table:
+    figures = aggregate(results)
+    median, worst = [{"ticker": name} for name in ("median", "worst")]
+    median |= {
+        "/ naive": _number(figures.median_rmse_over_naive, ".4f"),
+        "skill": _number(figures.median_skill, "+.4f"),
+    }
+    median |= {"in 95%": _number(figures.median_coverage_95, ".1%")}
+    worst |= {"/ naive": _number(figures.worst_rmse_over_naive, ".4f")}
+    rows = [_cells(one) for one in results]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in shown:
+        words = name in {"ticker", "decision", "MLflow run"}
+        table.add_column(name, justify="left" if words else "right", no_wrap=True)
+    for one, row in zip(results, rows, strict=True):
+        style = "red" if one.reason else "yellow" if one.decision == "refused" else None
+        table.add_row(*(row[name] for name in shown), style=style)
+    if len(results) > 1:
+        table.add_section()
+        for row in (median, worst):
+            table.add_row(*(row.get(name, "") for name in shown))
+    return table
+
+
+def _cells(one: Result) -> dict[str, str]:
+    return {
+        "ticker": one.ticker,
+        "rows": _number(one.rows, ","),
+        "RMSE $": _number(one.rmse_usd, ",.4f"),
+        "naive $": _number(one.naive_rmse_usd, ",.4f"),
+        "/ naive": _number(one.rmse_over_naive, ".4f"),
+        "skill": _number(one.skill, "+.4f"),
+        "p worse": _number(one.dm_p_value, ".3f"),
+        "in 95%": _number(one.coverage_95, ".1%"),
+        "weight": _number(one.weight, ".2f"),
+        "decision": "failed" if one.reason else one.decision or "-",
+        "next close": _number(one.forecast_usd, ",.2f"),
+        "seconds": _number(one.seconds, ".1f"),
+        "MLflow run": one.mlflow_run,
+    }
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
+
+
+def table_of_versions(versions: Sequence[Version], champion: int | None) -> Table:
+    """Return one row per registered version, the newest first."""
+    table = Table()
+    for name in ("version", "as of", "cutoff", "preset", "source"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    for one in reversed(versions):
+        star = " *" if one.number == champion else ""
+        named = [one.tags.get(name, "-") for name in ("as_of", "cutoff", "preset", "source", "decision")]
+        table.add_row(f"v{one.number}{star}", *(Text(cell) for cell in named), style="bold" if star else None)
+    return table
+
+
+def show_ladder(console: Console, rungs: Sequence[Rung], medians: Mapping[str, float]) -> None:
+    """Print one row per forecaster of each ticker, then the medians."""
+    table = Table()
+    table.add_column("ticker")
+    table.add_column("forecaster")
+    for name in ("RMSE $", "skill", "p worse", "weight", "seconds", "device"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in rungs:
+        figures = ((one.rmse_usd, ",.4f"), (one.skill, "+.4f"), (one.dm_p_value, ".3f"), (one.weight, ".2f"))
+        cells = [_number(value, form) for value, form in (*figures, (one.seconds, ".1f"))]
+        table.add_row(one.ticker, one.name, *cells, one.device or "-", style="red" if one.reason else None)
+    if len({one.ticker for one in rungs}) > 1:
+        table.add_section()
+        for name, skill in medians.items():
+            table.add_row("median", name, "", f"{skill:+.4f}")
+    console.print(table)
+    for one in rungs:
+        if one.reason:
+            console.print(Text(f"{one.ticker} {one.name}: {one.reason}", style="red"))
+    console.print(
+        Text(
+            "Networks alone, not mixed with naive; weight: what the preset would give them, chosen on validation.\n"
+            "p worse: Diebold-Mariano against naive, small is worse. skill = 1 - RMSE / naive RMSE on the same rows."
+        )
+    )
+
+
+def show_next(console: Console, report: str, log: Path) -> None:
+    """Say where to look next."""
+    console.print(
+        Text(f"Report: {report}\nLog:    {log}\nPages:  `make up` starts Airflow and MLflow on this machine.")
+    )
+
+
+def terminal(file: object = None) -> Console:
+    """Return a console; where nobody watches it is wide enough to break no line of the table."""
+    console = Console(file=file, highlight=False)  # type: ignore[arg-type]
+    if not console.is_terminal:
+        console.width = 150
+    return console
+
+
+class LiveProgress:
+    """A bar for the run and a line for the training under way: step, epoch, loss, time left."""
+
+    def __init__(self, console: Console, tickers: int, steps: int) -> None:
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._all = self._bars.add_task("run", total=tickers * steps, note="")
+        self._training: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def started(self, ticker: str, step: str) -> None:
+        """Name the step."""
+        self._bars.update(self._all, description=f"{ticker} {step}")
+
+    def epoch(self, ticker: str, epoch: int, epochs: int, loss: float) -> None:
+        """Move the bar of the training; early stopping may end it before it is full."""
+        if self._training is None:
+            self._training = self._bars.add_task(f"{ticker} train", total=epochs, note="")
+        self._bars.update(self._training, completed=epoch, note=f"epoch {epoch}/{epochs} loss {loss:.6f}")
+
+    def ended(self, ticker: str, manifest: Manifest, *, reused: bool) -> None:
+        """Move the bar of the run; findings stay on the screen."""
+        if self._training is not None:
+            self._bars.remove_task(self._training)
+            self._training = None
+        self._bars.advance(self._all)
+        if manifest.outcome.findings or reused:
+            LogProgress().ended(ticker, manifest, reused=reused)

@@ -1,0 +1,194 @@
+"""From closes to a forecast in dollars, and nothing in between left out: what `evaluate` scores is what serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pipeline.arrays import Floats
+from pipeline.errors import DataError
+from pipeline.evaluation import metrics
+from pipeline.forecasting import intervals, target, windows
+from pipeline.forecasting.blend import blend, choose_weight
+from pipeline.forecasting.scale import Scaler
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.forecasting.training import Trained
+    from pipeline.settings.preset import Preset
+
+_CALIBRATION_SHARE = 10  # without a validation part: the last tenth of train
+
+
+class Recipe(NamedTuple):
+    """What a network needs around it to speak dollars. `recipe.json`."""
+
+    ticker: str
+    calendar: str
+    target: target.Target
+    lookback: int
+    scaler_kind: str
+    center: float
+    spread: float
+    weight: float  # of the network against naive
+    half_width_80: float  # of the intervals, in volatilities
+    half_width_95: float
+    cutoff: str  # last session that training has seen
+    cutoff_close_usd: float  # its close: another one now means that history was restated since
+    return_edges: tuple[float, ...]  # deciles of train's log returns
+    preset: str = ""  # its name; here and below "" in a model that was logged before it was written down
+    cell: str = ""
+
+    @property
+    def scaler(self) -> Scaler:
+        """Return the scaler that was fitted on train."""
+        return Scaler(self.scaler_kind, self.center, self.spread)  # type: ignore[arg-type]
+
+    @property
+    def volatility_window(self) -> int:
+        """Return how many returns the volatility of a row is made of: those of its window."""
+        return max(1, self.lookback - 1)
+
+    def rebased(self, factor: float) -> Recipe:
+        """Return the recipe for prices that a restatement made `factor` times as large. Returns do not change by it."""
+        if self.target != "close":
+            return self._replace(cutoff_close_usd=self.cutoff_close_usd * factor)
+        return self._replace(
+            center=self.center * factor,
+            spread=self.spread * factor,
+            cutoff_close_usd=self.cutoff_close_usd * factor,
+        )
+
+
+class Forecasts(NamedTuple):
+    """Forecast closes and the bounds of their intervals in dollars, each of shape (n,)."""
+
+    usd: Floats
+    low_80: Floats
+    high_80: Floats
+    low_95: Floats
+    high_95: Floats
+
+
+class Fitted(NamedTuple):
+    """A trained network and its recipe."""
+
+    trained: Trained
+    recipe: Recipe
+
+
+def fit(
+    closes: Floats,
+    laid: windows.Windows,
+    scaler: Scaler,
+    preset: Preset,
+    *,
+    preset_name: str,
+    ticker: str,
+    calendar: str,
+    cutoff: str,
+    train_stop: int,
+    on_epoch: Callable[[int, int, float], None] | None = None,
+) -> Fitted:
+    """Train the network, then choose its weight and its intervals on rows that its weights were not fitted to.
+
+    Without a validation part the intervals are calibrated on the last tenth of train, and are then too narrow.
+
+    Args:
+        closes: prices in dollars, shape (n,). Rows from `train_stop` on have no influence.
+        laid: which rows train and validation predict.
+        scaler: fitted on rows before `train_stop`.
+        preset: the recipe of the network.
+        preset_name: what the recipe is called.
+        ticker: whose closes they are.
+        calendar: of its exchange.
+        cutoff: session of row `train_stop - 1`.
+        train_stop: first row that training may not see.
+        on_epoch: called after each epoch.
+
+    Raises:
+        TrainingDiverged: when the loss leaves the numbers.
+    """
+    from pipeline.forecasting import training
+
+    known = closes[:train_stop]
+    scaled = scaler.scale(target.to_values(known, preset.target))
+
+    def part(rows: range) -> tuple[Floats, Floats]:
+        return windows.inputs(scaled, rows, laid.lookback), scaled[rows.start : rows.stop]
+
+    validation = part(laid.validation) if laid.validation else None
+    trained = training.train(*part(laid.train), preset, validation=validation, on_epoch=on_epoch)
+    rows = laid.validation or laid.train[-max(1, len(laid.train) // _CALIBRATION_SHARE) :]
+    recipe = Recipe(
+        ticker=ticker,
+        calendar=calendar,
+        target=preset.target,
+        lookback=preset.lookback,
+        scaler_kind=scaler.kind,
+        center=scaler.center,
+        spread=scaler.spread,
+        weight=1.0,
+        half_width_80=0.0,
+        half_width_95=0.0,
+        cutoff=cutoff,
+        cutoff_close_usd=float(known[-1]),
+        return_edges=tuple(metrics.decile_edges(np.diff(np.log(known)))),
+        preset=preset_name,
+        cell=preset.cell,
+    )
+    actual, last = known[rows.start : rows.stop], known[rows.start - 1 : rows.stop - 1]
+    alone = _network_usd(trained.network, known, rows, recipe)
+    weight = choose_weight(actual, alone, last) if preset.blend else 1.0
+    expected = intervals.volatility(known, recipe.volatility_window)[rows.start : rows.stop]
+    half_widths = intervals.calibrate(actual, blend(alone, last, weight), expected)
+    return Fitted(trained, recipe._replace(weight=weight, half_width_80=half_widths[80], half_width_95=half_widths[95]))
+
+
+def first_forecast(recipe: Recipe) -> int:
+    """Return how many closes the first forecast needs, which is also the row that it forecasts."""
+    return max(target.first_value(recipe.target) + recipe.lookback, recipe.volatility_window + 1)
+
+
+def forecast(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) -> Forecasts:
+    """Return the forecast close of each of `rows` in dollars, with its intervals.
+
+    Args:
+        network: takes (n, lookback, 1).
+        closes: prices in dollars, shape (n,), ascending by session.
+        rows: which rows to forecast, each from the rows before it; `len(closes)` is the session after the last.
+        recipe: what the network was trained with.
+
+    Raises:
+        DataError: when there are too few closes, or one that is not a positive number.
+    """
+    need = first_forecast(recipe)
+    if not rows or rows.start < need or rows.stop > len(closes) + 1:
+        raise DataError(
+            f"A forecast of {recipe.ticker} needs the last {need} closes before it.",
+            f"{len(closes)} closes",
+            "Send more closes, oldest first.",
+        )
+    broken = np.flatnonzero(~(np.isfinite(closes) & (closes > 0)))
+    if len(broken):
+        raise DataError(
+            "Closes must be positive numbers, in dollars.",
+            f"{closes[broken[0]]} in row {broken[0]}, and {len(broken) - 1} more",
+            "Correct or leave out these rows.",
+        )
+    last = closes[rows.start - 1 : rows.stop - 1]
+    usd = blend(_network_usd(network, closes, rows, recipe), last, recipe.weight)
+    expected = intervals.volatility(closes, recipe.volatility_window)[rows.start : rows.stop]
+    bounds = intervals.around(usd, expected, {80: recipe.half_width_80, 95: recipe.half_width_95})
+    return Forecasts(usd, *bounds[80], *bounds[95])
+
+
+def _network_usd(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) -> Floats:
+    from pipeline.forecasting import model
+
+    scaled = recipe.scaler.scale(target.to_values(closes, recipe.target))
+    predicted = model.predict(network, windows.inputs(scaled, rows, recipe.lookback))
+    return target.to_dollars(recipe.scaler.unscale(predicted), closes[rows.start - 1 : rows.stop - 1], recipe.target)

@@ -1,0 +1,102 @@
+"""The network: the only user of Keras, and of nothing but its version 3 API, so that every backend works."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.forecasting.device import backend, check_gpu
+
+# Before Keras imports its backend. Both libraries would take the whole memory of a card, and leave none
+# to the next task; these variables also hold for what they start, and cannot come too late as calls can.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+os.environ["KERAS_BACKEND"] = backend()  # a user's keras.json has no say: no step's key knows of it
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's banner is no news
+
+with contextlib.suppress(ImportError):  # a machine that only serves has none
+    # Before TensorFlow, whose copy of BoringSSL is visible to all: curl_cffi would take it for its own, and yfinance
+    # would get no answer ("Impersonating chrome is not supported") in a process that has trained.
+    import curl_cffi  # noqa: F401
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.arrays import Floats
+
+LAYERS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+PREDICT_BATCH = 1024
+
+
+def build(lookback: int, units: Sequence[int], cell: str = "simple_rnn", *, zero_start: bool = False) -> keras.Model:
+    """Return the network: stacked recurrent layers and one linear unit.
+
+    Args:
+        lookback: sessions in a window; the input is (batch, lookback, 1), the output (batch, 1).
+        units: width of each layer. SimpleRNN with (20, 20, 20) has 440 + 820 + 820 + 21 = 2,101 parameters.
+        cell: one of `LAYERS`.
+        zero_start: whether the output layer starts at zero, so that the fresh network predicts 0 for every window.
+    """
+    windows = keras.Input((lookback, 1))
+    hidden = windows
+    for layer, width in enumerate(units, start=1):
+        hidden = LAYERS[cell](width, return_sequences=layer < len(units))(hidden)
+    dense = keras.layers.Dense(1, kernel_initializer="zeros" if zero_start else "glorot_uniform")
+    return keras.Model(windows, dense(hidden), name=f"stacked_{cell}")
+
+
+def predict(network: keras.Model, inputs: Floats) -> Floats:
+    """Return the scaled value that follows each window, shape (n,), for windows of shape (n, lookback)."""
+    if not len(inputs):
+        return np.empty(0)
+    predicted = network.predict(tensor(inputs), batch_size=PREDICT_BATCH, verbose=0)  # (n, 1)
+    return np.asarray(predicted, dtype="float64")[:, 0]
+
+
+def to_bytes(network: keras.Model) -> bytes:
+    """Return the network as the content of a `.keras` file."""
+    with tempfile.TemporaryDirectory() as folder:  # Keras saves to paths only
+        path = Path(folder) / "model.keras"
+        network.save(path)
+        return path.read_bytes()
+
+
+def load(path: Path) -> keras.Model:
+    """Return the network in a `.keras` file; code hidden in one is refused."""
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def from_bytes(data: bytes) -> keras.Model:
+    """Return the network that `to_bytes` wrote."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(data)
+        return load(path)
+
+
+def layer_parameters(network: keras.Model) -> list[int]:
+    """Return the parameters of each layer that has any."""
+    return [layer.count_params() for layer in network.layers if layer.count_params()]
+
+
+def device() -> str:
+    """Return where Keras computes here, such as "cpu:0" or "gpu:0"."""
+    return str(keras.distribution.list_devices()[0])  # those of the best kind; asked for a kind, JAX may raise
+
+
+def require_gpu() -> None:
+    """Look whether Keras computes on a GPU here.
+
+    Raises:
+        UsageError: when it does not.
+    """
+    check_gpu(device())
+
+
+def tensor(windows: Floats) -> npt.NDArray[np.float32]:
+    """Return windows of shape (n, lookback) as the network takes them: float32, shape (n, lookback, 1)."""
+    return windows.astype("float32")[:, :, np.newaxis]  # (n, lookback, 1)

@@ -1,0 +1,180 @@
+"""Training of the network: one compiled trainer per process, its curves, and a stop when it diverges."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.forecasting.model import LAYERS, PREDICT_BATCH, build, device, tensor  # first: it prepares Keras' import
+
+# isort: split
+import keras
+import numpy as np
+from keras import ops
+
+from pipeline.arrays import Floats
+from pipeline.errors import TrainingDiverged
+from pipeline.forecasting.device import backend, name_of
+
+if TYPE_CHECKING:
+    from pipeline.settings.preset import Preset
+OnEpoch = Callable[[int, int, float], None]  # (epoch from 1, epochs, loss)
+
+DIVERGED_FACTOR = 10.0  # loss above its first epoch this many times is no training any more
+
+
+class Trained(NamedTuple):
+    """A trained network and how it came about."""
+
+    network: keras.Model
+    curves: dict[str, list[float]]  # loss, val_loss, gradient_norm: one value per epoch
+    best_epoch: int  # from 1; its weights are the network's
+    fit_seconds: float
+    device: str  # such as "gpu:0"
+    device_name: str  # such as "NVIDIA H100 80GB HBM3"
+    backend: str
+
+
+def train(
+    inputs: Floats,
+    targets: Floats,
+    preset: Preset,
+    *,
+    validation: tuple[Floats, Floats] | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    """Fit the preset's network. Same data, preset and machine: same weights.
+
+    Args:
+        inputs: scaled windows of train, shape (n, lookback).
+        targets: the scaled value after each window, shape (n,).
+        preset: the recipe.
+        validation: windows and targets that choose the best epoch; None trains all epochs and keeps the last.
+        on_epoch: called after each epoch.
+
+    Raises:
+        TrainingDiverged: when the loss is no number or above `DIVERGED_FACTOR` times its first epoch.
+    """
+    trainer = _trainer(preset.lookback, preset.units, preset.cell, preset.learning_rate, preset.clip_norm)
+    trainer.reset(preset.seed, zero_start=preset.zero_start)
+    recorder = _Recorder(preset.epochs, math.ceil(len(inputs) / preset.batch_size), on_epoch)
+    callbacks: list[keras.callbacks.Callback] = [recorder]
+    if preset.patience is not None:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(patience=preset.patience, restore_best_weights=True, start_from_epoch=0)
+        )
+    started = time.perf_counter()
+    trainer.fused.fit(
+        tensor(inputs),
+        targets.astype("float32"),
+        batch_size=preset.batch_size,
+        epochs=preset.epochs,
+        verbose=0,
+        callbacks=callbacks,
+        validation_data=validation and (tensor(validation[0]), validation[1].astype("float32")),
+        validation_batch_size=PREDICT_BATCH,
+    )
+    fit_seconds, place = time.perf_counter() - started, device()
+    chosen = recorder.curves["val_loss"] if preset.patience is not None else None
+    return Trained(
+        network=trainer.network,
+        curves={name: values for name, values in recorder.curves.items() if values},
+        best_epoch=int(np.argmin(chosen)) + 1 if chosen else len(recorder.curves["loss"]),
+        fit_seconds=fit_seconds,
+        device=place,
+        device_name=name_of(place),
+        backend=backend(),
+    )
+
+
+class _Adam(keras.optimizers.Adam):
+    """Adam that adds up the global norm of the raw gradients: recurrent networks vanish or explode.
+
+    Here because an optimizer sees the gradients on every backend, a `train_step` on one only.
+    """
+
+    def build(self, variables: list[Any]) -> None:
+        if not self.built:
+            super().build(variables)
+            self.norm_sum = self.add_variable((), initializer="zeros", name="gradient_norm_sum")
+
+    def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
+        norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in grads))
+        super().apply(grads, trainable_variables)
+        self.norm_sum.assign(self.norm_sum + norm)
+
+
+class _Trainer:
+    """A network and its compiled twin.
+
+    The twin runs the same cells and weights as one loop over the sessions instead of one loop per layer: half the
+    seconds, the same numbers. Compiling takes seconds, so one trainer serves every ticker of a process.
+    """
+
+    def __init__(
+        self, lookback: int, units: Sequence[int], cell: str, learning_rate: float, clip_norm: float | None
+    ) -> None:
+        self._shape = lookback, units, cell
+        self.network = build(*self._shape)
+        *_, dense = self.network.layers
+        cells = [layer.cell for layer in self.network.layers if isinstance(layer, LAYERS[cell])]
+        windows = keras.Input((lookback, 1))
+        self.fused = keras.Model(windows, dense(keras.layers.RNN(cells)(windows)))
+        optimizer = _Adam(learning_rate, global_clipnorm=clip_norm, name="adam")
+        self.fused.compile(optimizer=optimizer, loss="mse", jit_compile=True)
+        optimizer.build(self.fused.trainable_variables)
+        # On JAX the first `fit` would draw a shuffle to build the loss, and train in another order than all later ones.
+        self.fused.compute_loss(y=ops.zeros((1, 1)), y_pred=ops.zeros((1, 1)))
+        self._fresh_state = [ops.convert_to_numpy(variable).copy() for variable in optimizer.variables]
+
+    def reset(self, seed: int, *, zero_start: bool) -> None:
+        """Start again as if new: nothing of the ticker before is left, in weights, optimizer or random state."""
+        keras.utils.set_random_seed(seed)
+        self.network.set_weights(build(*self._shape, zero_start=zero_start).get_weights())
+        for variable, value in zip(self.fused.optimizer.variables, self._fresh_state, strict=True):
+            variable.assign(value)
+        self.fused.stop_training = False
+        keras.utils.set_random_seed(seed)
+
+
+@lru_cache(maxsize=2)
+def _trainer(
+    lookback: int, units: tuple[int, ...], cell: str, learning_rate: float, clip_norm: float | None
+) -> _Trainer:
+    return _Trainer(lookback, units, cell, learning_rate, clip_norm)
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Keeps the curves and stops a training that has left the numbers."""
+
+    def __init__(self, epochs: int, steps: int, on_epoch: OnEpoch | None) -> None:
+        super().__init__()
+        self._epochs, self._steps, self._on_epoch = epochs, steps, on_epoch
+        self._norm_sum = 0.0
+        self.curves: dict[str, list[float]] = {"loss": [], "val_loss": [], "gradient_norm": []}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = logs or {}
+        self.curves["loss"].append(float(logs["loss"]))
+        if "val_loss" in logs:
+            self.curves["val_loss"].append(float(logs["val_loss"]))
+        norm_sum = float(ops.convert_to_numpy(self.model.optimizer.norm_sum))
+        self.curves["gradient_norm"].append((norm_sum - self._norm_sum) / self._steps)
+        self._norm_sum = norm_sum
+        self._stop_if_diverged(epoch + 1)
+        if self._on_epoch:
+            self._on_epoch(epoch + 1, self._epochs, self.curves["loss"][-1])
+
+    def _stop_if_diverged(self, epoch: int) -> None:
+        first, loss = self.curves["loss"][0], self.curves["loss"][-1]
+        if np.isfinite(loss) and loss <= DIVERGED_FACTOR * first:
+            return
+        raise TrainingDiverged(
+            f"The training loss must stay a number and below {DIVERGED_FACTOR:.0f} times its first epoch.",
+            f"loss {loss:.4g} in epoch {epoch}, {first:.4g} in epoch 1, "
+            f"gradient norm {self.curves['gradient_norm'][-1]:.4g}",
+            "Lower learning_rate, or set clip_norm (1.0 is a good start), in the preset.",
+        )

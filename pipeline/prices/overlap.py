@@ -1,0 +1,86 @@
+"""Whether a source told history anew: today's price snapshot against the last one of the same ticker.
+
+A split divides every earlier price by its ratio, so a snapshot of yesterday and one of today may rightly differ by one
+factor. Any other difference is a mistake, or says that the closes mean something else now.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline.arrays import Bools, Floats
+
+# Two downloads of one price differ by half a unit of each one's last decimal and, in real files, by up to 9e-7 of the
+# price beside it: sources compute with float32. An altered cent is 5e-6 of 2,000 dollars.
+_RELATIVE = 5e-6
+_FEWEST_DECIMALS = 4  # a source with fewer gets no more slack: half a cent would hide real changes of low prices
+_MOST_DECIMALS = 6
+
+
+class Overlap(NamedTuple):
+    """The sessions with a price in both snapshots, ascending; the frames hold just their rows."""
+
+    sessions: pd.DatetimeIndex
+    then: pd.DataFrame
+    now: pd.DataFrame
+    closes_then: Floats
+    closes_now: Floats
+    rounding_then: float  # dollars
+    rounding_now: float
+    after: dt.date  # the first session later than all of these
+
+    @property
+    def closes(self) -> tuple[Floats, Floats]:
+        """Then and now."""
+        return self.closes_then, self.closes_now
+
+    @property
+    def ratio(self) -> Floats:
+        """Price now / price then."""
+        return self.closes_now / self.closes_then
+
+    @property
+    def slack(self) -> Floats:
+        """How far the ratio of a row may be off because of rounding, as a share of it."""
+        return _RELATIVE + self.rounding_now / self.closes_now + self.rounding_then / self.closes_then
+
+    def differs_from(self, factors: Floats | float) -> Bools:
+        """Return the rows in which price now is not `factors` times price then."""
+        allowed = _RELATIVE * self.closes_now + self.rounding_now + factors * self.rounding_then
+        return np.asarray(np.abs(self.closes_now - factors * self.closes_then) > allowed)
+
+
+def overlap(then: pd.DataFrame, now: pd.DataFrame) -> Overlap:
+    """Return what can be compared."""
+    usable_then, usable_now = _usable(then), _usable(now)
+    sessions = pd.DatetimeIndex(usable_then.index.intersection(usable_now.index))
+    both_then, both_now = usable_then.loc[sessions], usable_now.loc[sessions]
+    closes_then, closes_now = both_then["close"].to_numpy("float64"), both_now["close"].to_numpy("float64")
+    after = dt.date.max
+    if len(sessions):
+        later = now.index[now.index > sessions[-1]]
+        after = later.min().date() if len(later) else (sessions[-1] + pd.Timedelta(days=1)).date()
+    halves = rounding(closes_then), rounding(closes_now)
+    return Overlap(sessions, both_then, both_now, closes_then, closes_now, *halves, after)
+
+
+def _usable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a price, one per session."""
+    if "close" not in frame.columns:
+        return pd.DataFrame({"close": []}, index=pd.DatetimeIndex([]), dtype="float64")
+    closes = frame["close"].to_numpy("float64")
+    rows: pd.DataFrame = frame[np.isfinite(closes) & (closes > 0)]
+    first: pd.DataFrame = rows[~rows.index.duplicated()]
+    return first
+
+
+def rounding(closes: Floats) -> float:
+    """Return half a unit of the last decimal that nearly all of the closes share, in dollars."""
+    for decimals in range(_FEWEST_DECIMALS, _MOST_DECIMALS):
+        if np.isclose(closes, np.round(closes, decimals), rtol=0, atol=1e-9).sum() > 0.9 * len(closes):
+            return 0.5 * 10.0**-decimals
+    return 0.5 * 10.0**-_MOST_DECIMALS

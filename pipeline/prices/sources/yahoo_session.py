@@ -1,0 +1,97 @@
+"""Prices from Yahoo Finance: the only user of yfinance."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from curl_cffi.requests import Response, Session
+
+_CHART = "/v8/finance/chart/"
+_CACHE_KEPT = 86_400.0  # seconds
+
+
+class ServerError(ConnectionError):
+    """HTTP 5xx."""
+
+
+class DeniedError(Exception):
+    """HTTP 401 or 403."""
+
+
+class NoSuchSymbol(Exception):
+    """HTTP 404 to the question that yfinance asks first of every symbol."""
+
+
+@lru_cache(maxsize=1)  # one per process: yfinance ties its cookie and crumb to it
+def session(timeout: float) -> Session[Response]:
+    """Return the session that yfinance would make itself, with our time-out and Yahoo's plain verdicts raised.
+
+    yfinance waits 10 and 30 seconds for the time zone and the cookie whatever `timeout` says, never looks at a 5xx, and
+    meets an unknown symbol with a different error each time (a lookup elsewhere, given up after the second one).
+    """
+    from curl_cffi.requests import Response, Session
+
+    class YahooSession(Session[Response]):
+        def request(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 (curl_cffi has some 40 parameters)
+            kwargs["timeout"] = timeout
+            answer = super().request(*args, **kwargs)
+            if _CHART in answer.url:
+                _judge(answer, kwargs.get("params") or {})
+            return answer
+
+    return YahooSession(impersonate="chrome")
+
+
+def _judge(answer: Response, params: Mapping[str, object]) -> None:
+    if answer.status_code >= 500:  # noqa: PLR2004 (HTTP's own number)
+        message = f"HTTP {answer.status_code}"
+        raise ServerError(message)
+    if answer.status_code in {401, 403}:
+        # yfinance would ask again with another cookie, then elsewhere, and end as if there were no prices. It says
+        # itself that this question needs no cookie, so the refusal is about this machine: asking on would prolong it.
+        message = f"HTTP {answer.status_code} (access denied)"
+        raise DeniedError(message)
+    is_json = "json" in answer.headers.get("content-type", "")  # a 404 page of a proxy says nothing about the symbol
+    if answer.status_code == 404 and is_json and "range" in params:  # noqa: PLR2004
+        raise NoSuchSymbol
+
+
+def described(error: BaseException, timeout: float) -> str:
+    """Return what happened in plain words; curl's own text may name proxies and addresses."""
+    from curl_cffi.requests.exceptions import RequestException, Timeout
+    from yfinance.exceptions import YFDataException, YFRateLimitError
+
+    if isinstance(error, Timeout):
+        return f"no answer within {timeout:g} s"
+    if isinstance(error, ServerError):
+        return str(error)
+    if isinstance(error, YFRateLimitError):
+        return "HTTP 429 (too many requests)"
+    if isinstance(error, YFDataException):
+        return "Yahoo's maintenance page"
+    if isinstance(error, RequestException) and not isinstance(error, ValueError):
+        return f"a failing connection ({type(error).__name__})"
+    return "an answer that is not JSON"
+
+
+@lru_cache(maxsize=1)  # yfinance opens its databases once: a second location is ignored
+def set_cache_folder(cache_dir: Path, _process: int) -> None:
+    """Give this process a folder of its own for yfinance's databases, which lock when shared (yfinance issue 2604)."""
+    import yfinance as yf
+
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    # Airflow ends its task processes without running exit handlers, so the folders of earlier days are swept here.
+    for folder in cache_dir.glob("yfinance-*"):
+        with suppress(FileNotFoundError):  # another process sweeps too
+            if time.time() - folder.stat().st_mtime > _CACHE_KEPT:
+                shutil.rmtree(folder, ignore_errors=True)
+    yf.set_tz_cache_location(tempfile.mkdtemp(prefix="yfinance-", dir=cache_dir))

@@ -1,0 +1,181 @@
+"""The checks of expectations/prices.json on one price frame: the only user of Great Expectations."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import math
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # before the import, which reads it
+
+import great_expectations as gx
+import pandas as pd
+from great_expectations.data_context.types.base import ProgressBarsConfig
+
+from pipeline.outcome import Finding
+from pipeline.pages import render
+from pipeline.prices.clean import Cleaned
+from pipeline.prices.flags import checked_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from great_expectations.core.expectation_validation_result import (
+        ExpectationSuiteValidationResult,
+        ExpectationValidationResult,
+    )
+
+_MISSING_SHARE = 0.01
+_ROWS_SHOWN = 10
+
+
+class Checked(NamedTuple):
+    """What the suite says of one snapshot."""
+
+    findings: tuple[Finding, ...]
+    page: bytes  # what was found, for people, as HTML
+    result: bytes  # Great Expectations' own result, as JSON
+    offending: dict[str, int]  # by the rule's name: how many rows break it; 1 where a rule has no rows
+
+
+def check(
+    ticker: str,
+    raw: pd.DataFrame,
+    cleaned: Cleaned,
+    suite: bytes,
+    *,
+    as_of: dt.date,
+    min_sessions: int,
+    max_jump: float,
+    sessions: pd.DatetimeIndex,
+) -> Checked:
+    """Check a snapshot against the suite.
+
+    Args:
+        ticker: for the page.
+        raw: a frame as `pipeline.sources` promises it.
+        cleaned: what `clean` made of it.
+        suite: Great Expectations' own JSON; each expectation has a severity, and in its meta a name, a rule, a limit,
+            what to say of what was observed, and what to do. Words in braces are filled in.
+        as_of: the session that has to be the newest.
+        min_sessions: sessions needed.
+        max_jump: largest |log return| that needs no split to explain it.
+        sessions: the calendar's sessions from the first row to `as_of`.
+    """
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    whole = (
+        context.data_sources.add_pandas("source")
+        .add_dataframe_asset("prices")
+        .add_batch_definition_whole_dataframe("all")
+    )
+    definition = gx.ValidationDefinition(
+        name="prices", data=whole, suite=context.suites.add(gx.ExpectationSuite(**json.loads(suite)))
+    )
+    expected = cleaned.prices.index.nunique() + len(cleaned.missing)
+    parameters = {
+        "as_of": pd.Timestamp(as_of).isoformat(),
+        "min_sessions": min_sessions,
+        "min_priced": math.ceil((1 - _MISSING_SHARE) * expected),
+        "jump_up": max_jump,
+        "jump_down": -max_jump,
+    }
+    result = definition.run(
+        batch_parameters={"dataframe": checked_frame(raw, cleaned, sessions)},
+        expectation_parameters=parameters,
+        result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["session"]},
+    )
+    newest = cleaned.prices.index.max()
+    words = parameters | {
+        "as_of": as_of,
+        "expected": f"{expected:,}",
+        "newest": newest.date() if len(cleaned.prices) else "none",
+    }
+    findings = tuple(_finding(one, words) for one in _news(result))
+    rules = [_rule(one, words) for one in result.results]
+    removed = {"without a price": cleaned.without_price, "on days without trading": cleaned.no_session}
+    page = render(
+        "validation.html.j2",
+        ticker=ticker,
+        as_of=as_of,
+        findings=findings,
+        rules=rules,
+        sessions=cleaned.prices.index.nunique(),
+        removed=", ".join(f"{len(days):,} row(s) {why}" for why, days in removed.items() if len(days)),
+    )
+    return Checked(
+        findings=findings,
+        page=page,
+        result=json.dumps(result.to_json_dict(), indent=1, default=str).encode(),
+        offending={rule.name: rule.offending for rule in rules},
+    )
+
+
+class _Rule(NamedTuple):
+    """One rule on the page."""
+
+    name: str
+    rule: str
+    severity: str
+    limit: str
+    offending: int
+
+
+def _rule(one: ExpectationValidationResult, words: Mapping[str, object]) -> _Rule:
+    meta, severity = one.expectation_config.meta, one.expectation_config.severity.value
+    return _Rule(meta["name"], meta["rule"], severity, meta["limit"].format_map(words), _offending(one))
+
+
+def _news(result: ExpectationSuiteValidationResult) -> list[ExpectationValidationResult]:
+    """Return the failed expectations that say something of their own.
+
+    A missing column makes others fail to run: it alone is the news then. A warning about rows that a critical rule
+    names already adds nothing.
+    """
+    failed = [one for one in result.results if not one.success]
+    columns = [one for one in failed if one.expectation_config.type == "expect_table_columns_to_match_set"]
+    told = {row for one in failed if _is_critical(one) for row in _rows(one)}
+    return columns or [one for one in failed if _is_critical(one) or not told.issuperset(_rows(one) or ["no rows"])]
+
+
+def _is_critical(one: ExpectationValidationResult) -> bool:
+    return bool(one.expectation_config.severity.value == "critical")
+
+
+def _rows(one: ExpectationValidationResult) -> list[pd.Timestamp]:
+    return sorted(pd.Timestamp(row["session"]) for row in one.result.get("unexpected_index_list") or [])
+
+
+def _finding(one: ExpectationValidationResult, words: Mapping[str, object]) -> Finding:
+    meta, result = one.expectation_config.meta, one.result
+    rows = _rows(one)
+    values = [value for value in result.get("unexpected_list") or [] if isinstance(value, float)]
+    value = result.get("observed_value")
+    seen = {
+        "count": f"{_offending(one):,}",
+        "total": f"{result.get('element_count', 0) - result.get('missing_count', 0):,}",
+        "last": rows[-1].date() if rows else "",
+        "extreme": max(values, key=abs, default=math.nan),
+        "columns": ", ".join(str(name) for name in value) if isinstance(value, list) else "",
+        "value": "none"
+        if value is None or value is pd.NaT
+        else value.date()
+        if isinstance(value, pd.Timestamp)
+        else value,
+    }
+    return Finding(
+        rule=meta["rule"],
+        severity=one.expectation_config.severity.value,
+        observed=meta["observed"].format_map(seen) if one.result else "it could not be checked",
+        limit=meta["limit"].format_map(words),
+        rows=tuple(str(row.date()) for row in rows[-_ROWS_SHOWN:]),
+        todo=meta["todo"].format_map(words),
+    )
+
+
+def _offending(one: ExpectationValidationResult) -> int:
+    return int(one.result.get("unexpected_count", not one.success))

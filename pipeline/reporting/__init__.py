@@ -1,0 +1,1 @@
+"""Results of a run: one row per ticker, plots, and the HTML report."""

@@ -1,0 +1,146 @@
+"""Pictures, as PNG bytes. Every axis has a unit and readable dates."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from pipeline.arrays import Dates, Floats
+from pipeline.forecasting.forecaster import Forecasts
+
+BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#6e7681"
+
+_WIDTH, _DPI = 5.2, 150  # inches: letters stay readable on a phone, and two pictures stand side by side on a desk
+_RECENT = 60  # sessions that are shown enlarged
+_COLOURS = 32  # of a picture: a third of the bytes, and no eye sees it
+
+
+def closes(sessions: Dates, prices: Floats, test: range, ticker: str) -> bytes:
+    """Return the close of every session, the test rows in another colour."""
+    figure, axes = _canvas(f"{ticker}: close, {len(prices):,} sessions", "USD")
+    axes.plot(sessions[: test.start], prices[: test.start], color=BLUE, linewidth=1, label="train")
+    axes.plot(sessions[test.start :], prices[test.start :], color=ORANGE, linewidth=1, label="test")
+    _dates(axes)
+    return _png(figure, axes)
+
+
+def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str) -> bytes:
+    """Return loss and, where there is one, validation loss per epoch, on a logarithmic scale."""
+    figure, axes = _canvas(f"{ticker}: loss, {len(curves['loss'])} epochs", "mean squared error, scaled values")
+    epochs = range(1, len(curves["loss"]) + 1)
+    axes.plot(epochs, curves["loss"], color=BLUE, marker=".", label="train")
+    if "val_loss" in curves:
+        axes.plot(epochs, curves["val_loss"], color=ORANGE, marker=".", label="validation")
+        axes.axvline(best_epoch, color=GREY, linestyle=":", label=f"best epoch: {best_epoch}")
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_yscale("log")
+    return _png(figure, axes)
+
+
+def actual_and_forecast(
+    sessions: Dates, actual: Floats, made: Forecasts, scores: Mapping[str, float], ticker: str
+) -> bytes:
+    """Return actual and forecast closes of the test rows in dollars, and below them the last sessions enlarged.
+
+    Args:
+        sessions: dates of the test rows, shape (n,).
+        actual: their closes in dollars, shape (n,).
+        made: what was forecast for them.
+        scores: with `rmse_usd` and `naive_rmse_usd`: a price model always looks good on such a plot, so the figures
+            stand in its title.
+        ticker: for the title.
+    """
+    figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained")
+    parts = figure.subplots(2, 1)
+    for axes, rows in zip(parts, (slice(None), slice(-_RECENT, None)), strict=True):
+        axes.fill_between(
+            sessions[rows], made.low_95[rows], made.high_95[rows],
+            color=ORANGE, alpha=0.25, linewidth=0, label="95 % interval",
+        )  # fmt: skip
+        axes.plot(sessions[rows], actual[rows], color=BLUE, linewidth=1, label="actual")
+        axes.plot(sessions[rows], made.usd[rows], color=ORANGE, linewidth=1, label="forecast the session before")
+        axes.set_ylabel("close, USD")
+        axes.grid(alpha=0.25)
+        _dates(axes)
+    parts[0].set_title(
+        f"{ticker}: RMSE {scores['rmse_usd']:,.4f} USD, naive {scores['naive_rmse_usd']:,.4f} USD",
+        loc="left", fontsize="medium",
+    )  # fmt: skip
+    parts[1].set_title(f"last {min(_RECENT, len(actual))} sessions", loc="left", fontsize="small")
+    return _png(figure, parts[0])
+
+
+def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, ticker: str) -> bytes:
+    """Return the error of each test row in dollars, and beside it how errors are distributed, naive's too.
+
+    Args:
+        sessions: dates of the test rows, shape (n,).
+        actual: their closes in dollars, shape (n,).
+        forecast: what was forecast for them in dollars, shape (n,).
+        naive: the closes before them in dollars, shape (n,).
+        ticker: for the title.
+    """
+    errors, others = forecast - actual, naive - actual
+    figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
+    figure.suptitle(
+        f"{ticker}: error, mean {errors.mean():+,.4f}, deviation {errors.std():,.4f} USD",
+        x=0.01, ha="left", fontsize="medium",
+    )  # fmt: skip
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    left.plot(sessions, errors, color=BLUE, linewidth=0.7)
+    left.axhline(0, color=GREY, linewidth=0.8)
+    left.set_ylabel("forecast - close, USD")
+    left.grid(alpha=0.25)
+    _dates(left)
+    bins = np.histogram_bin_edges(np.concatenate((errors, others)), 40)
+    right.hist(errors, bins=bins, orientation="horizontal", color=BLUE, alpha=0.6, label="forecast")
+    right.hist(others, bins=bins, orientation="horizontal", histtype="step", color=ORANGE, label="naive")
+    right.set_xlabel("sessions")
+    return _png(figure, right)
+
+
+def skills(skill: Mapping[dt.date, float], ticker: str) -> bytes:
+    """Return the skill of several runs, by the session that each was as of; above the line is better than naive."""
+    values = list(skill.values())
+    figure, axes = _canvas(
+        f"{ticker}: skill {values[-1]:+.4f}, median of {len(values)} runs {np.median(values):+.4f}",
+        "1 - RMSE / naive RMSE",
+    )
+    axes.axhline(0, color=ORANGE, linewidth=1, label="naive")
+    axes.plot(np.array(list(skill), "datetime64[D]"), values, color=BLUE, marker=".", linewidth=1, label="run")
+    axes.set_xlabel("as of")
+    _dates(axes)
+    return _png(figure, axes)
+
+
+def _canvas(title: str, unit: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")  # no pyplot: it keeps state and wants a display
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", fontsize="medium")
+    axes.set_ylabel(unit)
+    return figure, axes
+
+
+def _dates(axes: Axes) -> None:
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # as many as a narrow picture has room for
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def _png(figure: Figure, axes: Axes) -> bytes:
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize="small")
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DPI)
+    picture = Image.open(drawn).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    picture.save(small, format="png", optimize=True)  # says no version and no time: equal data, equal bytes
+    return small.getvalue()

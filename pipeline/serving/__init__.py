@@ -1,0 +1,1 @@
+"""Which version is served and what it forecasts: the gate, the ledger, the model that MLflow loads."""

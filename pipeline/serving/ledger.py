@@ -1,0 +1,213 @@
+"""What was forecast: one row per ticker, session and version, written once and never changed, with the time of writing.
+
+The ledger is a folder of any store that fsspec knows, with a small Parquet file per row, so that no writer ever
+rewrites what another one wrote; or a table of a database, by its URL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
+
+import pandas as pd
+
+from pipeline.errors import Damaged, StoreError, Unavailable, UsageError
+from pipeline.store.folder import Folder, check_writable
+from pipeline.store.formats import frame_bytes, frame_of
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+TABLE = "closecast_ledger"
+_KEY = ("ticker", "session", "version")
+# SQLAlchemy says postgresql, others postgres: that is corrected, not taken for a folder.
+_DATABASES = {"postgresql", "postgres", "sqlite", "mysql", "mariadb", "mssql", "oracle"}
+
+
+class Row(NamedTuple):
+    """One forecast that was served."""
+
+    ticker: str
+    session: dt.date  # whose close is forecast
+    version: int  # the champion that made it
+    run: str
+    as_of: dt.date
+    created: dt.datetime  # UTC
+    source: str
+    synthetic: bool
+    last_close_usd: float
+    forecast_usd: float
+    low_80_usd: float
+    high_80_usd: float
+    low_95_usd: float
+    high_95_usd: float
+    anchor_session: dt.date  # an older session, and its close as it was told then:
+    anchor_close_usd: float  # another close now means that history was restated since
+
+
+def check(place: str) -> None:
+    """Look at the ledger once: write a small file and remove it, or connect to the database and find the table.
+
+    Raises:
+        UsageError: for a URL that names no database, or one whose driver is not installed.
+        StoreError: when the folder refuses.
+        Unavailable: when the database does.
+    """
+    if _is_database(place):
+        with _connected(place):
+            return
+    try:
+        check_writable(place)
+    except StoreError as error:
+        raise StoreError(
+            "The ledger must be a folder that this run can write, or a database.",
+            error.received,
+            "Correct CLOSECAST_LEDGER, or let this run write there; unset, the ledger is a folder of the store.",
+        ) from error
+
+
+def write(place: str, row: Row) -> None:
+    """Write a forecast down, unless one of that ticker, session and version is there: then that one stays.
+
+    Args:
+        place: a folder, a URL of fsspec, or a URL of a database such as postgresql://...
+        row: what to write.
+
+    Raises:
+        UsageError: as `check` does.
+        StoreError: when the folder refuses.
+        Unavailable: when the database does.
+    """
+    if _is_database(place):
+        _insert(place, row)
+    else:
+        folder = Folder(f"{place.rstrip('/')}/{row.ticker}")
+        folder.create(f"{row.session}-v{row.version}.parquet", frame_bytes(_frame([row])))
+
+
+def read(place: str, ticker: str) -> pd.DataFrame:
+    """Return what was written of a ticker, by session and then as it was written; columns as in `Row`.
+
+    Raises:
+        Damaged: when a row's file cannot be read as one.
+        UsageError: as `check` does.
+        StoreError: when the folder refuses.
+        Unavailable: when the database does.
+    """
+    rows = _select(place, ticker) if _is_database(place) else _files(place, ticker)
+    return rows.sort_values(["session", "created"], kind="stable", ignore_index=True)
+
+
+def _frame(rows: list[Row]) -> pd.DataFrame:
+    return _typed(pd.DataFrame(rows, columns=pd.Index(Row._fields)))
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.astype(
+        {
+            **dict.fromkeys(("ticker", "run", "source"), "str"),
+            **dict.fromkeys(("session", "as_of", "anchor_session"), "datetime64[s]"),
+            "created": "datetime64[us, UTC]",
+            "version": "int64",
+            "synthetic": "bool",
+            **{name: "float64" for name in Row._fields if name.endswith("_usd")},
+        }
+    )
+
+
+def _files(place: str, ticker: str) -> pd.DataFrame:
+    folder = Folder(f"{place.rstrip('/')}/{ticker}")
+    frames = [_row_in(folder, name) for name in folder.names() if name.endswith(".parquet")]
+    return _typed(pd.concat(frames, ignore_index=True)) if frames else _frame([])
+
+
+def _row_in(folder: Folder, name: str) -> pd.DataFrame:
+    data = folder.read(name)
+    try:
+        return frame_of(data)[list(Row._fields)]
+    except Exception as error:  # a reader of Parquet raises what it likes
+        raise Damaged(
+            "A row of the ledger must be as it was written.",
+            f"{folder.path(name)}: {type(error).__name__}: {str(error)[:200]}",
+            "Bring the file back from a backup, or remove it: its forecast is then never scored.",
+        ) from error
+
+
+def _is_database(place: str) -> bool:
+    scheme, separator, _ = place.partition(":")
+    return bool(separator) and scheme.partition("+")[0] in _DATABASES
+
+
+def _table() -> sa.Table:
+    import sqlalchemy as sa
+
+    types: dict[type, Any] = {int: sa.Integer, float: sa.Double, bool: sa.Boolean, str: sa.String(250)}
+    types |= {dt.date: sa.Date, dt.datetime: sa.DateTime(timezone=True)}
+    columns: list[sa.Column[Any]] = [
+        sa.Column(name, types[kind], primary_key=name in _KEY, autoincrement=False, nullable=False)
+        for name, kind in get_type_hints(Row).items()
+    ]
+    return sa.Table(TABLE, sa.MetaData(), *columns)
+
+
+@contextlib.contextmanager
+def _connected(place: str) -> Iterator[tuple[sa.Connection, sa.Table]]:
+    """Give a transaction on the database, and the table, made where it is missing."""
+    import sqlalchemy as sa
+
+    engine, table = _engine(place), _table()
+    try:
+        try:
+            table.create(engine, checkfirst=True)
+        except sa.exc.DBAPIError:  # somebody else was faster, or the database refuses
+            if not sa.inspect(engine).has_table(TABLE):
+                raise
+        with engine.begin() as connection:
+            yield connection, table
+    except sa.exc.DBAPIError as error:
+        raise Unavailable(
+            "The ledger's database must answer.",
+            f"{type(error).__name__}: {str(error.orig)[:200]}",
+            "Start it, or correct CLOSECAST_LEDGER; unset, the ledger is a folder of the store.",
+        ) from error
+
+
+def _engine(place: str) -> sa.Engine:
+    import sqlalchemy as sa
+
+    scheme, _, rest = place.partition(":")
+    if scheme == "postgresql":  # the extra `cluster` has psycopg2; SQLAlchemy would look for psycopg 3
+        place = f"postgresql+psycopg2:{rest}"
+    patient = {"timeout": 30} if scheme.startswith("sqlite") else {}  # another writer may hold the file
+    try:
+        return sa.create_engine(place, connect_args=patient, poolclass=sa.NullPool)  # nothing stays open
+    except ImportError as error:
+        raise UsageError(
+            "The driver of the ledger's database must be installed.",
+            f"{scheme}://..., and {error}",  # the rest may hold a password
+            "Install it (for postgresql:// .venv/bin/uv pip install --editable '.[cluster]'), or name another one in "
+            "CLOSECAST_LEDGER, such as mysql+pymysql://.",
+        ) from error
+    except (sa.exc.ArgumentError, ValueError) as error:  # the latter for a port that is no number
+        raise UsageError(
+            "The ledger must be a folder, or a database's URL as SQLAlchemy reads it.",
+            f"{scheme}://..., which gives {type(error).__name__}",
+            "Correct CLOSECAST_LEDGER: PostgreSQL's begins with postgresql://; unset, it is a folder of the store.",
+        ) from error
+
+
+def _insert(place: str, row: Row) -> None:
+    import sqlalchemy as sa
+
+    there = contextlib.suppress(sa.exc.IntegrityError)
+    with _connected(place) as (connection, table), there, connection.begin_nested():
+        connection.execute(table.insert().values(**row._asdict()))
+
+
+def _select(place: str, ticker: str) -> pd.DataFrame:
+    with _connected(place) as (connection, table):
+        rows = [Row(*one) for one in connection.execute(table.select().where(table.c.ticker == ticker))]
+    # SQLite forgets time zones; everything was written in UTC.
+    return _frame([one._replace(created=one.created.replace(tzinfo=one.created.tzinfo or dt.UTC)) for one in rows])

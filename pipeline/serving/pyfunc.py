@@ -1,0 +1,112 @@
+"""The model that MLflow keeps: the last raw closes in, the next session's forecast in dollars out.
+
+MLflow stores this file and runs it when the model is loaded ("models from code"), so no object of ours is pickled.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PythonModel
+
+from pipeline import calendar
+from pipeline.errors import DataError
+from pipeline.forecasting import forecaster
+
+if TYPE_CHECKING:
+    from mlflow.pyfunc import PythonModelContext
+
+
+class ClosecastModel(PythonModel):
+    """One ticker's network with its scaler, its weight and its intervals."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load what `train` wrote."""
+        from pipeline.forecasting import model
+
+        self.network = model.load(Path(context.artifacts["network"]))
+        self.recipe = forecaster.Recipe(**json.loads(Path(context.artifacts["recipe"]).read_text()))
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Forecast the close of the session after the last row.
+
+        Args:
+            context: unused.
+            model_input: column `close` in dollars, oldest first, at least as many rows as `lookback` and one. Column
+                `session` (dates) if the forecast is to name its session; column `ticker` if rows should say whose they
+                are.
+            params: `every_session`: forecast after each row that has enough rows before it, not after the last only.
+
+        Returns:
+            `ticker`, `session` (a date; empty without dates), `forecast_usd` and the bounds of its 80 % and 95 %
+            intervals in dollars.
+
+        Raises:
+            MlflowException: too few closes, one that is not above 0, sessions not ascending, missing in some rows, no
+                dates or none that the calendar knows the next one of, rows of another ticker.
+        """
+        del context
+        try:
+            return self._forecasts(model_input, every_session=bool((params or {}).get("every_session")))
+        except DataError as error:  # the one kind whose words MLflow's server hands on to whoever asked
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+
+    def _forecasts(self, model_input: pd.DataFrame, *, every_session: bool) -> pd.DataFrame:
+        self._check_ticker(model_input)
+        closes = model_input["close"].to_numpy("float64")
+        first = forecaster.first_forecast(self.recipe) if every_session else len(closes)
+        sessions = self._sessions(model_input, first, len(closes) + 1)
+        made = forecaster.forecast(self.network, closes, range(first, len(closes) + 1), self.recipe)
+        told = pd.DataFrame({"forecast_usd" if n == "usd" else f"{n}_usd": v for n, v in made._asdict().items()})
+        told.insert(0, "session", sessions)
+        told.insert(0, "ticker", self.recipe.ticker)
+        return told
+
+    def _check_ticker(self, rows: pd.DataFrame) -> None:
+        if "ticker" in rows and (others := set(rows["ticker"].dropna()) - {self.recipe.ticker}):
+            raise DataError(
+                f"This model forecasts {self.recipe.ticker} only.",
+                f"rows of {', '.join(sorted(map(str, others))[:5])}",
+                "Ask the model of that ticker.",
+            )
+
+    def _sessions(self, rows: pd.DataFrame, first: int, stop: int) -> list[str]:
+        """Return the date of each forecast row: that of the input row, and the calendar's next after the last."""
+        known = _days(rows)
+        if not known:
+            return [""] * (stop - first)
+        following = calendar.next_session(self.recipe.calendar, known[-1])
+        return [str(day) for day in [*known, following][first:stop]]
+
+
+def _days(rows: pd.DataFrame) -> list[dt.date]:
+    """Return the date of each row, shape (n,); none at all if the rows have no dates.
+
+    Raises:
+        DataError: a row without a date among others that have one, something that is no whole date, or another order.
+    """
+    told = rows["session"].dropna() if "session" in rows else ()
+    if len(told) not in {0, len(rows)}:
+        raise DataError(
+            "Either each row has a session, or none has.",
+            f"{len(rows) - len(told)} of {len(rows)} rows without one",
+            "Send the date of each row, or leave the column out.",
+        )
+    try:  # strict, unlike pandas, to which 2025 is New Year's Day
+        days = [dt.datetime.fromisoformat(str(day)).date() for day in told]
+    except ValueError as error:
+        raise DataError("Each session must be a date such as 2025-11-21.", str(error), "Correct it.") from None
+    if days != sorted(set(days)):
+        raise DataError("Rows must ascend by session, each once.", "another order", "Send the oldest first.")
+    return days
+
+
+mlflow.models.set_model(ClosecastModel())

@@ -1,0 +1,39 @@
+"""The prices of a unit: where they come from, and whether they can be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.errors import DataError
+from pipeline.outcome import Outcome
+from pipeline.prices import snapshot
+from pipeline.store.formats import frame_bytes, sha256
+
+if TYPE_CHECKING:
+    from pipeline.steps.unit import Unit
+
+
+def ingest(unit: Unit) -> Outcome:
+    """Take the snapshot: the prices up to `as_of` as the source has them now, and compare it with the last one."""
+    raw = snapshot.fetch(unit.ticker, unit.plan, unit.settings)
+    if raw.empty:
+        raise DataError(
+            f"The source must have prices of {unit.ticker} up to {unit.plan.as_of}.",
+            "none" + (f" since {unit.plan.start}" if unit.plan.start else ""),
+            "Take an earlier START, or a later AS_OF.",
+        )
+    data = frame_bytes(raw)
+    restated, tags, findings = snapshot.compared_with_last(unit.ticker, unit.plan, unit.settings, raw)
+    return Outcome(
+        files={"raw.parquet": data, **restated},
+        attach=tuple(restated),
+        tags={
+            "source": unit.plan.source,
+            **({"fault": unit.plan.fault} if unit.plan.fault else {}),
+            "data_sha256": sha256(data),
+            "first_session": str(raw.index[0].date()),
+            **tags,
+        },
+        metrics={"rows/raw": len(raw)},
+        findings=findings,
+    )

@@ -1,0 +1,119 @@
+"""The network of a unit: what it sees, how it is trained, how well it forecasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline import calendar
+from pipeline.arrays import Dates, Floats
+from pipeline.errors import DataError
+from pipeline.evaluation import baselines
+from pipeline.forecasting import forecaster, target, walk_forward, windows
+from pipeline.forecasting.scale import Scaler, fit_scaler
+from pipeline.forecasting.split import Split, split
+from pipeline.outcome import Outcome
+from pipeline.store.formats import arrays_of, frame_bytes, json_bytes, json_of
+
+if TYPE_CHECKING:
+    from pipeline.steps.unit import Unit
+
+
+def train(unit: Unit) -> Outcome:
+    """Fit the network; hand back its weights, its curves and all that serving needs."""
+    from pipeline.forecasting import model
+    from pipeline.reporting import plots
+
+    if unit.settings.gpu == "require":
+        model.require_gpu()
+    preset = unit.plan.preset
+    arrays, parts = arrays_of(unit.read("scaled.npz")), unit.split
+    fitted = forecaster.fit(
+        arrays["closes"],
+        unit.windows,
+        Scaler(**json_of(unit.read("scaler.json"))),
+        preset,
+        preset_name=unit.plan.preset_name,
+        ticker=unit.ticker,
+        calendar=unit.plan.calendar,
+        cutoff=str(arrays["sessions"][parts.test - 1]),
+        train_stop=parts.test,
+        on_epoch=unit.on_epoch,
+    )
+    trained, recipe = fitted
+    folds = _walk_forward(unit, arrays["closes"], arrays["sessions"]) if unit.plan.walk_forward else {}
+    layers = model.layer_parameters(trained.network)
+    return Outcome(
+        files={
+            "model.keras": model.to_bytes(trained.network),
+            "recipe.json": json_bytes(recipe._asdict()),
+            "history.json": json_bytes(trained.curves),
+            "loss.png": plots.loss_curves(trained.curves, trained.best_epoch, unit.ticker),
+            **folds,
+        },
+        attach=("recipe.json", "history.json", "loss.png", *folds),
+        curves=trained.curves,
+        metrics={
+            "fit_seconds": trained.fit_seconds,
+            "epochs_trained": len(trained.curves["loss"]),
+            "best_epoch": trained.best_epoch,
+            "weight": recipe.weight,
+        },
+        params={
+            **{name: str(value) for name, value in preset.model_dump().items()},
+            "preset": unit.plan.preset_name,
+            "layer_parameters": " + ".join(str(count) for count in layers),
+            "parameters": str(sum(layers)),
+        },
+        tags={
+            "device": trained.device,
+            "device_name": trained.device_name,
+            "backend": trained.backend,
+            "intervals": "calibrated on validation" if unit.windows.validation else "calibrated on train: too narrow",
+        },
+        model=("model.keras", "recipe.json"),
+    )
+
+
+def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, bytes]:
+    """Train again for each fold on what was known then, and return what was forecast for the test rows."""
+    import pandas as pd
+
+    preset, forecasts = unit.plan.preset, []
+    tested = unit.windows.test
+    for number, fold in enumerate(walk_forward.lay_folds(tested, unit.plan.walk_forward, sliding=unit.plan.sliding), 1):
+        known = closes[fold.train.start : fold.train.stop]
+        parts = split(len(known), 1.0, preset.validation_fraction)
+        values = target.to_values(known, preset.target)
+        laid = _laid(parts, unit)
+        trained, recipe = forecaster.fit(
+            known, laid, fit_scaler(values, preset.scaler), preset,
+            preset_name=unit.plan.preset_name, ticker=unit.ticker, calendar=unit.plan.calendar,
+            cutoff=str(sessions[fold.train.stop - 1]), train_stop=len(known), on_epoch=unit.on_epoch,
+        )  # fmt: skip
+        made = forecaster.forecast(trained.network, closes[: fold.test.stop], fold.test, recipe)
+        forecasts.append(
+            pd.DataFrame(
+                {
+                    "fold": number,
+                    "cutoff": recipe.cutoff,
+                    "close_usd": closes[fold.test.start : fold.test.stop],
+                    "naive_usd": baselines.naive(closes, fold.test),
+                    **{f"{name}_usd" if name != "usd" else "forecast_usd": v for name, v in made._asdict().items()},
+                    "weight": recipe.weight,
+                },
+                index=calendar.session_index(sessions[fold.test.start : fold.test.stop]),
+            )
+        )
+    return {"walk_forward.parquet": frame_bytes(pd.concat(forecasts))}
+
+
+def _laid(parts: Split, unit: Unit) -> windows.Windows:
+    preset = unit.plan.preset
+    laid = windows.windows_of(parts, preset)
+    if not laid.train or (preset.validation_fraction and not laid.validation):
+        raise DataError(
+            f"Each fold must hold at least one window of {preset.lookback} sessions and its target.",
+            f"{parts.end} sessions in the first fold",
+            "Take an earlier START, or fewer folds.",
+        )
+    return laid

@@ -1,0 +1,37 @@
+"""The network of a unit: what it sees, how it is trained, how well it forecasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.errors import DataError
+from pipeline.forecasting import windows
+from pipeline.outcome import Outcome
+from pipeline.store.formats import json_bytes
+
+if TYPE_CHECKING:
+    from pipeline.steps.unit import Unit
+
+
+def window(unit: Unit) -> Outcome:
+    """Say which rows each part predicts; the windows themselves are views, never copies on disk."""
+    preset = unit.plan.preset
+    parts = unit.split
+    laid = windows.windows_of(parts, preset)
+    named = {"train": laid.train, "validation": laid.validation, "test": laid.test}
+    for part, rows in named.items():
+        if not rows and (part != "validation" or preset.validation_fraction):
+            raise DataError(
+                f"The {part} part must hold at least one window of {preset.lookback} sessions and its target.",
+                f"{parts.end} sessions in all",
+                "Take an earlier START, a shorter lookback, or another train_fraction.",
+            )
+    return Outcome(
+        files={
+            "windows.json": json_bytes(
+                {"lookback": laid.lookback, **{part: [rows.start, rows.stop] for part, rows in named.items()}}
+            )
+        },
+        attach=("windows.json",),
+        metrics={f"windows/{part}": len(rows) for part, rows in named.items()},
+    )

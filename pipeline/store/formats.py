@@ -1,0 +1,57 @@
+"""Names of every artefact, and atomic reading and writing of them: the only user of fsspec.
+
+<store>/<ticker>/<as_of>/<run>/     what one unit keeps
+<store>/_runs/<run>/                what belongs to a whole run: plan.json, results.json, report.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+
+def sha256(data: bytes) -> str:
+    """Return the hash that names a content."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def frame_bytes(frame: pd.DataFrame) -> bytes:
+    """Return a frame as Parquet: equal frames give equal bytes."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer)
+    return buffer.getvalue()
+
+
+def frame_of(data: bytes) -> pd.DataFrame:
+    """Return the frame that `frame_bytes` wrote."""
+    return pd.read_parquet(io.BytesIO(data))
+
+
+def arrays_bytes(**arrays: npt.NDArray[Any]) -> bytes:
+    """Return named arrays as .npz."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def arrays_of(data: bytes) -> Mapping[str, npt.NDArray[Any]]:
+    """Return the arrays that `arrays_bytes` wrote."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def json_bytes(value: object) -> bytes:
+    """Return plain values as readable JSON."""
+    return json.dumps(value, indent=1, default=str).encode()
+
+
+def json_of(data: bytes) -> Any:  # noqa: ANN401 - JSON is whatever was written
+    """Return the values that `json_bytes` wrote."""
+    return json.loads(data)

@@ -1,0 +1,1 @@
+"""MLflow: runs, what a step logs, registered versions, the server's login."""

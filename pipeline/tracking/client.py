@@ -1,0 +1,90 @@
+"""The connection to MLflow, and its failures told as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("DO_NOT_TRACK", "true")  # before the import: no telemetry of a trading desk's job
+os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")  # an answer means that it is kept
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import PipelineError, Unavailable, without_secrets
+from pipeline.tracking.server import check_answers, no_answer
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+
+def connect(settings: Settings) -> mlflow.MlflowClient:
+    """Return a client, with the folder of a SQLite database made where it is missing.
+
+    Raises:
+        Unavailable: when a server does not answer.
+    """
+    uri = settings.mlflow_uri
+    check_answers(uri)
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(uri)
+    with answering(uri), _alone(uri):
+        return mlflow.MlflowClient(uri)
+
+
+@contextlib.contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Let one client at a time create the tables of SQLite: two at once stumble over each other's migrations."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    database = Path(uri.removeprefix("sqlite:///"))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """Turn the failures of an MLflow that is away, locked or full into `Unavailable`; an old schema is told, too."""
+    try:
+        yield
+    except MlflowException as error:
+        if "API request to" in str(error) or "timed out" in str(error) or "database is locked" in str(error):
+            raise no_answer(uri, str(error)) from None  # its text holds the whole URL, the password too
+        if "out-of-date database schema" in str(error):
+            raise PipelineError(
+                "MLflow's database must have the schema of the installed MLflow.",
+                without_secrets(uri),
+                "Run `make run` or `make up` once, which migrate that of var/; for another: mlflow db upgrade URL.",
+            ) from None
+        if "OperationalError" in str(error):
+            raise _refused(str(error)) from error
+        raise
+    except OSError as error:  # of its artifacts
+        raise _refused(str(error)) from error
+
+
+@contextlib.contextmanager
+def gone_is_fine() -> Iterator[None]:
+    """Delete in this block: MLflow's client repeats a deletion whose answer was lost, and is then told of nothing."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+
+
+def _refused(received: str) -> Unavailable:
+    """Return the error of an MLflow whose disk is full or locked: worth another try once somebody has looked."""
+    words = received[received.find("(sqlite3") if "(sqlite3" in received else 0 :].partition("\n")[0]
+    return Unavailable(
+        "MLflow must keep what it is given.", words[:200], "Look whether its disk has room and belongs to you."
+    )

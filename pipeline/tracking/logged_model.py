@@ -1,0 +1,120 @@
+"""The one model of a unit in MLflow: made first, its files follow, so that each request can be repeated."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+import pandas as pd
+from mlflow.entities import LoggedModelOutput
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
+
+from pipeline.forecasting.device import backend
+from pipeline.tracking.client import gone_is_fine
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+
+    from pipeline.outcome import Manifest
+    from pipeline.store.folder import Folder
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_SERVED_WITH = ("mlflow", "keras", "numpy", "pandas", "exchange-calendars")
+_SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec("double", "close"),
+            ColSpec("string", "session", required=False),
+            ColSpec("string", "ticker", required=False),
+        ]
+    ),
+    outputs=Schema(
+        [
+            ColSpec("string", "ticker"),
+            ColSpec("string", "session"),
+            *(ColSpec("double", f"{name}_usd") for name in ("forecast", "low_80", "high_80", "low_95", "high_95")),
+        ]
+    ),
+    params=ParamSchema([ParamSpec("every_session", "boolean", default=False)]),
+)
+
+
+def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
+    """Return the id of the step's one model; what an attempt or a lost answer left half-logged is deleted.
+
+    A whole model of an earlier training of the same run stays: it may be the champion.
+
+    Args:
+        client: of the tracking server.
+        experiment: id of the run's experiment.
+        run_id: the unit's run.
+        manifest: of the step that made the model.
+        folder: where its files are.
+
+    Raises:
+        Damaged: when one of them is not as it was written.
+    """
+    whole = [
+        str(model.model_id)
+        for model in _models(client, experiment, run_id)
+        if model.tags.get("step_key") == manifest.key and str(model.status) == "READY"
+    ]
+    kept = whole[0] if whole else _log_new(client, experiment, run_id, manifest, folder)
+    for ghost in _models(client, experiment, run_id):
+        whole_of_another = str(ghost.status) == "READY" and ghost.tags.get("step_key") != manifest.key
+        if ghost.model_id != kept and not whole_of_another:
+            with gone_is_fine():
+                client.delete_logged_model(ghost.model_id)
+    if not _is_linked(client, run_id, kept):
+        try:
+            client.log_outputs(run_id, [LoggedModelOutput(kept, 0)])
+        except MlflowException:  # it takes this once only, and its client repeats what was not answered
+            if not _is_linked(client, run_id, kept):
+                raise
+    return kept
+
+
+def _is_linked(client: mlflow.MlflowClient, run_id: str, model_id: str) -> bool:
+    outputs = client.get_run(run_id).outputs
+    return outputs is not None and model_id in {one.model_id for one in outputs.model_outputs}
+
+
+def _models(client: mlflow.MlflowClient, experiment: str, run_id: str) -> Sequence[LoggedModel]:
+    found = client.search_logged_models([experiment], f"source_run_id = '{run_id}'")
+    return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
+
+
+def _log_new(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
+    recipe = json.loads(folder.read_written("recipe.json", manifest))
+    days = pd.bdate_range("2024-01-02", periods=recipe["lookback"] + 1).strftime("%Y-%m-%d")
+    example = pd.DataFrame({"session": days, "close": [100.0 + day % 2 for day in range(len(days))]})
+    with tempfile.TemporaryDirectory() as temporary:
+        places = {name: Path(temporary) / name for name in manifest.outcome.model}
+        for name, place in places.items():
+            place.write_bytes(folder.read_written(name, manifest))
+        model = client.create_logged_model(
+            experiment,
+            name="model",
+            source_run_id=run_id,
+            tags={"ticker": recipe["ticker"], "step_key": manifest.key},
+            params={**client.get_run(run_id).data.params, **manifest.outcome.params},
+        )
+        mlflow.pyfunc.log_model(
+            name="model",
+            model_id=model.model_id,
+            python_model=str(_PACKAGE / "serving" / "pyfunc.py"),
+            artifacts={"network": str(places["model.keras"]), "recipe": str(places["recipe.json"])},
+            code_paths=[str(_PACKAGE)],
+            signature=_SIGNATURE,
+            input_example=example,
+            # Without a list MLflow starts a second interpreter that imports TensorFlow to find it out.
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in (*_SERVED_WITH, backend())],
+        )
+    return str(model.model_id)

@@ -1,0 +1,219 @@
+"""MLflow's model registry: one registered model per ticker, and which of its versions is served.
+
+A version is known by the tags that it was registered with. The alias `champion` is what is served; each move of it is
+written down on the version that it moves to, before it moves, so that the moves can be followed back from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import PipelineError, Unavailable, UsageError
+from pipeline.forecasting.forecaster import Recipe
+from pipeline.serving.promotion import SUPERSEDED
+from pipeline.tracking.client import answering, connect, gone_is_fine
+from pipeline.tracking.versions import CHALLENGER, CHAMPION, MAX_TAG, MOVE, Move, Version, moves_of, name_of, version_of
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow.entities.model_registry import ModelVersion
+
+    from pipeline.outcome import Release
+    from pipeline.settings import Settings
+
+
+class Registry:
+    """The registered models of all tickers."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect.
+
+        Raises:
+            Unavailable: when a server does not answer.
+        """
+        self._uri, self._client = settings.mlflow_uri, connect(settings)
+
+    def champion(self, ticker: str) -> Version | None:
+        """Return the version that is served, None when there is none."""
+        return self._by_alias(ticker, CHAMPION)
+
+    def champion_before(self, ticker: str, dag_run_id: str) -> Version | None:
+        """Return the version that was served before a run; the champion, unless that run has moved the alias already.
+
+        A decision that has to be made again must not compare a version with itself.
+        """
+        champion = self.champion(ticker)
+        if champion is None or champion.dag_run_id != dag_run_id:
+            return champion
+        known = {one.number: one for one in self.versions(ticker)}
+        before = (known.get(move.before or 0) for move in self.history(ticker))
+        # A run that was cleared and trained again may have moved it more than once.
+        return next((one for one in before if one is None or one.dag_run_id != dag_run_id), None)
+
+    def versions(self, ticker: str) -> list[Version]:
+        """Return all versions of a ticker, ascending."""
+        with answering(self._uri):
+            found = self._client.search_model_versions(f"name = '{name_of(ticker)}'")
+        return sorted(version_of(one) for one in found)
+
+    def load(self, ticker: str, version: Version) -> tuple[keras.Model, Recipe]:
+        """Return the network and the recipe of a version.
+
+        Raises:
+            PipelineError: when its files are gone or broken.
+        """
+        from pipeline.forecasting import model
+
+        try:
+            with tempfile.TemporaryDirectory() as folder, answering(self._uri):
+                place = mlflow.artifacts.download_artifacts(f"models:/{version.model_id}", dst_path=folder)
+                files = Path(place) / "artifacts"
+                recipe = Recipe(**json.loads((files / "recipe.json").read_text()))
+                return model.load(files / "model.keras"), recipe
+        except (MlflowException, PipelineError, ValueError, TypeError) as error:
+            if isinstance(error, Unavailable) and not isinstance(error.__cause__, FileNotFoundError):
+                raise  # MLflow is away for now
+            raise PipelineError(
+                f"Version {version.number} of {name_of(ticker)} must load.",
+                f"{type(error).__name__}: {str(error)[:200]}",
+                f"Serve another one: closecast champion rollback {ticker}, or champion set {ticker} <version>.",
+            ) from error
+
+    def facts(self, version: Version) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the parameters and the tags of the run that made a version; empty when it was deleted."""
+        with contextlib.suppress(MlflowException), answering(self._uri):
+            data = self._client.get_run(version.run_id).data
+            return dict(data.params), dict(data.tags)
+        return {}, {}
+
+    def release(self, ticker: str, model_id: str, run_id: str, release: Release, when: dt.datetime) -> tuple[int, str]:
+        """Register a trained model once, and move the aliases as was decided; can be repeated at any time.
+
+        The alias `champion` moves last, and only from the version that the decision was made against, or from another
+        version of the same run, which trained again: a decision that is carried out late must not replace a champion
+        that it has never seen, and one that was carried out must not undo what a person decided since.
+
+        Returns:
+            The number of the version, and why it is not served although the decision promoted it; "" otherwise.
+        """
+        name = name_of(ticker)
+        with answering(self._uri):
+            version = self._register(ticker, model_id, run_id, release)
+            newest = self._by_alias(ticker, CHALLENGER)
+            if newest is None or newest.number < version:
+                self._client.set_registered_model_alias(name, CHALLENGER, str(version))
+            current = self.champion(ticker)
+            number = current.number if current else None
+            if not release.promoted or number == version:
+                return version, ""
+            again = current and current.number < version and current.dag_run_id == release.tags.get("dag_run_id")
+            left = any(move.before == version for one in self.versions(ticker) for move in moves_of(one))
+            if (number == release.champion or again) and not left:
+                self._move(ticker, version, number, release.reason, when)
+                return version, ""
+            late = f"{SUPERSEDED}: v{number} became champion after the decision was made"
+            self._client.set_model_version_tag(name, str(version), "decision", late)
+        return version, late
+
+    def set_champion(self, ticker: str, number: int, reason: str, *, back: bool = False) -> None:
+        """Serve another version, as a person decided; `back` says that this undoes a move.
+
+        Raises:
+            UsageError: when there is no such version.
+        """
+        known = [one.number for one in self.versions(ticker)]
+        if number not in known:
+            raise UsageError(
+                f"A champion of {ticker} must be a version of {name_of(ticker)}.",
+                f"v{number}",
+                f"Use one of: {', '.join(map(str, known)) or 'none yet'}.",
+            )
+        current = self.champion(ticker)
+        if current is None or current.number != number:
+            with answering(self._uri):
+                before, now = current.number if current else None, dt.datetime.now(dt.UTC)
+                self._move(ticker, number, before, reason, now, back=back)
+
+    def roll_back(self, ticker: str, reason: str) -> int:
+        """Serve the version again that was served before the champion, and return its number.
+
+        Raises:
+            UsageError: when there is none.
+        """
+        served: list[int | None] = []  # champions, each on the one that it followed
+        for move in reversed(self.history(ticker)):
+            served = served or [move.before]
+            if move.back and move.to in served:
+                del served[served.index(move.to) :]
+            served.append(move.to)
+        before = served[-2] if served else None
+        if before is None:
+            raise UsageError(
+                f"A rollback needs a champion of {ticker} that had one before it.",
+                "none",
+                f"Look at closecast champion show {ticker}.",
+            )
+        self.set_champion(ticker, before, reason, back=True)
+        return before
+
+    def history(self, ticker: str) -> list[Move]:
+        """Return the moves that led to the present champion, newest first.
+
+        Followed back from where the alias is: a move that was written down by a process that died then is left out.
+        """
+        champion = self.champion(ticker)
+        moves = [move for one in self.versions(ticker) for move in moves_of(one)]
+        followed: list[Move] = []
+        to = champion.number if champion else None
+        for move in sorted(moves, key=lambda move: move.when, reverse=True):
+            if to is not None and move.to == to:
+                followed.append(move)
+                to = move.before
+        return followed
+
+    def _by_alias(self, ticker: str, alias: str) -> Version | None:
+        with answering(self._uri):
+            try:
+                return version_of(self._client.get_model_version_by_alias(name_of(ticker), alias))
+            except MlflowException as error:
+                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    return None  # no such model, no such alias
+                raise
+
+    def _register(self, ticker: str, model_id: str, run_id: str, release: Release) -> int:
+        name = name_of(ticker)
+        with contextlib.suppress(MlflowException):  # it is there already
+            self._client.create_registered_model(name, {"ticker": ticker})
+        if not self._of_model(name, model_id):
+            self._client.create_model_version(
+                name, f"models:/{model_id}", run_id, tags={**release.tags, "model_id": model_id}, model_id=model_id
+            )
+        # Two processes may both get here, and a client repeats a request whose answer was lost: the oldest counts.
+        oldest, *ghosts = self._of_model(name, model_id)
+        for ghost in ghosts:
+            with gone_is_fine():
+                self._client.delete_model_version(name, ghost.version)
+        for tag, value in release.tags.items():
+            self._client.set_model_version_tag(name, oldest.version, tag, value[:MAX_TAG])
+        self._client.update_model_version(name, oldest.version, release.description)
+        return int(oldest.version)
+
+    def _of_model(self, name: str, model_id: str) -> list[ModelVersion]:
+        found = self._client.search_model_versions(f"name = '{name}' and tags.model_id = '{model_id}'")
+        return sorted(found, key=lambda one: int(one.version))
+
+    def _move(
+        self, ticker: str, to: int, before: int | None, reason: str, when: dt.datetime, *, back: bool = False
+    ) -> None:
+        name, stamp = name_of(ticker), f"{when.astimezone(dt.UTC):%Y-%m-%dT%H.%M.%S.%fZ}"
+        told = json.dumps({"from": before, "reason": reason[:MAX_TAG], "back": back})
+        self._client.set_model_version_tag(name, str(to), f"{MOVE}{stamp}", told)
+        self._client.set_registered_model_alias(name, CHAMPION, str(to))

@@ -1,0 +1,81 @@
+"""What a person at a terminal sees."""
+
+import datetime as dt
+import io
+
+import pytest
+from rich.console import Console
+
+from pipeline.cli import console
+from pipeline.cli.preflight import check
+from pipeline.outcome import Finding, Manifest, Outcome
+from pipeline.reporting.results import Result, verdict
+
+DONE = Result(
+    "GOOD", 3038, 608, 13.6569, 13.5442, -0.0083, 12.3, "a" * 32, "forecast", "", ("odd volume",),
+    rmse_over_naive=1.0083, dm_p_value=0.04, coverage_95=0.951, weight=1.0, decision="refused",
+    decision_reason="refused: naive p 0.0400 (limit: p at least 0.05)", refused_by=("rmse",),
+    no_forecast="no champion yet",
+)  # fmt: skip
+FAILED = Result("BAD", None, None, None, None, None, 0.1, "b" * 32, "ingest", "no close column", ())
+
+
+@pytest.fixture
+def screen():
+    """Return a terminal whose text can be read."""
+    return Console(file=io.StringIO(), force_terminal=True, width=150, color_system=None)
+
+
+def manifest(*findings):
+    """Return a step that ended."""
+    return Manifest(
+        step="train", key="k", inputs={}, outputs={}, outcome=Outcome(findings=findings),
+        started=dt.datetime(2026, 1, 2, tzinfo=dt.UTC), seconds=1.0, peak_memory_mb=1.0, versions={},
+    )  # fmt: skip
+
+
+def test_the_table_has_dollars_beside_naive_and_names_what_failed(screen, tiny):
+    """Figures of the good ticker, the reason of the other, the warning, and the word SYNTHETIC."""
+    console.show_results(screen, check(tiny), [DONE, FAILED])
+    text = " ".join(screen.file.getvalue().split())  # the sentence is longer than a line
+    for words in (
+        "13.6569", "13.5442", "-0.0083", "1.0083", "95.1%", "median", "a" * 32, "SYNTHETIC", "odd volume",
+        "BAD failed in ingest. no close column", "GOOD refused: naive p 0.0400", "GOOD has no forecast: no champion",
+        verdict([DONE, FAILED]),
+    ):  # fmt: skip
+        assert words in text
+
+
+def test_a_narrow_terminal_keeps_every_figure(tiny):
+    """80 columns: some columns go, nothing is cut off or folded."""
+    narrow = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    console.show_results(narrow, check(tiny), [DONE, FAILED])
+    text = narrow.file.getvalue()
+    for words in ("13.6569", "13.5442", "1.0083", "0.040", "95.1%", "refused", "p worse: ", "in 95%: "):
+        assert words in text
+    assert "skill" not in text  # what no column shows is not explained
+    assert "weight: " not in text
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+
+
+def test_significant_says_at_which_level(screen, tiny):
+    """The verdict counts at 1 %, the gate refuses at a level of its own: p = 0.04 is refused and not counted."""
+    plan = check(tiny)
+    gate = plan.gate.model_copy(update={"significance": 0.07})
+    console.show_results(screen, plan.model_copy(update={"gate": gate}), [DONE])
+    text = " ".join(screen.file.getvalue().split())
+    assert "worse: 1 (significantly at 1 %: 0)" in text
+    assert "below 0.01 (at 1 %) significantly worse, refused below 0.07" in text
+
+
+def test_live_progress_names_step_epoch_and_loss(screen):
+    """While a network trains, its epoch and loss stand on the screen; then its bar goes."""
+    with console.LiveProgress(screen, tickers=1, steps=2) as live:
+        live.started("NFLX", "train")
+        live.epoch("NFLX", 3, 80, 0.25)
+        live._bars.refresh()
+        live.ended("NFLX", manifest(Finding(rule="r", severity="warning", observed="o")), reused=False)
+    text = screen.file.getvalue()
+    assert "NFLX train" in text
+    assert "epoch 3/80 loss 0.250000" in text
+    assert len(live._bars.tasks) == 1

@@ -1,0 +1,115 @@
+"""Served forecasts beside the closes that came, by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from pipeline.evaluation.live import decayed, score, summary
+
+SESSIONS = pd.to_datetime(["2025-11-17", "2025-11-18", "2025-11-19", "2025-11-20", "2025-11-21"])
+CLOSES = pd.Series([100.0, 102.0, 101.0, 103.0, 104.0], index=SESSIONS)
+
+
+def row(session, forecast, last, *, created=0, version=1, half=1.0, anchor=("2025-11-17", 100.0)):
+    """Return one row of the ledger; its 80 % interval is `half` to each side, its 95 % interval twice that."""
+    return {
+        "session": pd.Timestamp(session), "as_of": SESSIONS[session > SESSIONS][-1],
+        "created": pd.Timestamp("2025-11-17", tz="UTC") + pd.Timedelta(created, "h"),
+        "version": version, "last_close_usd": last, "forecast_usd": forecast,
+        "low_80_usd": forecast - half, "high_80_usd": forecast + half,
+        "low_95_usd": forecast - 2 * half, "high_95_usd": forecast + 2 * half,
+        "anchor_session": pd.Timestamp(anchor[0]), "anchor_close_usd": anchor[1],
+    }  # fmt: skip
+
+
+LEDGER = pd.DataFrame(
+    [
+        row("2025-11-18", 100.5, 100.0),  # came 102: error -1.5, inside 95 % only
+        row("2025-11-19", 102.5, 102.0),  # came 101: error 1.5
+        row("2025-11-20", 102.0, 101.0),  # came 103: error -1
+        row("2025-11-24", 105.0, 104.0),  # is still to come
+    ]
+)
+
+
+def test_each_forecast_beside_its_close():
+    """The one still to come is left out."""
+    scored = score(LEDGER, CLOSES)
+    assert scored["error_usd"].tolist() == [-1.5, 1.5, -1.0]
+    assert scored["inside_80"].tolist() == [False, False, True]
+    assert scored["inside_95"].tolist() == [True, True, True]
+    assert scored["ago"].tolist() == [3, 2, 1]
+
+
+def test_the_last_sessions_in_figures():
+    """Sessions are counted, not rows: of the last 3, two have a forecast that was scored."""
+    live = summary(score(LEDGER, CLOSES), 3)
+    assert live.rows == 2
+    assert live.rmse_usd == pytest.approx(math.sqrt((1.5**2 + 1) / 2))
+    assert live.naive_rmse_usd == pytest.approx(math.sqrt((1 + 4) / 2))
+    assert live.skill == pytest.approx(1 - live.rmse_usd / live.naive_rmse_usd)
+    assert (live.coverage_80, live.coverage_95) == (0.5, 1.0)
+    assert summary(score(LEDGER, CLOSES), 1) is None
+
+
+def test_a_split_since_the_forecast_is_no_error():
+    """Ten new shares for one: every dollar of the row is a tenth, and the error too."""
+    scored = score(LEDGER, CLOSES / 10)
+    assert scored["error_usd"].tolist() == pytest.approx([-0.15, 0.15, -0.1])
+    assert scored["low_95_usd"].tolist() == pytest.approx([9.85, 10.05, 10.0])
+    assert scored["factor"].tolist() == pytest.approx([0.1] * 3)
+    skills = [summary(score(LEDGER, closes), 20).skill for closes in (CLOSES, CLOSES / 10)]
+    assert skills[0] == pytest.approx(skills[1])
+
+
+def test_a_split_whose_history_came_a_night_late_is_no_error():
+    """The forecast was made in new dollars beside an anchor in old ones, which is restated when it is scored."""
+    late = pd.DataFrame([row("2025-11-21", 10.35, 10.3, anchor=("2025-11-17", 100.0))])
+    scored = score(late, CLOSES / 10)
+    assert scored["factor"].tolist() == pytest.approx([1.0])
+    assert scored["error_usd"].tolist() == pytest.approx([-0.05])
+
+
+def test_a_corrected_last_close_restates_nothing():
+    """The forecast was made from the wrong close, and answers for it: a cent, or a tenth of the price by a slip."""
+    for wrong in (102.9, 10.3, 1030.0):
+        scored = score(pd.DataFrame([row("2025-11-21", wrong + 0.5, wrong)]), CLOSES)
+        assert scored["error_usd"].tolist() == pytest.approx([wrong + 0.5 - 104])
+
+
+def test_a_history_that_no_longer_has_the_anchor_is_judged_by_the_last_close():
+    """One that has neither is taken as it is."""
+    assert score(LEDGER, CLOSES.iloc[1:])["factor"].tolist() == [1.0] * 3
+    assert score(LEDGER, CLOSES.iloc[1:] / 10)["factor"].tolist() == pytest.approx([1.0, 0.1, 0.1])
+
+
+def test_the_first_forecast_of_a_session_counts():
+    """A run that is repeated when the close is known does not improve the record."""
+    again = row("2025-11-18", 102.0, 100.0, created=48, version=2)
+    scored = score(pd.concat([pd.DataFrame([again]), LEDGER]), CLOSES)
+    assert scored["version"].tolist() == [1, 1, 1]
+    assert scored["error_usd"].tolist() == [-1.5, 1.5, -1.0]
+
+
+def test_no_forecasts_and_no_moves():
+    """Nothing to say, and no division by 0."""
+    assert score(LEDGER.iloc[:0], CLOSES).empty
+    assert summary(score(LEDGER.iloc[:0], CLOSES), 20) is None
+    still = pd.Series(100.0, index=SESSIONS)
+    flat = pd.DataFrame([row("2025-11-18", 100.0, 100.0)])
+    assert math.isnan(summary(score(flat, still), 20).skill)
+
+
+def test_decay_is_named_with_its_limit():
+    """Skill, coverage, both or none; too few rows are no evidence."""
+    live = summary(score(LEDGER, CLOSES), 20)
+    limits = {"min_rows": 3, "min_skill": 0.99, "min_coverage": 0.5}
+    (only,) = decayed(live, **limits)
+    assert only.startswith(f"skill {live.skill:+.4f} over 3 served forecasts (limit: at least +0.9900")
+    both = decayed(live._replace(coverage_95=0.4), **limits)
+    assert both[1] == "40.0% of 3 closes inside their 95 % interval (limit: at least 50.0%)"
+    assert decayed(live, **limits | {"min_rows": 4}) == []
+    assert decayed(live, **limits | {"min_skill": -1.0}) == []
+    assert decayed(live._replace(skill=float("nan")), **limits) == []
+    assert decayed(None, **limits) == []

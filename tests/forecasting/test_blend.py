@@ -1,0 +1,56 @@
+"""How much of the network is followed: by hand, against a slow search, and never without evidence."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.forecasting.blend import blend, choose_weight
+
+RNG = np.random.default_rng(0)
+LAST = 100 * np.exp(np.cumsum(RNG.normal(0, 0.02, 400)))
+MOVED = RNG.normal(0, 0.02, 400)
+ACTUAL = LAST * (1 + MOVED)
+
+
+def test_blend_by_hand():
+    """Half way between the last close and the forecast."""
+    assert blend(np.array([110.0, 90.0]), np.array([100.0, 100.0]), 0.5).tolist() == [105.0, 95.0]
+    assert blend(np.array([110.0]), np.array([100.0]), 0.0).tolist() == [100.0]
+    assert blend(np.array([110.0]), np.array([100.0]), 1.0).tolist() == [110.0]
+
+
+def test_noise_gets_no_weight():
+    """A network that knows nothing is naive, weight 0 and not a small one, but for the chance of the 5 % test."""
+    noises = (np.random.default_rng(seed).normal(0, 0.005, 400) for seed in range(1, 401))
+    weights = [choose_weight(ACTUAL, LAST * (1 + noise), LAST) for noise in noises]
+    assert np.mean([weight > 0 for weight in weights]) < 0.08
+
+
+def test_a_network_that_knows_is_followed():
+    """It says half of what comes: twice that would be best, more than all of it is not followed."""
+    assert choose_weight(ACTUAL, LAST * (1 + MOVED / 2), LAST) == 1.0
+    assert choose_weight(ACTUAL, LAST * (1 + 2 * MOVED), LAST) == pytest.approx(0.5)
+
+
+def test_a_network_that_is_always_wrong_is_not_followed_backwards():
+    """A negative weight would be a bet that it goes on being wrong."""
+    assert choose_weight(ACTUAL, LAST * (1 - MOVED), LAST) == 0.0
+
+
+def test_one_row_and_no_move_give_no_weight():
+    """Nothing can be learnt from either."""
+    assert choose_weight(ACTUAL[:1], ACTUAL[:1], LAST[:1]) == 0.0
+    assert choose_weight(ACTUAL, LAST, LAST) == 0.0
+
+
+@settings(max_examples=30, deadline=None)
+@given(share=st.floats(0.2, 3), noise=st.floats(0, 0.02), unit=st.floats(0.01, 1000))
+def test_the_weight_is_the_best_of_a_slow_search_in_any_currency(share, noise, unit):
+    """Least squares on returns, from 0 to 1, and the same in cents."""
+    said = share * MOVED + noise * np.random.default_rng(1).normal(size=400)
+    weight = choose_weight(ACTUAL, LAST * (1 + said), LAST)
+    tried = np.linspace(0, 1, 1001)
+    best = tried[np.argmin([np.sum((MOVED - one * said) ** 2) for one in tried])]
+    assert weight == pytest.approx(best, abs=2e-3)
+    assert choose_weight(unit * ACTUAL, unit * LAST * (1 + said), unit * LAST) == pytest.approx(weight)

@@ -1,0 +1,101 @@
+"""From closes to dollars and their intervals."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import DataError
+from pipeline.forecasting import model
+from pipeline.forecasting.forecaster import Recipe, first_forecast, forecast
+
+RECIPE = Recipe(
+    ticker="AAA", calendar="XNYS", target="log_return", lookback=4, scaler_kind="standard", center=0.001, spread=0.02,
+    weight=1.0, half_width_80=1.2, half_width_95=2.1, cutoff="2025-11-20", cutoff_close_usd=100.0,
+    return_edges=tuple(np.linspace(-0.02, 0.02, 9)),
+)  # fmt: skip
+CLOSES = 100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.02, 40)))
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Return a network whose forecasts are not constant."""
+    return model.build(4, (3,))
+
+
+@pytest.fixture(scope="module")
+def flat():
+    """Return a network that predicts scaled 0, the mean of train."""
+    return model.build(4, (3,), zero_start=True)
+
+
+def test_a_network_that_predicts_zero_forecasts_the_mean_return(flat):
+    """Scaled 0 is the mean log return of train: the random walk with drift, in dollars."""
+    made = forecast(flat, CLOSES, range(5, 41), RECIPE)
+    assert made.usd == pytest.approx(CLOSES[4:40] * np.exp(0.001))
+
+
+def test_the_weight_mixes_with_naive(flat):
+    """Weight 0 is the close before; a quarter is a quarter of the network's move."""
+    rows, last = range(5, 41), CLOSES[4:40]
+    assert forecast(flat, CLOSES, rows, RECIPE._replace(weight=0.0)).usd.tolist() == last.tolist()
+    quarter = forecast(flat, CLOSES, rows, RECIPE._replace(weight=0.25)).usd
+    assert quarter == pytest.approx(last + 0.25 * (last * np.exp(0.001) - last))
+
+
+def test_the_interval_is_half_widths_times_the_volatility_of_the_window(flat):
+    """By hand for one row: the three returns of its window, the newest weighted most."""
+    made = forecast(flat, CLOSES, range(40, 41), RECIPE)
+    returns = np.diff(np.log(CLOSES))[-3:]
+    weights = np.array([0.94**2, 0.94, 1.0])
+    volatility = np.sqrt((weights * returns**2).sum() / weights.sum())
+    for low, high, width in ((made.low_80, made.high_80, 1.2), (made.low_95, made.high_95, 2.1)):
+        assert np.log(high / made.usd)[0] == pytest.approx(width * volatility)
+        assert np.log(made.usd / low)[0] == pytest.approx(width * volatility)
+
+
+def test_a_restatement_changes_the_dollars_and_nothing_else(network):
+    """Rebased by a tenth, prices of a tenth give a tenth, whether the network sees returns or levels."""
+    for target, center, spread in (("log_return", 0.001, 0.02), ("close", 80.0, 50.0)):
+        recipe = RECIPE._replace(target=target, center=center, spread=spread)
+        before = forecast(network, CLOSES, range(5, 41), recipe)
+        after = forecast(network, CLOSES / 10, range(5, 41), recipe.rebased(0.1))
+        for one, other in zip(before, after, strict=True):
+            assert other == pytest.approx(one / 10, rel=1e-6)
+        assert recipe.rebased(0.1).cutoff_close_usd == pytest.approx(10)
+
+
+@settings(max_examples=15, deadline=None)
+@given(t=st.integers(6, 38), price=st.floats(1, 1000))
+def test_no_later_row_changes_a_forecast(network, t, price):
+    """Rows after t may be anything: forecasts and intervals up to the session after t stay what they were."""
+    changed = CLOSES.copy()
+    changed[t + 1 :] = price
+    rows = range(5, t + 2)
+    for one, other in zip(
+        forecast(network, CLOSES, rows, RECIPE), forecast(network, changed, rows, RECIPE), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
+@settings(max_examples=15, deadline=None)
+@given(t=st.integers(5, 40), price=st.floats(1, 1000))
+def test_the_closes_of_its_window_are_all_that_a_forecast_needs(network, t, price):
+    """Older rows may be anything or missing: whoever asks the model with its last closes gets the same number."""
+    changed = CLOSES.copy()
+    changed[: t - 5] = price
+    whole = forecast(network, CLOSES, range(t, t + 1), RECIPE)
+    for closes, rows in ((changed, range(t, t + 1)), (CLOSES[t - 5 : t], range(5, 6))):
+        for one, other in zip(whole, forecast(network, closes, rows, RECIPE), strict=True):
+            assert other == pytest.approx(one, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("closes", "words"),
+    [(CLOSES[:4], "last 5 closes"), (np.append(CLOSES, -1), "positive"), (np.append(CLOSES, np.nan), "positive")],
+)
+def test_closes_that_cannot_be_used_are_refused(network, closes, words):
+    """Too few of them, or one that is no price."""
+    assert first_forecast(RECIPE) == 5
+    with pytest.raises(DataError, match=words):
+        forecast(network, closes, range(5, len(closes) + 1), RECIPE)

@@ -1,0 +1,175 @@
+"""Whatever a file holds: a verdict or a reading error, never a traceback, and nothing critical gets through.
+
+CLOSECAST_FUZZ=10000 tries as many files; each takes about a quarter of a second, most of it in Great Expectations.
+"""
+
+import datetime as dt
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline import steps
+from pipeline.calendar import sessions
+from pipeline.cli.preflight import check
+from pipeline.errors import DataError
+from pipeline.prices.sources import sample
+from pipeline.settings import load_settings
+from pipeline.store.folder import Folder
+from pipeline.store.formats import frame_of
+from pipeline.tracking.registry import Registry
+
+AS_OF = dt.date(2025, 11, 21)
+COLUMNS = ["Date", "Open", "High", "Low", "Close", "Adj Close", "Volume"]
+CELLS = st.sampled_from(
+    [
+        "",
+        "null",
+        "NaN",
+        "inf",
+        "-inf",
+        "0",
+        "-3.5",
+        "1e308",
+        "1e-320",
+        "1e999",
+        "abc",
+        "\uff11\uff12",
+        "12,5",
+        "$3.10",
+        "ø",
+        "2025-11-21",
+    ]
+)
+HEADERS = st.sampled_from(["Dato", "Clôture", "开盘", "Close ", "close", "Close", "", "Volume", "⚡", "Open"])
+
+
+def table():
+    """Return twelve sessions as text, as Yahoo writes them."""
+    prices = sample.fetch("AAA", None, AS_OF, calendar="XNYS").iloc[-12:]
+    text = prices[["open", "high", "low", "close", "adj_close", "volume"]].astype("object").map(repr)
+    text.insert(0, "Date", [str(day.date()) for day in prices.index])
+    return text.set_axis(COLUMNS, axis="columns").reset_index(drop=True)
+
+
+CLEAN = table()
+ROW, COLUMN = st.integers(0, 11), st.integers(0, 6)
+DAYS = st.sampled_from(["2025-11-16", "2025-11-15", "2025-11-27", "-2025-11-05", "99999-01-01", "2025-02-30"])
+DAMAGE = st.one_of(
+    st.tuples(st.just("cell"), st.tuples(ROW, COLUMN), CELLS),
+    st.tuples(st.just("swap"), ROW, ROW),
+    st.tuples(st.just("again"), ROW, st.integers(1, 3)),
+    st.tuples(st.just("drop"), ROW, st.integers(1, 9)),
+    st.tuples(st.just("scale"), COLUMN, st.sampled_from([1e-9, -1.0, 1e300, 0.0])),
+    st.tuples(st.just("header"), COLUMN, HEADERS),
+    st.tuples(st.just("lose"), COLUMN, st.none()),
+    st.tuples(st.just("empty"), st.none(), st.none()),
+    st.tuples(st.just("holiday"), ROW, DAYS),
+)
+
+
+def scaled(cell, factor):
+    """Return a number times `factor` as text, and "x" for a date."""
+    try:
+        return repr(float(cell) * factor)
+    except ValueError:
+        return "x"
+
+
+# Each takes the header and the rows (at least one), and two values that it may use.
+HITS = {
+    "cell": lambda _, rows, at, what: rows[at[0] % len(rows)].__setitem__(at[1], what),
+    "swap": lambda _, rows, one, two: rows.insert(two % len(rows), rows.pop(one % len(rows))),
+    "again": lambda _, rows, one, times: rows.extend(list(rows[one % len(rows)]) for _ in range(times)),
+    "drop": lambda _, rows, one, two: rows.__delitem__(slice(one % len(rows), one % len(rows) + two)),
+    "scale": lambda _, rows, column, by: [row.__setitem__(column, scaled(row[column], by)) for row in rows],
+    "header": lambda header, _, column, name: header.__setitem__(column, name),
+    "lose": lambda header, rows, column, _: [line.__setitem__(column, "") for line in (header, *rows)],
+    "empty": lambda _, rows, __, ___: rows.clear(),
+    "holiday": lambda _, rows, one, day: rows[one % len(rows)].__setitem__(0, day),
+}
+
+
+def damaged(hits):
+    """Return the table after some hits, as CSV."""
+    header, rows = list(COLUMNS), [list(row) for row in CLEAN.to_numpy()]
+    for kind, one, two in hits:
+        if rows:
+            HITS[kind](header, rows, one, two)
+    return "\n".join(",".join(f'"{cell}"' for cell in row) for row in [header, *rows])
+
+
+def breaks(raw, trading):
+    """Return the critical rules that `raw` breaks, found by slow and obvious loops over its rows."""
+    if {"open", "high", "low", "close", "volume"} - set(raw.columns):
+        return {"columns"}
+    broken, rows = set(), []
+    for day, row in raw.iterrows():
+        values = [row["open"], row["high"], row["low"], row["close"]]
+        if row["close"] <= 0:
+            broken.add(f"close on {day}")
+        if day in trading and not all(np.isnan(value) for value in values):
+            rows.append((day, row, values))
+    incomplete = [values for _, _, values in rows if any(np.isnan(value) for value in values)]
+    if len(incomplete) > 0.1 * len(rows):
+        broken.add("incomplete")
+    for day, row, values in rows:
+        if np.isnan(row["close"]) or any(np.isinf(value) for value in values):
+            broken.add(f"no close or infinite on {day}")
+        if row["low"] > min(row["open"], row["close"]) or max(row["open"], row["close"]) > row["high"]:
+            broken.add(f"order on {day}")
+    return broken | gaps([day for day, _, _ in rows], trading)
+
+
+def gaps(days, trading):
+    """Return what is wrong with the days on which there are prices."""
+    if len(set(days)) < 5:
+        return {"too short"}
+    spanned = [day for day in trading if min(days) <= day <= max(days)]
+    wrong = {"twice": len(set(days)) < len(days), "holes": len(set(days)) < 0.99 * len(spanned)}
+    wrong["stale"] = max(days).date() != AS_OF
+    return {name for name, is_so in wrong.items() if is_so}
+
+
+@pytest.fixture(scope="module")
+def unit(tmp_path_factory):
+    """Return a unit whose prices are one file, and that file."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("fuzz")
+        file = home / "X.csv"
+        file.write_text("")
+        patch.setenv("CLOSECAST_VAR", str(home / "var"))
+        patch.setenv("CLOSECAST_PRESETS__DAILY__LOOKBACK", "3")
+        given_settings = load_settings(tickers=("X",), source="files", prices=file, as_of=AS_OF, min_history=2)
+        plan = check(given_settings)
+        yield steps.Unit("X", plan, Folder(f"{home}/unit"), given_settings, Registry(given_settings), before=()), file
+
+
+@settings(
+    max_examples=int(os.environ.get("CLOSECAST_FUZZ", "200")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(hits=st.lists(DAMAGE, min_size=0, max_size=4))
+def test_a_verdict_or_a_reading_error_and_nothing_critical_gets_through(unit, hits):
+    """The real steps on a damaged file; the verdict agrees with slow loops over the rows."""
+    one, file = unit
+    file.write_text(damaged(hits), encoding="utf-8")
+    try:
+        snapshot = steps.ingest(one)
+    except DataError:
+        return
+    one.folder.write("raw.parquet", snapshot.files["raw.parquet"])
+    outcome = steps.validate(one)
+    raw = frame_of(snapshot.files["raw.parquet"])
+    broken = breaks(raw, set(sessions("XNYS", raw.index[0].date(), AS_OF)))
+    assert outcome.failed == bool(broken), (broken, outcome.findings)
+    assert outcome.failed == ("validated.parquet" not in outcome.files)
+    if not outcome.failed:
+        validated = frame_of(outcome.files["validated.parquet"])
+        assert (validated["close"] > 0).all()
+        assert validated.index.is_unique
+        assert pd.Series(validated.index).is_monotonic_increasing

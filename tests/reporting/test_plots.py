@@ -1,0 +1,85 @@
+"""Pictures: small, equal for equal data, with units and readable dates."""
+
+import datetime as dt
+import io
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from pipeline.forecasting.forecaster import Forecasts
+from pipeline.reporting import plots
+
+
+def drawn(name, rows):
+    """Return a picture of `rows` rows."""
+    closes = 100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, rows + 1)))
+    actual, naive = closes[1:], closes[:-1]
+    sessions = pd.bdate_range(end="2025-11-21", periods=rows).to_numpy("datetime64[D]")
+    made = Forecasts(naive + 0.1, naive - 1, naive + 1, naive - 2, naive + 2)
+    days = {day: float(one) for day, one in zip(sessions.astype(dt.date), naive, strict=True)}
+    return {
+        "closes": lambda: plots.closes(sessions, actual, range(rows // 2, rows), "AAA"),
+        "loss_curves": lambda: plots.loss_curves({"loss": list(actual), "val_loss": list(naive)}, 1, "AAA"),
+        "without_validation": lambda: plots.loss_curves({"loss": list(actual)}, 1, "AAA"),
+        "actual_and_forecast": lambda: plots.actual_and_forecast(
+            sessions, actual, made, {"rmse_usd": 1.0, "naive_rmse_usd": 2.0}, "AAA"
+        ),
+        "residuals": lambda: plots.residuals(sessions, actual, made.usd, naive, "AAA"),
+        "skills": lambda: plots.skills(days, "AAA"),
+    }[name]()
+
+
+NAMES = ("closes", "loss_curves", "without_validation", "actual_and_forecast", "residuals", "skills")
+
+
+@pytest.mark.parametrize("rows", [2, 40, 1000, 10_000])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_picture_of_any_length_is_drawn_without_a_complaint(name, rows):
+    """Two rows or forty years: a PNG on white, below 40 kB, the same bytes for the same data."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        png = drawn(name, rows)
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    assert picture.getpixel((0, 0)) == (255, 255, 255)
+    assert picture.width > 700
+    assert len(png) < 40_000
+    assert png == drawn(name, rows)
+
+
+def words_of(monkeypatch, name, rows=1000):
+    """Return titles, labels and ticks of the dates of a picture."""
+    figures = []
+    save = Figure.savefig
+
+    def keep(figure, *args, **kwargs):
+        figures.append(figure)
+        return save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    drawn(name, rows)
+    (figure,) = figures
+    every = figure.axes
+    titles = [figure.get_suptitle(), *(one.get_title(loc="left") for one in every)]
+    labels = [label for one in every for label in (one.get_xlabel(), one.get_ylabel())]
+    ticks = [[tick.get_text() for tick in one.get_xticklabels()] for one in every]
+    return " | ".join(titles), " | ".join(labels), ticks
+
+
+def test_titles_carry_figures_and_axes_their_unit(monkeypatch):
+    """Dollars where it is dollars; the years that the rows span."""
+    title, labels, ticks = words_of(monkeypatch, "actual_and_forecast")
+    assert "RMSE 1.0000 USD, naive 2.0000 USD" in title
+    assert labels.count("close, USD") == 2
+    assert ticks[0][1:-1] == ["2022", "2023", "2024", "2025"]  # the outermost lie outside
+    title, labels, _ = words_of(monkeypatch, "residuals")
+    assert "error, mean +" in title
+    assert "forecast - close, USD" in labels
+    assert "sessions" in labels
+    title, labels, ticks = words_of(monkeypatch, "skills", rows=30)
+    assert "median of 30 runs" in title
+    assert "1 - RMSE / naive RMSE" in labels
+    assert "Nov" in ticks[0]

@@ -1,0 +1,127 @@
+"""A row is written once, by whoever comes first, and reads back as it was; in a folder and in a database."""
+
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+
+from pipeline.errors import Damaged, StoreError, Unavailable, UsageError
+from pipeline.serving import ledger
+from pipeline.store.formats import frame_bytes
+
+ROW = ledger.Row(
+    ticker="^GSPC", session=dt.date(2025, 11, 24), version=2, run="manual__1", as_of=dt.date(2025, 11, 21),
+    created=dt.datetime(2025, 11, 21, 22, 30, 0, 123456, tzinfo=dt.UTC), source="yahoo", synthetic=False,
+    last_close_usd=6602.99, forecast_usd=6603.5, low_80_usd=6500.0, high_80_usd=6700.0, low_95_usd=6400.0,
+    high_95_usd=6800.0, anchor_session=dt.date(2025, 10, 24), anchor_close_usd=6791.69,
+)  # fmt: skip
+
+
+@pytest.fixture(params=["folder", "sqlite"])
+def place(request, tmp_path):
+    """Return where a ledger is."""
+    return str(tmp_path / "ledger") if request.param == "folder" else f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+def test_a_row_reads_back_as_it_was(place):
+    """Each value and its type."""
+    ledger.write(place, ROW)
+    (found,) = ledger.read(place, "^GSPC").to_dict("records")
+    days = {name: pd.Timestamp(getattr(ROW, name)) for name in ("session", "as_of", "anchor_session")}
+    assert found == ROW._asdict() | days | {"created": pd.Timestamp(ROW.created)}
+
+
+def test_a_second_write_changes_nothing(place):
+    """Same ticker, session and version: what was said first stays."""
+    ledger.write(place, ROW)
+    ledger.write(place, ROW._replace(forecast_usd=1.0, run="manual__2"))
+    assert ledger.read(place, "^GSPC")["forecast_usd"].tolist() == [6603.5]
+
+
+def test_rows_come_by_session_and_then_as_they_were_written(place):
+    """Other versions and sessions are rows of their own; other tickers are not seen."""
+    later = ROW._replace(version=3, created=ROW.created + dt.timedelta(hours=1))
+    before = ROW._replace(session=dt.date(2025, 11, 21), created=ROW.created + dt.timedelta(days=9))
+    for row in (later, ROW, before, ROW._replace(ticker="NFLX")):
+        ledger.write(place, row)
+    rows = ledger.read(place, "^GSPC")
+    assert list(zip(rows["session"].dt.day, rows["version"], strict=True)) == [(21, 2), (24, 2), (24, 3)]
+    assert len(ledger.read(place, "NFLX")) == 1
+
+
+def test_no_ledger_yet_is_an_empty_one(place):
+    """With the same columns and types, so that whoever reads needs no special case."""
+    empty = ledger.read(place, "NFLX")
+    ledger.write(place, ROW)
+    full = ledger.read(place, "^GSPC")
+    assert empty.empty
+    assert empty.dtypes.to_dict() == full.dtypes.to_dict()
+
+
+def test_twenty_writers_at_once_leave_one_row(place):
+    """Of each session; each of them is one that somebody wrote."""
+    days = [dt.date(2025, 11, day) for day in range(10, 15)]
+    rows = [ROW._replace(session=day, run=f"manual__{writer}") for writer in range(20) for day in days]
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda row: ledger.write(place, row), rows))
+    found = ledger.read(place, "^GSPC")
+    assert found["session"].dt.date.tolist() == days
+    assert set(found["run"]) <= {row.run for row in rows}
+
+
+def test_a_database_that_cannot_be_reached_is_worth_another_try(tmp_path):
+    """And is named without its password."""
+    with pytest.raises(Unavailable, match="ledger's database must answer"):
+        ledger.read(f"sqlite:///{tmp_path}/no/such/folder/ledger.db", "NFLX")
+    with pytest.raises(Unavailable) as caught:
+        ledger.read("postgresql://closecast:geheim@127.0.0.1:1/closecast", "NFLX")
+    assert "geheim" not in str(caught.value)
+    assert "Connection refused" in str(caught.value)  # by psycopg2, which is installed
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("mysql://closecast:geheim@db/closecast", "No module named 'MySQLdb'"),  # no driver of that is installed
+        ("postgres://closecast:geheim@db/closecast", "begins with postgresql://"),
+        ("postgresql://closecast:geheim@db:port/closecast", "CLOSECAST_LEDGER"),
+        ("postgresql+nodriver://closecast:geheim@db/closecast", "CLOSECAST_LEDGER"),
+        ("sqlite:/ledger.db", "CLOSECAST_LEDGER"),
+    ],
+)
+@pytest.mark.parametrize("ask", [ledger.check, lambda place: ledger.read(place, "NFLX")])
+def test_a_url_that_names_no_database_is_corrected_and_not_tried_again(ask, place, words):
+    """It is a setting that is wrong: three lines with its name, without its password."""
+    with pytest.raises(UsageError) as caught:
+        ask(place)
+    assert words in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_row_that_cannot_be_read_is_named(tmp_path):
+    """Half a file, or one of something else: damage, not a bug; other tickers are read."""
+    ledger.write(str(tmp_path), ROW)
+    ledger.write(str(tmp_path), ROW._replace(ticker="NFLX"))
+    file = tmp_path / "^GSPC" / "2025-11-24-v2.parquet"
+    for broken in (file.read_bytes()[:99], b"", frame_bytes(pd.DataFrame({"ticker": ["^GSPC"]}))):
+        file.write_bytes(broken)
+        with pytest.raises(Damaged, match=r"2025-11-24-v2\.parquet"):
+            ledger.read(str(tmp_path), "^GSPC")
+    assert len(ledger.read(str(tmp_path), "NFLX")) == 1
+
+
+def test_a_look_at_the_ledger_leaves_no_row(place):
+    """And says nothing where all is well."""
+    ledger.check(place)
+    assert ledger.read(place, "NFLX").empty
+
+
+def test_a_folder_that_refuses_is_told_with_the_ledgers_setting(tmp_path):
+    """Not with the store's."""
+    (tmp_path / "file").write_text("")
+    for place in (f"{tmp_path}/file/ledger", "mongodb://closecast:geheim@db/closecast"):
+        with pytest.raises(StoreError, match="CLOSECAST_LEDGER") as caught:
+            ledger.check(place)
+        assert "CLOSECAST_STORE" not in str(caught.value)
+        assert "geheim" not in str(caught.value)

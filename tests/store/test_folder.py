@@ -1,0 +1,105 @@
+"""Atomic files."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.errors import StoreError
+from pipeline.store import formats
+from pipeline.store.folder import Folder, check_writable
+
+
+def test_what_was_written_is_read(tmp_path):
+    """And a second write replaces the first."""
+    folder = Folder(str(tmp_path / "a" / "b"))
+    folder.write("x.json", b"1")
+    folder.write("x.json", b"2")
+    assert folder.read("x.json") == b"2"
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["x.json"]
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    """No half file and no temporary one."""
+    folder = Folder(str(tmp_path))
+    folder.write("x", b"whole")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        folder.write("x", b"other")
+    assert folder.read("x") == b"whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_store_that_cannot_be_written_names_its_path(tmp_path):
+    """A file where a folder is needed."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=rf"{tmp_path}/file.*\n.*CLOSECAST_STORE"):
+        check_writable(f"{tmp_path}/file")
+
+
+def test_a_missing_file_is_a_store_error(tmp_path):
+    """With the path."""
+    with pytest.raises(StoreError, match=r"nothing\.json"):
+        Folder(str(tmp_path)).read("nothing.json")
+
+
+def test_the_check_leaves_nothing_behind(tmp_path):
+    """Its probe is removed."""
+    check_writable(str(tmp_path / "store"))
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_a_store_by_url_reads_and_writes_too():
+    """The memory of fsspec stands for an object store: no temporary names there."""
+    folder = Folder("memory://closecast/unit")
+    folder.write("x", b"1")
+    assert folder.read("x") == b"1"
+    assert folder.exists("x")
+    assert not folder.exists("y")
+
+
+@pytest.mark.parametrize("kind", ["folder", "file://", "memory://"])
+def test_a_file_is_created_only_where_there_is_none(kind, tmp_path):
+    """And the writer is told; s3:// has its own tests."""
+    url = {"folder": str(tmp_path), "file://": f"file://{tmp_path}", "memory://": f"memory://{tmp_path}"}[kind]
+    folder = Folder(url)
+    assert [folder.create("x", b"1"), folder.create("x", b"2")] == [True, False]
+    assert folder.read("x") == b"1"
+    assert folder.names() == ["x"]
+    check_writable(url)
+    assert folder.names() == ["x"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_no_file_that_is_there(tmp_path):
+    """Nothing was written, so `create` must not say that somebody else did."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="CLOSECAST_STORE"):
+        Folder(f"{tmp_path}/file").create("x", b"")
+
+
+def test_a_listing_without_its_folder_is_empty(tmp_path):
+    """Before the first run there is nothing, and a file holds nothing."""
+    (tmp_path / "file").write_text("")
+    assert Folder(f"{tmp_path}/none").names() == Folder(f"{tmp_path}/file").names() == []
+
+
+def test_a_folder_that_may_not_be_listed_is_a_store_error(tmp_path, monkeypatch):
+    """And no empty one: the next snapshot would be compared with nothing."""
+    monkeypatch.setattr(LocalFileSystem, "ls", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    with pytest.raises(StoreError, match=rf"list its files.\n.*{tmp_path}: denied"):
+        Folder(str(tmp_path)).names()
+
+
+def test_equal_content_is_equal_bytes():
+    """Hashes name contents: frames and arrays come out the same each time, and come back as they were."""
+    frame = pd.DataFrame({"close": [1.5, 2.5]}, index=pd.DatetimeIndex(["2020-01-02", "2020-01-03"], name="session"))
+    assert formats.frame_bytes(frame) == formats.frame_bytes(frame.copy())
+    pd.testing.assert_frame_equal(formats.frame_of(formats.frame_bytes(frame)), frame, check_freq=False)
+    arrays = formats.arrays_of(formats.arrays_bytes(x=np.arange(3), y=np.array([np.nan])))
+    assert arrays["x"].tolist() == [0, 1, 2]

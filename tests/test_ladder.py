@@ -1,0 +1,135 @@
+"""The ladder through the real steps: the same rows for every rung, visible in MLflow, nothing promoted."""
+
+import datetime as dt
+import functools
+import itertools
+
+import mlflow
+import pytest
+from typer.testing import CliRunner
+
+from pipeline import ladder
+from pipeline.cli import app
+from pipeline.errors import StoreError, Unavailable
+from pipeline.ladder import Rung
+from pipeline.prices import snapshot
+from pipeline.settings import load_settings
+from pipeline.tracking.registry import Registry
+
+
+@pytest.fixture
+def small(tiny, monkeypatch):
+    """Return settings in which every preset trains in seconds."""
+    for preset in ladder.LADDER:
+        for field, value in {"lookback": 5, "units": "[3, 2]", "epochs": 2, "batch_size": 64}.items():
+            monkeypatch.setenv(f"CLOSECAST_PRESETS__{preset.upper()}__{field.upper()}", str(value))
+    return tiny
+
+
+def test_the_ladder_has_every_rung_on_the_same_rows(small):
+    """Printed with skill, seconds and device, and logged as one run per preset that share a tag."""
+    answer = CliRunner().invoke(app, ["compare", "--tickers", "AAA"])
+    assert answer.exit_code == 0, answer.output
+    client = mlflow.MlflowClient(small.mlflow_uri)
+    runs = client.search_runs(["1"], "tags.ticker = ''")
+    assert {run.data.tags["preset"] for run in runs} == {"daily", "gru", "lstm"}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len({run.data.tags["compare"] for run in runs}) == 1
+    logged = mlflow.artifacts.load_dict(f"runs:/{runs[0].info.run_id}/compare.json")
+    ladder = {one["name"]: one for one in logged["ladder"]}
+    assert list(ladder) == ["naive", "AR(1)", "SimpleRNN", "GRU", "LSTM"]
+    assert ladder["naive"]["skill"] == 0
+    for name in ("SimpleRNN", "GRU", "LSTM"):
+        rung = ladder[name]
+        assert rung["skill"] == pytest.approx(1 - rung["rmse_usd"] / ladder["naive"]["rmse_usd"])
+        assert rung["seconds"] > 0
+        assert rung["device"].startswith("cpu")
+        assert runs[0].data.metrics[f"median_skill/{name}"] == pytest.approx(rung["skill"])
+    parameters = [run.data.params["cell"] for run in client.search_runs(["1"], "tags.ticker = 'AAA'")]
+    assert sorted(parameters) == ["gru", "lstm", "simple_rnn"]
+    assert Registry(small).versions("AAA") == []
+
+
+def test_a_ticker_without_prices_has_a_reason_on_each_rung(small, tmp_path, monkeypatch):
+    """And fails the command."""
+    (tmp_path / "AAA.csv").write_text("Date,Price\n2025-11-21,1\n")
+    monkeypatch.setenv("CLOSECAST_PRICES", str(tmp_path))
+    answer = CliRunner().invoke(app, ["compare", "--tickers", "AAA", "--source", "files"])
+    assert answer.exit_code == 1
+    rungs = ladder.compare(small.model_copy(update={"source": "files", "prices": tmp_path, "tickers": ("AAA",)}))
+    assert [rung.name for rung in rungs] == ["SimpleRNN", "GRU", "LSTM"]
+    assert all("'Date', 'Price'" in rung.reason for rung in rungs)
+
+
+def statuses(settings):
+    """Return how the runs of the presets ended."""
+    client = mlflow.MlflowClient(settings.mlflow_uri)
+    return [run.info.status for run in client.search_runs(["1"], "tags.ticker = ''")]
+
+
+def test_a_source_that_does_not_answer_costs_one_ticker(small, monkeypatch):
+    """Its rungs say why; those of the other ticker stand."""
+    real = snapshot.fetch
+
+    def away(ticker, plan, settings):
+        if ticker == "BBB":
+            raise Unavailable("Yahoo must answer.", "HTTP 429", "Wait.")
+        return real(ticker, plan, settings)
+
+    monkeypatch.setattr(snapshot, "fetch", away)
+    rungs = ladder.compare(small)
+    assert [(one.name, one.reason) for one in rungs if one.ticker == "AAA"] == [
+        (name, "") for name in ("naive", "AR(1)", "SimpleRNN", "GRU", "LSTM")
+    ]
+    assert [(one.name, "HTTP 429" in one.reason) for one in rungs if one.ticker == "BBB"] == [
+        (name, True) for name in ("SimpleRNN", "GRU", "LSTM")
+    ]
+    assert statuses(small) == ["FAILED"] * 3
+
+
+@pytest.mark.usefixtures("small")
+def test_a_rung_of_other_rows_has_a_reason_and_costs_no_other(monkeypatch):
+    """Another train_fraction, or a close that the source corrected meanwhile; a corrected volume is none."""
+    monkeypatch.setenv("CLOSECAST_PRESETS__GRU__TRAIN_FRACTION", "0.7")
+    real, asked = snapshot.fetch, itertools.count(1)
+
+    def restless(ticker, plan, settings):
+        prices, time = real(ticker, plan, settings), next(asked)
+        prices.iloc[-3, prices.columns.get_loc("volume")] += time
+        if time == 3:
+            prices.iloc[-3, prices.columns.get_loc("close")] *= 1.0001
+        return prices
+
+    monkeypatch.setattr(snapshot, "fetch", restless)
+    settings = load_settings(tickers=("AAA",))
+    rungs = {one.name: one for one in ladder.compare(settings)}
+    assert [one.name for one in rungs.values() if not one.reason] == ["naive", "AR(1)", "SimpleRNN"]
+    assert "the same rows: 294 rows from" in rungs["GRU"].reason
+    assert "train_fraction" in rungs["GRU"].reason
+    assert "the same closes" in rungs["LSTM"].reason
+    assert rungs["GRU"].skill is rungs["LSTM"].skill is None
+    assert statuses(settings) == ["FAILED"] * 3
+
+
+def test_a_session_that_closes_meanwhile_is_in_no_preset(small, monkeypatch):
+    """All presets know the same last session, that of the moment of the command."""
+    closed = itertools.chain([dt.date(2025, 11, 20)], itertools.repeat(dt.date(2025, 11, 21)))
+    newest = functools.cache(lambda _name, _now: next(closed))  # another moment, another session
+    monkeypatch.setattr("pipeline.calendar.last_closed_session", newest)
+    ladder.compare(small.model_copy(update={"as_of": None, "fault": "truncated"}))  # stops before training
+    client = mlflow.MlflowClient(small.mlflow_uri)
+    assert [run.data.tags["as_of"] for run in client.search_runs(["1"], "tags.ticker = ''")] == ["2025-11-20"] * 3
+
+
+def test_a_ladder_that_cannot_be_built_leaves_no_run_open(small, monkeypatch):
+    """Whatever goes wrong after training."""
+    monkeypatch.setattr(ladder, "_ladder", lambda *_: (_ for _ in ()).throw(StoreError("The disk.", "full", "Room.")))
+    with pytest.raises(StoreError):
+        ladder.compare(small.model_copy(update={"fault": "truncated"}))
+    assert statuses(small) == ["KILLED"] * 3
+
+
+def test_medians_by_hand():
+    """Over the tickers that have a figure."""
+    rungs = [Rung("A", "GRU", skill=0.1), Rung("B", "GRU", skill=0.3), Rung("C", "GRU"), Rung("A", "naive", skill=0.0)]
+    assert ladder.medians(rungs) == {"GRU": pytest.approx(0.2), "naive": 0.0}
