@@ -12,9 +12,10 @@ import numpy as np
 
 from pipeline import runner, runs
 from pipeline.errors import DataError, PipelineError, Unavailable
-from pipeline.store.formats import arrays_of, frame_of, json_of
+from pipeline.evaluation.scores import Scores
+from pipeline.store.formats import arrays_of, frame_of
 from pipeline.store.runs import read_plan, unit_folder
-from pipeline.tracking.runs import Tracker
+from pipeline.tracking.runs import Runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ def compare(settings: Settings, presets: Sequence[str] = LADDER, *, progress: Pr
     begun = dt.datetime.now(dt.UTC)  # of all presets: a session may close while the first one trains
     stamp = f"compare__{begun:%Y-%m-%dT%H-%M-%S}"
     names = {name: f"{stamp}__{name}" for name in presets}
-    tracker = Tracker(settings)
+    tracker = Runs(settings)
     try:
         for name, run in names.items():
             _train(settings.model_copy(update={"preset": name}), run, begun, progress)
@@ -104,13 +105,14 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
         if len(done) < len(manifests) or done[-1].failed:
             rungs.append(Rung(ticker, name, reason=_why(done)))
             continue
-        scores, trained = json_of(folder.read("metrics.json")), folder.manifest("train")
+        scores = Scores.from_json(folder.read("metrics.json"))
+        trained = folder.manifest("train")
         assert trained is not None  # noqa: S101 - counted above
         if first is None:
             first = folder
             rungs[:0] = [
-                Rung(ticker, "naive", scores["naive_rmse_usd"], 0.0),
-                Rung(ticker, "AR(1)", *_of("ar1", scores)),
+                Rung(ticker, "naive", scores.naive_rmse_usd, 0.0),
+                Rung(ticker, "AR(1)", scores.ar1_rmse_usd, scores.ar1_skill, scores.ar1_dm_p_value),
             ]
         elif reason := _why_not_comparable(first, folder):
             rungs.append(Rung(ticker, name, reason=reason))
@@ -120,7 +122,9 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
             Rung(
                 ticker,
                 name,
-                *_of("network", scores),
+                scores.network_rmse_usd,
+                scores.network_skill,
+                scores.network_dm_p_value,
                 figures["weight"],
                 figures["fit_seconds"],
                 trained.outcome.tags["device"],
@@ -151,10 +155,6 @@ def _why_not_comparable(first: Folder, other: Folder) -> str:
 
 def _span(sessions: pd.Index[Any]) -> str:
     return f"{len(sessions):,} rows from {sessions[0]:%Y-%m-%d} to {sessions[-1]:%Y-%m-%d}"
-
-
-def _of(name: str, scores: dict[str, float]) -> tuple[float, float, float]:
-    return scores[f"{name}_rmse_usd"], scores[f"{name}_skill"], scores[f"{name}_dm_p_value"]
 
 
 def _why(done: Sequence[Manifest]) -> str:

@@ -18,7 +18,6 @@ from pipeline.prices import snapshot
 from pipeline.steps import FLOW
 from pipeline.store.runs import last_snapshot, read_plan, run_folder, unit_folder
 from pipeline.tracking.client import answering
-from pipeline.tracking.runs import Tracker
 from pipeline.tracking.server import check_answers
 from tests.support.alert_channels import PASSWORD, webhook
 
@@ -226,7 +225,7 @@ def test_a_lost_mlflow_costs_no_work(tiny, monkeypatch):
         raise Unavailable("The MLflow server must answer.", "nothing", "Start it.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tracker, "log", gone)
+        patch.setattr(runner, "log_step", gone)
         with pytest.raises(Unavailable):
             runner.run("ingest", batch, settings=tiny)
     done = folder_of(tiny, batch, "AAA").manifest("ingest")

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from pipeline.arrays import Dates, Floats
+from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecaster import Forecasts
 
 BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#6e7681"
@@ -46,9 +47,7 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str)
     return _png(figure, axes)
 
 
-def actual_and_forecast(
-    sessions: Dates, actual: Floats, made: Forecasts, scores: Mapping[str, float], ticker: str
-) -> bytes:
+def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores: Scores, ticker: str) -> bytes:
     """Return actual and forecast closes of the test rows in dollars, and below them the last sessions enlarged.
 
     Args:
@@ -72,7 +71,7 @@ def actual_and_forecast(
         axes.grid(alpha=0.25)
         _dates(axes)
     parts[0].set_title(
-        f"{ticker}: RMSE {scores['rmse_usd']:,.4f} USD, naive {scores['naive_rmse_usd']:,.4f} USD",
+        f"{ticker}: RMSE {scores.rmse_usd:,.4f} USD, naive {scores.naive_rmse_usd:,.4f} USD",
         loc="left", fontsize="medium",
     )  # fmt: skip
     parts[1].set_title(f"last {min(_RECENT, len(actual))} sessions", loc="left", fontsize="small")

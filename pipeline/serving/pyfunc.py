@@ -6,7 +6,6 @@ MLflow stores this file and runs it when the model is loaded ("models from code"
 from __future__ import annotations
 
 import datetime as dt
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ class ClosecastModel(PythonModel):
         from pipeline.forecasting import model
 
         self.network = model.load(Path(context.artifacts["network"]))
-        self.recipe = forecaster.Recipe(**json.loads(Path(context.artifacts["recipe"]).read_text()))
+        self.recipe = forecaster.Recipe.from_json(Path(context.artifacts["recipe"]).read_bytes())
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -65,7 +64,7 @@ class ClosecastModel(PythonModel):
         first = forecaster.first_forecast(self.recipe) if every_session else len(closes)
         sessions = self._sessions(model_input, first, len(closes) + 1)
         made = forecaster.forecast(self.network, closes, range(first, len(closes) + 1), self.recipe)
-        told = pd.DataFrame({"forecast_usd" if n == "usd" else f"{n}_usd": v for n, v in made._asdict().items()})
+        told = pd.DataFrame(forecaster.columns(made))
         told.insert(0, "session", sessions)
         told.insert(0, "ticker", self.recipe.ticker)
         return told

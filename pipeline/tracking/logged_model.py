@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
 from pipeline.forecasting.device import backend
+from pipeline.forecasting.forecaster import Recipe
 from pipeline.tracking.client import gone_is_fine
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def _models(client: mlflow.MlflowClient, experiment: str, run_id: str) -> Sequen
 
 
 def _log_new(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
-    recipe = json.loads(folder.read_written("recipe.json", manifest))
-    days = pd.bdate_range("2024-01-02", periods=recipe["lookback"] + 1).strftime("%Y-%m-%d")
+    recipe = Recipe.from_json(folder.read_written("recipe.json", manifest))
+    days = pd.bdate_range("2024-01-02", periods=recipe.lookback + 1).strftime("%Y-%m-%d")
     example = pd.DataFrame({"session": days, "close": [100.0 + day % 2 for day in range(len(days))]})
     with tempfile.TemporaryDirectory() as temporary:
         places = {name: Path(temporary) / name for name in manifest.outcome.model}
@@ -103,7 +103,7 @@ def _log_new(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest
             experiment,
             name="model",
             source_run_id=run_id,
-            tags={"ticker": recipe["ticker"], "step_key": manifest.key},
+            tags={"ticker": recipe.ticker, "step_key": manifest.key},
             params={**client.get_run(run_id).data.params, **manifest.outcome.params},
         )
         mlflow.pyfunc.log_model(

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError, Unavailable, UsageError
 from pipeline.forecasting.forecaster import Recipe
-from pipeline.serving.promotion import SUPERSEDED
+from pipeline.outcome import Released
 from pipeline.tracking.client import answering, connect, gone_is_fine
 from pipeline.tracking.versions import CHALLENGER, CHAMPION, MAX_TAG, MOVE, Move, Version, moves_of, name_of, version_of
 
@@ -76,7 +76,7 @@ class Registry:
             with tempfile.TemporaryDirectory() as folder, answering(self._uri):
                 place = mlflow.artifacts.download_artifacts(f"models:/{version.model_id}", dst_path=folder)
                 files = Path(place) / "artifacts"
-                recipe = Recipe(**json.loads((files / "recipe.json").read_text()))
+                recipe = Recipe.from_json((files / "recipe.json").read_bytes())
                 return model.load(files / "model.keras"), recipe
         except (MlflowException, PipelineError, ValueError, TypeError) as error:
             if isinstance(error, Unavailable) and not isinstance(error.__cause__, FileNotFoundError):
@@ -94,15 +94,12 @@ class Registry:
             return dict(data.params), dict(data.tags)
         return {}, {}
 
-    def release(self, ticker: str, model_id: str, run_id: str, release: Release, when: dt.datetime) -> tuple[int, str]:
-        """Register a trained model once, and move the aliases as was decided; can be repeated at any time.
+    def release(self, ticker: str, model_id: str, run_id: str, release: Release, when: dt.datetime) -> Released:
+        """Register a trained model once, and move the aliases as decided. A second call changes nothing.
 
         The alias `champion` moves last, and only from the version that the decision was made against, or from another
-        version of the same run, which trained again: a decision that is carried out late must not replace a champion
-        that it has never seen, and one that was carried out must not undo what a person decided since.
-
-        Returns:
-            The number of the version, and why it is not served although the decision promoted it; "" otherwise.
+        version of the same run, which trained again. A decision that is carried out late must not replace a champion
+        that it has never seen, and a decision that was carried out must not undo what a person decided since.
         """
         name = name_of(ticker)
         with answering(self._uri):
@@ -113,15 +110,15 @@ class Registry:
             current = self.champion(ticker)
             number = current.number if current else None
             if not release.promoted or number == version:
-                return version, ""
+                return Released(version=version)
             again = current and current.number < version and current.dag_run_id == release.tags.get("dag_run_id")
             left = any(move.before == version for one in self.versions(ticker) for move in moves_of(one))
             if (number == release.champion or again) and not left:
                 self._move(ticker, version, number, release.reason, when)
-                return version, ""
-            late = f"{SUPERSEDED}: v{number} became champion after the decision was made"
-            self._client.set_model_version_tag(name, str(version), "decision", late)
-        return version, late
+                return Released(version=version)
+            released = Released(version=version, superseded=True, superseded_by=number)
+            self._client.set_model_version_tag(name, str(version), "decision", released.reason)
+        return released
 
     def set_champion(self, ticker: str, number: int, reason: str, *, back: bool = False) -> None:
         """Serve another version, as a person decided; `back` says that this undoes a move.

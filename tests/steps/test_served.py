@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline import runner, runs
+from pipeline.outcome import ForecastRecord
 from pipeline.prices.sources import sample
 from pipeline.serving import ledger
 from pipeline.steps import FLOW
@@ -248,7 +249,7 @@ def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
     for session, before in zip(closes.index[-31:-1], closes.index[-32:-2], strict=True):
         made, last = 1.1 * closes[session], closes[before]
         bounds = {"low_80_usd": made - 1, "high_80_usd": made + 1, "low_95_usd": made - 2, "high_95_usd": made + 2}
-        row = ledger.Row(
+        row = ForecastRecord(
             ticker="AAA", session=session.date(), version=1, run="old", as_of=before.date(),
             created=before.to_pydatetime().replace(tzinfo=dt.UTC), source="sample", synthetic=True,
             last_close_usd=last, forecast_usd=made, anchor_session=before.date(), anchor_close_usd=last, **bounds,
