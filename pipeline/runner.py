@@ -201,7 +201,7 @@ def _inputs(step: Step, unit: Unit) -> dict[str, str]:
     for name, manifest in unit.manifests.items():
         if manifest is None:
             raise Damaged(
-                f"Step {step.name} needs what the steps before it wrote.",
+                f"Step {step.name} needs the files of the steps before it.",
                 f"no whole {name}.manifest.json in {unit.folder.url}",
                 f"Clear {name} and what follows in Airflow, which makes it again; or start a new run.",
             )

@@ -38,7 +38,7 @@ def plan(
     Args:
         settings: with the run's parameters already in them.
         dag_run_id: name of the run.
-        moment: the aware time that the run stands for; None means now.
+        moment: the aware time of the run; None means now.
         overrides: fields of the preset to change for this run only.
         until: name of the last step.
 
@@ -48,7 +48,7 @@ def plan(
     now = dt.datetime.now(dt.UTC)
     folder = run_folder(settings.store_url, folder_name(dag_run_id))
     try:
-        if folder.exists("plan.json"):  # a retry must see what the first attempt saw
+        if folder.exists("plan.json"):  # a retry uses the plan of the first try
             made = read_plan(settings.store_url, folder_name(dag_run_id))
             if made.dag_run_id != dag_run_id:
                 raise UsageError(
@@ -60,12 +60,12 @@ def plan(
             made = make_plan(
                 settings, dag_run_id, now=now, moment=moment or now, overrides=overrides or {}, until=until
             )
-            if settings.ledger:  # a wrong one is said tonight, not after the training
+            if settings.ledger:  # a wrong ledger ends the run before the training
                 ledger.check(settings.ledger_place)
             folder.write("plan.json", made.model_dump_json(indent=1).encode())
         Runs(settings).open_parent(made)
     except PipelineError as error:
-        log.error("plan: FAILED: %s", error)  # noqa: TRY400 - whoever catches it keeps the traceback
+        log.error("plan: FAILED: %s", error)  # noqa: TRY400 - the caller keeps the traceback
         raise
     log.info(
         "plan: %s, as of %s, %d ticker(s), preset %s", made.source, made.as_of, len(made.tickers), made.preset_name

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pipeline.serving.promotion import Decision
     from pipeline.serving.served import Served
 
-# p below which a Diebold-Mariano test counts here: of 60 tickers, chance alone brings none or one. The gate asks of one
-# ticker at a time, at a level of its own, so whoever says "significantly" says at which.
+# p below which a Diebold-Mariano test counts here: among 60 tickers chance alone brings 0.6 on average. The gate tests
+# one ticker at a time, at a level of its own, so every "significantly" names its level.
 SIGNIFICANT = 0.01
 LEVEL = f"at {100 * SIGNIFICANT:g} %"
 
@@ -252,7 +252,7 @@ def results_of(data: bytes) -> list[Result]:
 
 
 def ended_steps(manifests: Sequence[Manifest | None]) -> list[Manifest]:
-    """Return the manifests up to the first that failed: what comes after it is of an earlier try."""
+    """Return the manifests up to the first that failed. Later manifests belong to an earlier try."""
     ended = [manifest for manifest in manifests if manifest]
     failed = [number for number, manifest in enumerate(ended, 1) if manifest.failed]
     return ended[: failed[0]] if failed else ended

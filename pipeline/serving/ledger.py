@@ -123,7 +123,7 @@ def _row_in(folder: Folder, name: str) -> pd.DataFrame:
     data = folder.read(name)
     try:
         return frame_of(data)[list(_COLUMNS)]
-    except Exception as error:  # a reader of Parquet raises what it likes
+    except Exception as error:  # each reader of Parquet has errors of its own
         raise Damaged(
             "A row of the ledger must be as it was written.",
             f"{folder.path(name)}: {type(error).__name__}: {str(error)[:200]}",

@@ -34,7 +34,7 @@ class LiveWindow(BaseModel):
 
 
 class Served(BaseModel):
-    """The champion's forecast of the next session, and how its earlier forecasts came out."""
+    """The champion's forecast of the next session, and the scores of earlier forecasts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,5 +49,5 @@ class Served(BaseModel):
 
     @classmethod
     def from_json(cls, data: bytes) -> Served:
-        """Return what `to_json` wrote."""
+        """Return the object that `to_json` wrote."""
         return cls.model_validate_json(data)

@@ -194,7 +194,7 @@ def _differing(before: Mapping[str, str | None], now: Mapping[str, str]) -> dict
 
 
 def _version_tags(unit: Unit) -> dict[str, str]:
-    """Return the tags of the registered version that say what it was made from."""
+    """Return the tags of the registered version: the ticker, the data and the run that made it."""
     plan = unit.plan
     return {
         "ticker": unit.ticker,

@@ -98,7 +98,7 @@ class Unit:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """Return what a forecast needs beside the network, as `train` wrote it."""
+        """Return the recipe that `train` wrote: scaler, weight and intervals of the network."""
         return Recipe.from_json(self.read("recipe.json"))
 
 

@@ -47,9 +47,9 @@ _SIGNATURE = ModelSignature(
 
 
 def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
-    """Return the id of the step's one model; what an attempt or a lost answer left half-logged is deleted.
+    """Return the id of the step's one model; models that a killed try or a lost answer left are deleted.
 
-    A whole model of an earlier training of the same run stays: it may be the champion.
+    A whole model of an earlier training of the same run is kept: it may be the champion.
 
     Args:
         client: of the tracking server.
@@ -59,7 +59,7 @@ def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifes
         folder: where its files are.
 
     Raises:
-        Damaged: when one of them is not as it was written.
+        Damaged: when a file differs from what the step wrote.
     """
     whole = [
         str(model.model_id)
@@ -75,7 +75,7 @@ def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifes
     if not _is_linked(client, run_id, kept):
         try:
             client.log_outputs(run_id, [LoggedModelOutput(kept, 0)])
-        except MlflowException:  # it takes this once only, and its client repeats what was not answered
+        except MlflowException:  # MLflow takes a link once, and its client repeats a request whose answer was lost
             if not _is_linked(client, run_id, kept):
                 raise
     return kept
@@ -114,7 +114,7 @@ def _log_new(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest
             code_paths=[str(_PACKAGE)],
             signature=_SIGNATURE,
             input_example=example,
-            # Without a list MLflow starts a second interpreter that imports TensorFlow to find it out.
+            # Without a list MLflow infers it in a second interpreter that imports TensorFlow: 21 s.
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in (*_SERVED_WITH, backend())],
         )
     return str(model.model_id)

@@ -1,7 +1,7 @@
-"""What MLflow shows of a finished step. Logging changes no alias and no version: effects are the runner's.
+"""Logs a finished step to MLflow. Logging changes no alias and no version: the runner performs effects.
 
-A step that is logged twice is logged once: it is recognised by its key, and its values carry the time stamp of its
-manifest.
+A step can be logged again without adding anything: it is recognised by its key, and its values carry the time stamp of
+its manifest.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _log_values(runs: Runs, run: Run, manifest: Manifest, model_id: str | None) 
 
 
 def _result_metrics(results: Results | None) -> dict[str, float]:
-    """Return the metrics that say what a step's effects came to."""
+    """Return the metrics of effect results."""
     if results is None:
         return {}
     metrics: dict[str, float] = {}
@@ -128,7 +128,7 @@ def _result_metrics(results: Results | None) -> dict[str, float]:
 
 
 def _result_tags(results: Results | None) -> dict[str, str]:
-    """Return the tags that say what a step's effects came to."""
+    """Return the tags of effect results."""
     if results is None:
         return {}
     tags: dict[str, str] = {}

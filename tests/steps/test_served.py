@@ -117,7 +117,7 @@ def test_prices_damaged_on_purpose_are_not_forecast_from(tiny):
     """A champion is there: what was written down once would count, and a clean run could not replace it."""
     night("1", "2025-11-20")
     folder = night("fault", "2025-11-21", fault="unadjusted_split")
-    assert "damaged on purpose (unadjusted_split)" in told(folder, "forecast")["why_not"]
+    assert "the injected fault unadjusted_split" in told(folder, "forecast")["why_not"]
     assert told(night("2", "2025-11-21"), "forecast")["forecast"]["run"] == "manual__2"
     assert ledger.read(tiny.ledger_place, "AAA")["run"].tolist() == ["manual__1", "manual__2"]
 
