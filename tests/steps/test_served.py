@@ -132,7 +132,8 @@ def test_a_run_that_is_cleared_under_new_code_replaces_its_own_champion(tiny, mo
     assert [(move.before, move.to) for move in registry.history("AAA")] == [(2, 3), (1, 2), (None, 1)]
     assert told(folder, "decision")["champion"] == 1
     assert told(folder, "decision")["promoted"]
-    assert folder.manifest("forecast").outcome.tags["forecast"] == "v3 for 2025-11-24"
+    recorded = folder.manifest("forecast").results.recorded
+    assert (recorded.version, recorded.session) == (3, dt.date(2025, 11, 24))
     for version in registry.versions("AAA"):
         assert registry.load("AAA", version)[1].ticker == "AAA"
     forecasts = ledger.read(tiny.ledger_place, "AAA")
