@@ -1,4 +1,4 @@
-"""The role `init`: creates a database and its owner for Airflow and for MLflow, and migrates both to this image's schema.
+"""The role `init`: creates a database and its owner for Airflow and for MLflow, and migrates both schemas.
 
 It can run again at any time: it keeps existing data, sets the passwords of the environment and migrates the schemas.
 """
@@ -15,7 +15,12 @@ from psycopg2 import sql
 SECONDS = 120  # PostgreSQL starts in seconds, but recovery takes longer
 MIGRATE = {
     "airflow": ["airflow", "db", "migrate"],
-    "mlflow": ["mlflow", "db", "upgrade", "postgresql+psycopg2://mlflow@{host}/mlflow"],  # PGPASSWORD, because `ps` shows a URL
+    "mlflow": [
+        "mlflow",
+        "db",
+        "upgrade",
+        "postgresql+psycopg2://mlflow@{host}/mlflow",
+    ],  # PGPASSWORD, because `ps` shows a URL
 }
 
 
@@ -56,7 +61,9 @@ def _create(cursor: psycopg2.extensions.cursor, name: str, password: str) -> Non
     cursor.execute("select 1 from pg_database where datname = %s", [name])
     if not cursor.fetchone():
         cursor.execute(sql.SQL("create database {} owner {}").format(role, role))
-        cursor.execute(sql.SQL("revoke connect on database {} from public").format(role))  # else the owner of the other database could connect
+        cursor.execute(
+            sql.SQL("revoke connect on database {} from public").format(role)
+        )  # else the owner of the other database could connect
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`select_lock.py requirements.lock NAME...`: prints the entries of the packages and of their dependencies, with hashes.
+"""`select_lock.py requirements.lock NAME...`: prints the entries of packages and of their dependencies, with hashes.
 
 The lock holds test tools, which the image does not need. Its `# via` comments name the dependent packages.
 The name `closecast` selects all run-time dependencies of this project, without the group `dev`.
