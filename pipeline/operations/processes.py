@@ -60,8 +60,8 @@ def members(var: str, program: str | None = None, sessions: Iterable[int] = ()) 
         with contextlib.suppress(psutil.NoSuchProcess):
             if not _session_ids([process]) & ours or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            owner = next((marked[parent] for parent in process.parents() if marked.get(parent)), program)
-            if program in {None, owner}:
+            nearest = next((marked[parent] for parent in process.parents() if marked.get(parent)), program)
+            if program in {None, nearest}:
                 found.append(process)
     return found
 
