@@ -1,7 +1,7 @@
 #!/opt/venv/bin/python -I
-"""The entrypoint of the image: a role becomes its program, any other command runs as it stands.
+"""The entrypoint of the image: starts the program of a role, and runs any other command unchanged.
 
-The roles are for compose.yaml and people; the official chart of Airflow brings commands of its own.
+compose.yaml and users name roles; Airflow's official chart passes commands.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 
 AIRFLOW = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL")
 SERVER = (*AIRFLOW, "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__CORE__FERNET_KEY")
-# role: its command, and the variables that it must not start without
+# role: its command, and the variables that it requires
 ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "api-server": ("airflow api-server", (*SERVER, "AIRFLOW__API__SECRET_KEY", "AIRFLOW_ADMIN_PASSWORD")),
     "scheduler": ("airflow scheduler", SERVER),
     "dag-processor": ("airflow dag-processor", SERVER),
     "triggerer": ("airflow triggerer --skip-serve-logs", SERVER),
     "worker": (
-        "airflow celery worker --skip-serve-logs",  # logs lie in a volume that the api-server reads
+        "airflow celery worker --skip-serve-logs",  # the api-server reads the logs from a shared volume
         ("AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"),
     ),
     "mlflow": (
@@ -36,10 +36,10 @@ ROLE_FILE = Path("/tmp/closecast-role")  # noqa: S108 - of this container; healt
 
 
 def resolve(arguments: list[str], environment: dict[str, str]) -> list[str]:
-    """Return the command for `arguments`; what follows a role goes to its program.
+    """Return the command for `arguments`; the arguments after a role are passed on to its program.
 
     Raises:
-        SystemExit: no argument, or a variable that the role needs is missing or empty.
+        SystemExit: there is no argument, or a variable that the role requires is missing or empty.
     """
     if not arguments:
         raise SystemExit(f"Name a role or a command. Roles: {', '.join(ROLES)}.")
@@ -48,13 +48,13 @@ def resolve(arguments: list[str], environment: dict[str, str]) -> list[str]:
     command, needed = ROLES[arguments[0]]
     if missing := [name for name in needed if not environment.get(name)]:
         raise SystemExit(
-            f"{arguments[0]} needs values in: {', '.join(missing)}. With compose, `make docker-env` makes them."
+            f"{arguments[0]} needs values in: {', '.join(missing)}. With compose, `make docker-env` generates them."
         )
     return [*command.split(), *arguments[1:]]
 
 
 def write_login(environment: dict[str, str]) -> None:
-    """Give Airflow's SimpleAuthManager the password of its one user; without it, it would log one of its own making."""
+    """Write the password of Airflow's user for SimpleAuthManager, which would otherwise generate and log one."""
     target = environment.get("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE")
     if target and (password := environment.get("AIRFLOW_ADMIN_PASSWORD")):
         path = Path(target)
@@ -63,7 +63,7 @@ def write_login(environment: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Become the program, so that signals reach it."""
+    """Replace this process by the program, so that signals reach the program."""
     command = resolve(sys.argv[1:], dict(os.environ))
     write_login(dict(os.environ))
     if sys.argv[1] in ROLES:

@@ -1,4 +1,4 @@
-"""The health check of the image: asks what the entrypoint has started; exit code 1 and one line when it is ill."""
+"""The health check of the image: checks the started role, and exits with code 1 and one line if it is unhealthy."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 ROLE_FILE = Path("/tmp/closecast-role")  # noqa: S108 - written by entrypoint.py
 SECONDS = 10
 HEALTH = "/api/v2/monitor/health"
-# What the api-server knows of the others by their heartbeats; asking Airflow's own CLI costs 10 s of a core each time.
+# The api-server knows the heartbeats of these roles. Airflow's CLI would take 10 s of a core for each check.
 HEARTBEATS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 
 
 def main(role: str) -> None:
-    """Return when `role` is well.
+    """Return if `role` is healthy.
 
     Raises:
-        SystemExit: it is not, and why.
+        SystemExit: the role is unhealthy; the message has the reason.
     """
     try:
         if role == "api-server":
@@ -39,13 +39,13 @@ def main(role: str) -> None:
 
 
 def _get(url: str) -> bytes:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy is for the outside
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the services are reached without a proxy
     with opener.open(url, timeout=SECONDS) as answer:
         return bytes(answer.read())
 
 
 def _ping() -> None:
-    """Ask this host's worker through the broker; Celery alone imports in a second, Airflow in ten."""
+    """Ping this host's worker through the broker with Celery alone: its import takes 1 s, Airflow's 10 s."""
     import celery
     from kombu.exceptions import OperationalError
 
@@ -60,4 +60,7 @@ def _ping() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if sys.argv[1:] else ROLE_FILE.read_text() if ROLE_FILE.exists() else "")
+    if sys.argv[1:]:
+        main(sys.argv[1])
+    elif ROLE_FILE.exists():
+        main(ROLE_FILE.read_text())

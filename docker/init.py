@@ -1,6 +1,6 @@
-"""The role `init`: one database and owner for Airflow, one for MLflow, both on the schema of this image.
+"""The role `init`: creates a database and its owner for Airflow and for MLflow, and migrates both schemas.
 
-It may run again at any time: what is there stays, passwords follow the environment, schemas are migrated.
+It can run again at any time: it keeps existing data, sets the passwords of the environment and migrates the schemas.
 """
 
 from __future__ import annotations
@@ -12,22 +12,27 @@ import time
 import psycopg2
 from psycopg2 import sql
 
-SECONDS = 120  # a database starts in seconds, one that has to recover takes longer
+SECONDS = 120  # PostgreSQL starts in seconds, but recovery takes longer
 MIGRATE = {
     "airflow": ["airflow", "db", "migrate"],
-    "mlflow": ["mlflow", "db", "upgrade", "postgresql+psycopg2://mlflow@{host}/mlflow"],  # PGPASSWORD is not in `ps`
+    "mlflow": [
+        "mlflow",
+        "db",
+        "upgrade",
+        "postgresql+psycopg2://mlflow@{host}/mlflow",
+    ],  # PGPASSWORD, because `ps` shows a URL
 }
 
 
 def main() -> None:
-    """Create what is missing, then migrate."""
+    """Create missing databases and owners, then migrate."""
     host = os.environ.get("POSTGRES_HOST", "postgres")
-    with_superuser = _connect(host)
-    with_superuser.autocommit = True  # a database is not created inside a transaction
-    with with_superuser.cursor() as cursor:
+    connection = _connect(host)
+    connection.autocommit = True  # PostgreSQL creates no database inside a transaction
+    with connection.cursor() as cursor:
         for name in MIGRATE:
             _create(cursor, name, os.environ[f"{name.upper()}_DB_PASSWORD"])
-    with_superuser.close()
+    connection.close()
     for name, command in MIGRATE.items():
         print(f"Migrating the database {name} ...", flush=True)
         environment = os.environ | {"PGPASSWORD": os.environ[f"{name.upper()}_DB_PASSWORD"]}
@@ -48,14 +53,17 @@ def _connect(host: str) -> psycopg2.extensions.connection:
 
 
 def _create(cursor: psycopg2.extensions.cursor, name: str, password: str) -> None:
-    role, secret = sql.Identifier(name), sql.Literal(password)
+    role = sql.Identifier(name)
+    secret = sql.Literal(password)
     cursor.execute("select 1 from pg_roles where rolname = %s", [name])
     verb = sql.SQL("alter" if cursor.fetchone() else "create")
     cursor.execute(sql.SQL("{} role {} login password {}").format(verb, role, secret))
     cursor.execute("select 1 from pg_database where datname = %s", [name])
     if not cursor.fetchone():
         cursor.execute(sql.SQL("create database {} owner {}").format(role, role))
-        cursor.execute(sql.SQL("revoke connect on database {} from public").format(role))  # the other one's user too
+        cursor.execute(
+            sql.SQL("revoke connect on database {} from public").format(role)
+        )  # else the owner of the other database could connect
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the secrets of compose.yaml into docker/.env: `make docker-env`. What is there is never written again."""
+"""`make docker-env`: writes generated secrets for compose.yaml to docker/.env, and never overwrites that file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 import sys
 from pathlib import Path
 
-PASSWORDS = (  # of URL-safe letters: they stand in Redis' URL and in PostgreSQL's commands
+PASSWORDS = (  # URL-safe, because Redis' URL and PostgreSQL's commands contain them
     "POSTGRES_PASSWORD",
     "AIRFLOW_DB_PASSWORD",
     "MLFLOW_DB_PASSWORD",
@@ -21,9 +21,9 @@ PASSWORDS = (  # of URL-safe letters: they stand in Redis' URL and in PostgreSQL
 
 
 def main(path: Path) -> None:
-    """Create `path` for its owner alone, or leave it as it is."""
+    """Create `path`, readable by its owner only, or keep an existing file."""
     if path.exists():
-        print(f"{path} is there already and stays as it is.")
+        print(f"{path} exists and stays as it is.")
         return
     lines = [f"{name}={secrets.token_urlsafe(48 if 'SECRET' in name else 24)}" for name in PASSWORDS]
     lines.append(f"AIRFLOW_FERNET_KEY={base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}")
@@ -31,10 +31,10 @@ def main(path: Path) -> None:
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(
-            "# Secrets of compose.yaml. The databases keep the first ones they see: back this file up with them.\n"
+            "# Secrets of compose.yaml. The databases keep their first passwords: back this file up with them.\n"
         )
         file.write("\n".join(lines) + "\n")
-    os.link(new, path)  # fails where a second `make docker-env` was faster; never half a file
+    os.link(new, path)  # atomic, and fails if another `make docker-env` was faster
     new.unlink()
     print(f"Wrote {path}. User admin; the passwords of the pages are AIRFLOW_ADMIN_PASSWORD and MLFLOW_ADMIN_PASSWORD.")
 

@@ -200,7 +200,7 @@ VERDICTS = {
 }
 NIGHTS = """
 import json, os, runpy, sys
-from pipeline.airflow_home import airflow_environment, prepare
+from pipeline.operations.airflow_home import airflow_environment, prepare
 from pipeline.settings import load_settings
 os.environ.update(airflow_environment(load_settings()))
 prepare(load_settings())

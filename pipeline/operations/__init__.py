@@ -1,1 +1,1 @@
-"""The local stack: Airflow, MLflow, PostgreSQL and Redis, their supervisor, and a run without servers."""
+"""The local stack of Airflow, MLflow, PostgreSQL and Redis, its supervisor, and a run without servers."""

@@ -1,4 +1,4 @@
-"""Airflow's home below `var`: its settings, its secrets, its database."""
+"""Airflow's home below `var`: its settings and secrets, and the schemas of Airflow's and MLflow's databases."""
 
 from __future__ import annotations
 
@@ -14,31 +14,36 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from pipeline.operations import servers
-from pipeline.operations.servers import write_secret
+from pipeline.operations.secret_file import write_secret
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.settings import Settings
 
-
-PROCESSES = max(2, min(4, os.cpu_count() or 2))  # tasks at once
-# How patient Airflow is depends on the machine: what a user sets there stands, and tests need it short.
-PATIENCE = ("AIRFLOW__SCHEDULER__", "AIRFLOW__WORKERS__", "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__", "MLFLOW_HTTP")
+PARALLEL_TASKS = max(2, min(4, os.cpu_count() or 2))
+# Time-outs and retries depend on the machine, and tests need short ones: the user's values win over these defaults.
+USER_PREFIXES = (
+    "AIRFLOW__SCHEDULER__",
+    "AIRFLOW__WORKERS__",
+    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__",
+    "MLFLOW_HTTP",
+)
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that every Airflow process of this checkout needs; no secret is among them."""
-    home, log = settings.var_dir / "airflow", settings.var_dir / "log" / "airflow"
+    """Return the variables, none of them secret, that every Airflow process of this checkout needs."""
+    home = settings.var_dir / "airflow"
+    log = settings.var_dir / "log" / "airflow"
     url = f"http://127.0.0.1:{settings.airflow_port}"
     airflow = {
         "CORE__DAGS_FOLDER": settings.home / "dags",
         "CORE__LOAD_EXAMPLES": False,
-        "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,  # `make up` means: the schedule is on
-        "CORE__PARALLELISM": PROCESSES,
-        "CORE__DAGBAG_IMPORT_TIMEOUT": 120,  # two busy cores import Airflow in 10 s
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,  # `make up` starts the schedule
+        "CORE__PARALLELISM": PARALLEL_TASKS,
+        "CORE__DAGBAG_IMPORT_TIMEOUT": 120,  # two busy cores need 10 s to import Airflow
         "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",  # user and role
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",  # <user>:<role>
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": False,
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": password_file(settings),
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
@@ -53,15 +58,15 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "LOGGING__BASE_LOG_FOLDER": log,
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": log / "dag_processor",
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 60,
-        # Longer than SQLite may wait for a lock: a scheduler that waits takes itself for dead and, when it goes on,
-        # starts everything that runs a second time.
+        # Longer than the wait for a lock of SQLite: a scheduler that misses its own heartbeat while it waits would
+        # start every running task a second time.
         "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": 120,
         "WORKERS__MAX_FAILED_HEARTBEATS": 15,
         "WORKERS__EXECUTION_API_RETRIES": 8,
         "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": 30,
         "WORKERS__EXECUTION_API_TIMEOUT": 30,
     }
-    airflow |= _cluster(settings) if settings.cluster else _this_machine(settings)
+    airflow |= _celery_executor(settings) if settings.cluster else _local_executor(settings)
     return {
         **{f"AIRFLOW__{name}": str(value) for name, value in airflow.items()},
         **(servers.environment(settings) if settings.cluster else {}),
@@ -72,83 +77,96 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
         "DO_NOT_TRACK": "true",
         "GX_ANALYTICS_ENABLED": "false",
-        "PYTHONDONTWRITEBYTECODE": "",  # each task is a process: compiling Airflow again takes longer than the task
-        **{name: value for name, value in os.environ.items() if name.startswith(PATIENCE)},
+        "PYTHONDONTWRITEBYTECODE": "",  # each task would compile Airflow again, which takes longer than the task
+        **{name: value for name, value in os.environ.items() if name.startswith(USER_PREFIXES)},
     }
 
 
-def _this_machine(settings: Settings) -> dict[str, object]:
-    url = f"sqlite:///{_sqlite(settings)}?timeout=30"  # seconds to wait for a lock
+def _local_executor(settings: Settings) -> dict[str, object]:
+    url = f"sqlite:///{_sqlite_file(settings)}?timeout=30"  # seconds to wait for a lock
     return {"CORE__EXECUTOR": "LocalExecutor", "DATABASE__SQL_ALCHEMY_CONN": url}
 
 
-def _cluster(settings: Settings) -> dict[str, object]:
+def _celery_executor(settings: Settings) -> dict[str, object]:
     return {
         "CORE__EXECUTOR": "CeleryExecutor",
-        "CORE__PARALLELISM": 4 * PROCESSES,  # tasks that wait for queue `gpu` must not keep the others from theirs
+        "CORE__PARALLELISM": 4 * PARALLEL_TASKS,  # tasks that wait for queue `gpu` must not block the others
         "DATABASE__SQL_ALCHEMY_CONN": servers.database_url(settings, "airflow"),
-        "SCHEDULER__TASK_QUEUED_TIMEOUT": 3600,  # a queue may be long; by default Airflow gives up after 10 minutes
-        "CELERY__OPERATION_TIMEOUT": 10,  # seconds to hand a task to Redis, also while it restarts
-        # Longer than any task: Redis hands out again what was not finished by then. What a dead worker held comes
-        # back much sooner, by Airflow's own heartbeats.
+        "SCHEDULER__TASK_QUEUED_TIMEOUT": 3600,  # seconds, because a queue may be long; Airflow's default is 10 minutes
+        "CELERY__OPERATION_TIMEOUT": 10,  # seconds to send a task to Redis; it may be restarting
+        # Longer than any task: Redis delivers an unfinished task again after this time. Airflow's heartbeats return
+        # the task of a dead worker much sooner.
         "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": 86400,
     }
 
 
 def prepare(settings: Settings) -> None:
-    """Create folders and secrets, and bring both databases to the installed versions; quick when they are there.
+    """Create folders and secrets, and migrate both databases to the installed versions, unless that is done already.
 
     Raises:
         PipelineError: a database could not be migrated, or a server is not installed.
     """
-    home, log = settings.var_dir / "airflow", settings.var_dir / "log" / "db-migrate.log"
+    home = settings.var_dir / "airflow"
+    log = settings.var_dir / "log" / "db-migrate.log"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in (log.parent, settings.mlflow_artifacts):
         folder.mkdir(parents=True, exist_ok=True)
+    _write_secrets(settings)
+    if settings.cluster:
+        servers.prepare(settings)
+    database_folder = settings.var_dir / "postgres" if settings.cluster else home
+    marker = database_folder / "migrated-by"  # deleted together with the database
+    versions = schema_versions()
+    exists = settings.cluster or _sqlite_file(settings).exists()
+    if exists and marker.exists() and marker.read_text() == versions:
+        return
+    database = servers.temporary_postgres(settings) if settings.cluster else contextlib.nullcontext()
+    with database:
+        _migrate(settings, log)
+    marker.write_text(versions)
+
+
+def schema_versions() -> str:
+    """Return the installed versions of the packages that define the schemas of both databases."""
+    return " ".join(f"{name}=={importlib.metadata.version(name)}" for name in ("apache-airflow-core", "mlflow"))
+
+
+def _write_secrets(settings: Settings) -> None:
     write_secret(password_file(settings), json.dumps({"admin": secrets.token_urlsafe(12)}) + "\n")
     fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    write_secret(  # one place for what all processes must share; else each of them makes up its own
-        home / "airflow.cfg",
+    write_secret(  # all processes must share these; without the file each would generate its own
+        settings.var_dir / "airflow" / "airflow.cfg",
         f"[core]\nfernet_key = {fernet_key}\n"
         f"[api]\nsecret_key = {secrets.token_urlsafe(32)}\n"
         f"[api_auth]\njwt_secret = {secrets.token_urlsafe(64)}\n",
     )
-    if settings.cluster:
-        servers.prepare(settings)
-    place = settings.var_dir / "postgres" if settings.cluster else home  # it goes when the database goes
-    marker, versions = place / "migrated-by", installed()
-    if (settings.cluster or _sqlite(settings).exists()) and marker.exists() and marker.read_text() == versions:
-        return
-    needed = servers.postgres_for_a_moment(settings) if settings.cluster else contextlib.nullcontext()
-    with log.open("a") as out, needed:
+
+
+def _migrate(settings: Settings, log: Path) -> None:
+    environment = os.environ | airflow_environment(settings)
+    with log.open("a") as out:
         for name, command in _migrations(settings).items():
-            words, environment = [sys.executable, "-m", *command], os.environ | airflow_environment(settings)
+            words = [sys.executable, "-m", *command]
             code = subprocess.run(words, env=environment, stdout=out, stderr=out, check=False).returncode
             if code:
-                rule = f"{name}'s database must be migrated."
+                rule = f"{name}'s database must be migrated to the installed version."
                 raise PipelineError(rule, f"exit code {code}", f"Read the end of {log}.")
-    marker.write_text(versions)
-
-
-def installed() -> str:
-    """Return the versions that decide on the schemas of both databases."""
-    return " ".join(f"{name}=={importlib.metadata.version(name)}" for name in ("apache-airflow-core", "mlflow"))
 
 
 def _migrations(settings: Settings) -> dict[str, list[str]]:
-    found = {"Airflow": ["airflow", "db", "migrate"]}
+    commands = {"Airflow": ["airflow", "db", "migrate"]}
     file = settings.var_dir / "mlflow" / "mlflow.db"
     if settings.cluster:
-        found["MLflow"] = ["mlflow", "db", "upgrade", servers.database_url(settings, "mlflow")]
-    elif file.exists():  # MLflow makes a new one itself, but refuses an old one
-        found["MLflow"] = ["mlflow", "db", "upgrade", f"sqlite:///{file}"]
-    return found
+        commands["MLflow"] = ["mlflow", "db", "upgrade", servers.database_url(settings, "mlflow")]
+    elif file.exists():  # MLflow creates a missing database itself, but refuses an old one
+        commands["MLflow"] = ["mlflow", "db", "upgrade", f"sqlite:///{file}"]
+    return commands
 
 
-def _sqlite(settings: Settings) -> Path:
+def _sqlite_file(settings: Settings) -> Path:
     return settings.var_dir / "airflow" / "airflow.db"
 
 
 def password_file(settings: Settings) -> Path:
-    """Return where Airflow keeps the password of the one who logs in."""
+    """Return the file in which Airflow keeps the password of the user `admin`."""
     return settings.var_dir / "airflow" / "simple_auth_manager_passwords.json.generated"

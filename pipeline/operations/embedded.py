@@ -1,4 +1,4 @@
-"""One run of the DAG `retrain` through Airflow in this process: no scheduler, no servers, SQLite below `var`."""
+"""Runs the DAG `retrain` once through Airflow without a scheduler or servers, on SQLite below `var`."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ log = logging.getLogger(__name__)
 
 
 def retrain(settings: Settings, overrides: Mapping[str, object]) -> str:
-    """Run the DAG once and return the id of its run; whether it went well stands in the store.
+    """Run the DAG once and return the id of the run. The store holds the result.
 
-    Airflow runs in a child process: it takes a Ctrl-C inside a task for a failure of that task, and tries it again.
+    Airflow runs in a child process, because it handles a Ctrl-C inside a task as a failure and tries the task again.
 
     Args:
-        settings: where things are. Its source of prices must be in the environment too, which the tasks read.
+        settings: folders and parameters. The source of prices must be in the environment too: the tasks read it there.
         overrides: fields of the preset to change for this run only.
 
     Raises:
-        PipelineError: when the stack of `make up` is running, or Airflow came to no end.
+        PipelineError: the stack of `make up` is running, or Airflow did not finish the run.
     """
     from pipeline.operations.airflow_home import airflow_environment
     from pipeline.operations.stack import embedded_run
 
-    os.environ.update(airflow_environment(settings))  # before Airflow is imported: it reads them then
+    os.environ.update(airflow_environment(settings))  # Airflow reads them on import
     os.environ.setdefault("CLOSECAST_RETRIES", "1")  # a person is waiting
     os.environ.setdefault("CLOSECAST_RETRY_SECONDS", "5")
     params = settings.model_dump(
@@ -46,7 +46,7 @@ def retrain(settings: Settings, overrides: Mapping[str, object]) -> str:
         include={"tickers", "source", "preset", "start", "as_of", "fault", "accept_restated", "walk_forward"},
     )
     moment = dt.datetime.now(dt.UTC)
-    dag_run_id = f"manual__{moment.isoformat()}"  # as Airflow will call it
+    dag_run_id = f"manual__{moment.isoformat()}"  # the id that Airflow will give the run
     with embedded_run(settings):
         arguments = (settings.home / "dags" / "retrain.py", moment, {**params, "overrides": overrides})
         airflow = multiprocessing.get_context("fork").Process(target=_run_dag, args=arguments)
@@ -54,25 +54,27 @@ def retrain(settings: Settings, overrides: Mapping[str, object]) -> str:
         try:
             airflow.join()
         finally:
-            if airflow.exitcode != 0:  # None: the user had enough
-                _kill(airflow)
-                _end(dag_run_id, settings)
+            if airflow.exitcode != 0:  # None after a Ctrl-C
+                _kill_group(airflow)
+                _mark_ended(dag_run_id, settings)
     if airflow.exitcode:
-        found = f"exit code {airflow.exitcode}"
-        raise PipelineError("Airflow must bring its run to an end.", found, "Read the end of the log in var/log.")
+        log_folder = settings.var_dir / "log"
+        raise PipelineError(
+            "Airflow must finish its run.", f"exit code {airflow.exitcode}", f"Read the end of the log in {log_folder}."
+        )
     return dag_run_id
 
 
-def _run_dag(place: Path, moment: dt.datetime, conf: dict[str, object]) -> None:
-    os.setsid()  # the terminal's Ctrl-C is for the parent
-    spec = importlib.util.spec_from_file_location("closecast_retrain_dag", place)
+def _run_dag(path: Path, moment: dt.datetime, conf: dict[str, object]) -> None:
+    os.setsid()  # only the parent receives the terminal's Ctrl-C
+    spec = importlib.util.spec_from_file_location("closecast_retrain_dag", path)
     assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - a path to a .py file has both
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.dag.test(run_after=moment, logical_date=moment, run_conf=conf)
 
 
-def _kill(airflow: BaseProcess) -> None:
+def _kill_group(airflow: BaseProcess) -> None:
     with contextlib.suppress(ProcessLookupError):
         airflow.kill()
         os.killpg(airflow.pid or 0, signal.SIGKILL)
@@ -80,16 +82,16 @@ def _kill(airflow: BaseProcess) -> None:
 
 
 @contextlib.contextmanager
-def _told(*errors: type[Exception]) -> Iterator[None]:
-    """Log such an error and go on: what is told to the user is why the run ended, not that its end was not noted."""
+def _log_failure(*errors: type[Exception]) -> Iterator[None]:
+    """Log such an error instead of raising it: the user needs the reason why the run ended."""
     try:
         yield
     except errors:
         log.exception("The run could not be marked as ended.")
 
 
-def _end(dag_run_id: str, settings: Settings) -> None:
-    """Leave nothing that looks as if it still ran: the scheduler of `make up` would go on with it."""
+def _mark_ended(dag_run_id: str, settings: Settings) -> None:
+    """Mark the run and its tasks as ended in MLflow and Airflow; else the scheduler of `make up` would continue it."""
     from airflow.models import DagRun, TaskInstance
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState, State, TaskInstanceState
@@ -98,13 +100,13 @@ def _end(dag_run_id: str, settings: Settings) -> None:
 
     from pipeline import runs
 
-    with _told(PipelineError):  # there may be no plan yet, or MLflow is what is away
+    with _log_failure(PipelineError):  # the plan may not exist yet, or MLflow does not answer
         runs.stop(dag_run_id, settings)
     ended = {"end_date": dt.datetime.now(dt.UTC)}
-    with _told(OperationalError), create_session() as session:
+    with _log_failure(OperationalError), create_session() as session:
         tasks = update(TaskInstance).where(TaskInstance.run_id == dag_run_id)
-        begun = TaskInstance.state == TaskInstanceState.RUNNING
-        session.execute(tasks.where(begun).values(state=TaskInstanceState.FAILED, **ended))
+        running = TaskInstance.state == TaskInstanceState.RUNNING
+        session.execute(tasks.where(running).values(state=TaskInstanceState.FAILED, **ended))
         waiting = TaskInstance.state.is_(None) | TaskInstance.state.in_(State.unfinished)
         session.execute(tasks.where(waiting).values(state=TaskInstanceState.SKIPPED))
         run = update(DagRun).where(DagRun.run_id == dag_run_id)

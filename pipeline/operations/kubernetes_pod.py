@@ -1,4 +1,4 @@
-"""What KubernetesExecutor adds to the pod of a step: a GPU for `train`, nothing for the others."""
+"""The GPU request that KubernetesExecutor adds to the pod of `train`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ GPU = "nvidia.com/gpu"
 
 
 def executor_config(step: str, gpus: int) -> dict[str, V1Pod]:
-    """Return Airflow's `executor_config` for `step`; empty without GPUs, and other executors pay no attention to it."""
+    """Return Airflow's `executor_config` of a step, which other executors ignore.
+
+    Args:
+        step: name of the step.
+        gpus: number of GPUs per pod of `train`; 0 for none.
+
+    Returns:
+        A pod override for `train` with GPUs, else an empty dictionary.
+    """
     if step != "train" or not gpus:
         return {}
-    # 2 s of import, and the DAG file is parsed every few seconds: only where somebody asked for it.
+    # The import takes 2 s, and Airflow parses the DAG file every few seconds.
     from kubernetes.client.models import V1Container, V1Pod, V1PodSpec, V1ResourceRequirements, V1Toleration
 
-    resources = V1ResourceRequirements(limits={GPU: str(gpus)})  # the request of a GPU is its limit
+    resources = V1ResourceRequirements(limits={GPU: str(gpus)})  # Kubernetes copies a GPU limit to the request
     return {
         "pod_override": V1Pod(
             spec=V1PodSpec(

@@ -1,4 +1,4 @@
-"""A task must not outlive the process that watches over it: Airflow would start the next try beside it."""
+"""Ends a task together with the process that supervises it, because Airflow then starts the next try."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies, however that dies. Linux only; elsewhere nothing."""
+    """Have the kernel kill this process when its parent ends, even by SIGKILL. Does nothing outside Linux."""
     if sys.platform != "linux":
         return
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died in between
+    if os.getppid() != parent:  # the parent ended before the request
         os.kill(os.getpid(), signal.SIGKILL)

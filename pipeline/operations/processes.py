@@ -1,8 +1,8 @@
-"""`make up` and `make up-cluster`: Airflow and MLflow on this machine, kept alive by supervisord.
+"""Finds and ends the processes of the stack.
 
-What belongs to the stack carries `CLOSECAST_STACK=<var>` in its environment, which forks and execs pass on: it is found
-without trusting pid files, after a reboot, or when supervisord itself was killed. Airflow's workers and tasks hide
-their environment from all but root; those are found by the session that supervisord opened for everything it starts.
+Each process of the stack carries `CLOSECAST_STACK=<var>` in its environment, which forks and execs pass on. So it is
+found without pid files: after a reboot, and after supervisord itself was killed. Airflow's workers and tasks hide
+their environment from every user but root. They are found by their session, which supervisord opens for each program.
 """
 
 from __future__ import annotations
@@ -14,24 +14,32 @@ from typing import TYPE_CHECKING
 import psutil
 
 from pipeline.errors import PipelineError
-from pipeline.operations.servers import PROGRAM, STACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipeline.settings import Settings
-STOP_SECONDS = 10
+
+STACK = "CLOSECAST_STACK"  # the mark of the stack: its `var`
+PROGRAM = "CLOSECAST_PROGRAM"  # the mark of one program: its name, empty for supervisord
+STOP_SECONDS = 10  # between SIGTERM and SIGKILL
+_SUPERVISORD = ""
 
 
 def members(var: str, program: str | None = None, sessions: Iterable[int] = ()) -> list[psutil.Process]:
     """Return the living processes of the stack, or those of one program.
 
-    A process that hides its environment, as Airflow's workers do from their first task on, is known by its session:
-    that of a process with the mark, or one of `sessions`. It belongs to the program of its nearest ancestor with the
-    mark; when those were killed it belongs to every program, for nobody else would end it.
+    A process without a readable environment belongs to the stack if its session is that of a marked process, or one of
+    `sessions`. It belongs to the program of its nearest marked ancestor. If all its ancestors were killed, it belongs
+    to every program: otherwise no program would end it.
+
+    Args:
+        var: the folder of the stack, as in the mark.
+        program: name of a program, "" for supervisord, None for the whole stack.
+        sessions: sessions that belonged to the stack earlier.
     """
     marked: dict[psutil.Process, str] = {}
-    hidden = []
+    hidden: list[psutil.Process] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess):
             try:
@@ -41,45 +49,63 @@ def members(var: str, program: str | None = None, sessions: Iterable[int] = ()) 
                 continue
             if environment.get(STACK) == var:
                 marked[process] = environment.get(PROGRAM, "")
-    found = [process for process, its in marked.items() if process.pid != os.getpid() and program in {None, its}]
-    ours = _sessions(marked) | set(sessions)
+    found = []
+    for process, owner in marked.items():
+        if process.pid != os.getpid() and program in {None, owner}:
+            found.append(process)
+    if program == _SUPERVISORD:  # supervisord hides nothing
+        return found
+    ours = _session_ids(marked) | set(sessions)
     for process in hidden:
         with contextlib.suppress(psutil.NoSuchProcess):
-            if program != "" and _sessions([process]) & ours and process.status() != psutil.STATUS_ZOMBIE:
-                its = next((marked[one] for one in process.parents() if marked.get(one)), program)
-                if program in {None, its}:
-                    found.append(process)
+            if not _session_ids([process]) & ours or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            nearest = next((marked[parent] for parent in process.parents() if marked.get(parent)), program)
+            if program in {None, nearest}:
+                found.append(process)
     return found
 
 
-def _sessions(processes: Iterable[psutil.Process]) -> set[int]:
-    found = set()
-    for process in processes:
-        with contextlib.suppress(OSError):  # it is gone
-            found.add(os.getsid(process.pid))
-    return found
-
-
-def supervisord(settings: Settings) -> psutil.Process | None:
-    """Return the supervisor of the stack, None when the stack is down."""
-    return next(iter(members(str(settings.var_dir), "")), None)
+def find_supervisord(settings: Settings) -> psutil.Process | None:
+    """Return the supervisord of the stack, or None if the stack is down."""
+    return next(iter(members(str(settings.var_dir), _SUPERVISORD)), None)
 
 
 def stop(settings: Settings) -> bool:
-    """End the stack, its orphans too; return whether there was any."""
+    """End all processes of the stack, orphans included, and return whether any was running.
+
+    Raises:
+        PipelineError: a process survived SIGKILL.
+    """
     var = str(settings.var_dir)
     known = members(var)
-    sessions = _sessions(known)  # of those who hide, when nobody with the mark lives any more
-    if boss := supervisord(settings):
-        boss.terminate()
-        psutil.wait_procs([boss], timeout=STOP_SECONDS + 10)
-    for end in ("terminate", "kill", "kill", "kill"):
+    sessions = _session_ids(known)  # a hidden process can outlive every marked one
+    if supervisord := find_supervisord(settings):
+        supervisord.terminate()
+        psutil.wait_procs([supervisord], timeout=STOP_SECONDS + 10)
+    for end in (psutil.Process.terminate, psutil.Process.kill, psutil.Process.kill, psutil.Process.kill):
         rest = members(var, sessions=sessions)
         for process in rest:
             with contextlib.suppress(psutil.Error):
-                getattr(process, end)()
+                end(process)
         psutil.wait_procs(rest, timeout=5)
     if rest := members(var, sessions=sessions):
         pids = ", ".join(str(process.pid) for process in rest)
-        raise PipelineError("All processes must end.", f"still there: {pids}", "End them by hand with kill -9.")
+        raise PipelineError("All processes of the stack must end.", f"still running: {pids}", "End them with kill -9.")
     return bool(known)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether `process` still runs; a zombie does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _session_ids(processes: Iterable[psutil.Process]) -> set[int]:
+    found = set()
+    for process in processes:
+        with contextlib.suppress(OSError):  # the process has ended
+            found.add(os.getsid(process.pid))
+    return found

@@ -1,8 +1,9 @@
-"""Watches over LocalExecutor: a worker that is killed while it waits takes the lock of their queue along.
+"""`python -m pipeline.operations.scheduler_guard`: restarts a scheduler after the death of a LocalExecutor worker.
 
-Airflow starts another worker, which waits for that lock for ever, and so do all tasks. Workers end by themselves only
-with their scheduler; so when one is gone and its scheduler is not, the scheduler is ended and supervisord starts it
-again. What ran then is tried again, and goes on from its finished steps.
+A worker that is killed while it waits keeps the lock of the workers' task queue. Airflow starts another worker, but
+that one, and so every task, waits for the lock for ever. Workers end only with their scheduler. So the guard kills the
+scheduler of a dead worker, supervisord starts a new one, and Airflow tries the interrupted tasks again. They reuse
+their finished steps.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from pipeline.operations.processes import members
-from pipeline.operations.servers import STACK
+from pipeline.operations.processes import STACK, is_alive, members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,41 +28,41 @@ _SECONDS = 2.0
 
 
 def workers(processes: Iterable[psutil.Process]) -> dict[psutil.Process, set[psutil.Process]]:
-    """Return the living workers of LocalExecutor among `processes`, by the scheduler that they belong to."""
+    """Return the living LocalExecutor workers among `processes`, by their scheduler."""
     titled: set[psutil.Process] = set()
     others: set[psutil.Process] = set()
     for process in processes:
-        with contextlib.suppress(psutil.Error):  # it has ended in the meantime
-            (titled if " ".join(process.cmdline()).startswith(_TITLE) else others).add(process)
+        with contextlib.suppress(psutil.Error):  # the process has ended in the meantime
+            is_worker = " ".join(process.cmdline()).startswith(_TITLE)
+            (titled if is_worker else others).add(process)
     found: dict[psutil.Process, set[psutil.Process]] = {}
     for process in titled:
         with contextlib.suppress(psutil.Error):
-            # A task inherits its worker's title for a moment, and a killed scheduler's workers get another parent.
+            # A new task has its worker's title for a moment, and the workers of a killed scheduler get a new parent.
             if (scheduler := process.parent()) in others:
                 found.setdefault(scheduler, set()).add(process)
     return found
 
 
 def guard(var: str, seconds: float = _SECONDS) -> None:
-    """Look every few seconds, for ever."""
+    """Check the workers every few seconds, for ever.
+
+    Args:
+        var: the folder of the stack.
+        seconds: pause between two checks.
+    """
     before: dict[psutil.Process, set[psutil.Process]] = {}
     while True:
         now = workers(members(var, SCHEDULER))
         for scheduler, known in before.items():
-            gone = {worker for worker in known if not _lives(worker)}  # who is not seen may live
-            if gone and _lives(scheduler):
+            dead = [worker for worker in known if not is_alive(worker)]  # a worker missing from `now` may be alive
+            if dead and is_alive(scheduler):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     scheduler.kill()
-                pids = ", ".join(str(process.pid) for process in gone)
-                log.warning("Worker %s was killed: scheduler %d is started again.", pids, scheduler.pid)
+                pids = ", ".join(str(worker.pid) for worker in dead)
+                log.warning("Worker %s was killed. Restarting scheduler %d.", pids, scheduler.pid)
         before = now
         time.sleep(seconds)
-
-
-def _lives(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""PostgreSQL and Redis of `make up-cluster`: on 127.0.0.1, with files of their own below `var`.
+"""PostgreSQL and Redis of `make up-cluster`, on 127.0.0.1, with their files below `var`.
 
-No password is in a URL, an argument or a variable: PostgreSQL's clients read PGPASSFILE, Airflow asks `cat` for the
-address of its broker, Redis reads its own file; all three are readable by their owner only.
+URLs, arguments and variables hold no password. PostgreSQL's clients read PGPASSFILE, Airflow runs `cat` for the address
+of its broker, and Redis reads its configuration file. Only the owner can read these three files.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
+from pipeline.operations.processes import PROGRAM, STACK
+from pipeline.operations.secret_file import write_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.settings import Settings
 
-# What belongs to the stack carries these two in its environment; pipeline/stack.py says why.
-STACK, PROGRAM = "CLOSECAST_STACK", "CLOSECAST_PROGRAM"
 NAMES = ("postgres", "redis")
-USER = "closecast"  # who owns both databases
+USER = "closecast"  # the owner of both databases
 DATABASES = ("airflow", "mlflow")
-POSTGRES_ACCOUNT = "postgres"  # of the system: PostgreSQL refuses to run as root
-DEBIAN = "/usr/lib/postgresql"  # <version>/bin, which is on nobody's PATH
+POSTGRES_ACCOUNT = "postgres"  # of the system, because PostgreSQL refuses to run as root
+DEBIAN = "/usr/lib/postgresql"  # <version>/bin below it is not on PATH
 POSTGRESQL_CONF = """\
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -41,22 +41,22 @@ bind 127.0.0.1
 port {port}
 requirepass {password}
 dir ../redis
-# A message that was sent must outlive a killed server: each one is on the disk before its sender is answered.
+# Messages must survive a killed server: Redis writes each one to disk before it answers the sender.
 appendonly yes
 appendfsync always
 save ""
-# A title written over the environment would hide the process from `make down-cluster`.
+# A process title would overwrite the environment by which `make down-cluster` finds the process.
 set-proc-title no
 """
 
 
 def database_url(settings: Settings, name: str) -> str:
-    """Return the URL of a database, without a password."""
+    """Return the URL of a database; it holds no password."""
     return f"postgresql+psycopg2://{USER}@127.0.0.1:{settings.postgres_port}/{name}"
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the variables by which clients find the servers and their passwords; no password is among them."""
+    """Return the variables that lead clients to the servers and to the password files; they hold no password."""
     var = settings.var_dir
     return {
         "PGPASSFILE": str(var / "postgres.pass"),
@@ -66,103 +66,95 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def commands() -> dict[str, str]:
-    """Return how supervisord starts the servers, which `prepare` has prepared.
+    """Return the commands by which supervisord starts the servers after `prepare`.
 
     Raises:
-        PipelineError: when one of them is not installed.
+        PipelineError: a server is not installed.
     """
     return {
-        "postgres": shlex.quote(_installed("postgres")),
-        "redis": f"{shlex.quote(_installed('redis-server'))} '%(ENV_{STACK})s/redis/redis.conf'",
+        "postgres": shlex.quote(_program_path("postgres")),
+        "redis": f"{shlex.quote(_program_path('redis-server'))} '%(ENV_{STACK})s/redis/redis.conf'",
     }
 
 
 def prepare(settings: Settings) -> None:
-    """Create passwords, configuration, and an empty PostgreSQL; what is there already is kept, but for the ports.
+    """Create passwords, configuration files and an empty PostgreSQL, and keep existing ones except for the ports.
 
     Raises:
-        PipelineError: when a server is not installed, or PostgreSQL cannot be initialised.
+        PipelineError: a server is not installed, or PostgreSQL cannot be initialised.
     """
-    commands()
+    commands()  # raises if a server is not installed
     redis = settings.var_dir / "redis"
     redis.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_secret(redis / "password", secrets.token_urlsafe(32))
     password = (redis / "password").read_text()
     url = f"redis://:{password}@127.0.0.1:{settings.redis_port}/0"
-    write_secret(redis / "url", url, anew=True)
-    write_secret(redis / "redis.conf", REDIS_CONF.format(port=settings.redis_port, password=password), anew=True)
+    write_secret(redis / "url", url, replace=True)
+    write_secret(redis / "redis.conf", REDIS_CONF.format(port=settings.redis_port, password=password), replace=True)
     _initialise_postgres(settings)
 
 
 @contextlib.contextmanager
-def postgres_for_a_moment(settings: Settings) -> Iterator[None]:
-    """Run PostgreSQL as long as the block lasts, with both databases in it: nothing else of the stack runs yet.
+def temporary_postgres(settings: Settings) -> Iterator[None]:
+    """Run PostgreSQL with both databases until the block ends, before the rest of the stack starts.
 
     Raises:
-        PipelineError: when it does not start.
+        PipelineError: PostgreSQL does not start, or a database cannot be created.
     """
-    marked = environment(settings) | {STACK: str(settings.var_dir), PROGRAM: "postgres"}  # `down` must find it
+    marked = environment(settings) | {STACK: str(settings.var_dir), PROGRAM: "postgres"}  # so that `down` finds it
     _run(settings, "pg_ctl", "start", "--wait", "--silent", marked=marked)
     try:
         for name in DATABASES:
-            words = f"--host 127.0.0.1 --port {settings.postgres_port} --username {USER} --no-password".split()
-            _create_database(settings, [_installed("createdb"), *words, name])
+            _create_database(settings, name)
         yield
     finally:
         _run(settings, "pg_ctl", "stop", "--wait", "--silent", "--mode=fast", marked=marked)
 
 
 def drop_root() -> None:
-    """Become the system's account for PostgreSQL, where this process is root."""
+    """Change from root to the system's account for PostgreSQL; other users stay as they are."""
     if os.geteuid() == 0:
         account = pwd.getpwnam(POSTGRES_ACCOUNT)
-        os.chdir("/")  # PostgreSQL wants to come back to where it was started
+        os.chdir("/")  # PostgreSQL must be able to return to the folder that it started in
         os.initgroups(account.pw_name, account.pw_gid)
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
 
 
-def write_secret(path: Path, text: str, *, anew: bool = False) -> None:
-    """Write a file for its owner only, never half of it; one that is there stays, unless it is written `anew`."""
-    if anew or not path.exists():
-        new = path.with_name(f"{path.name}.new")
-        new.unlink(missing_ok=True)
-        new.touch(0o600)
-        new.write_text(text)
-        new.replace(path)
-
-
 def _initialise_postgres(settings: Settings) -> None:
-    place, passwords = settings.var_dir / "postgres", settings.var_dir / "postgres.pass"
+    place = settings.var_dir / "postgres"
+    passwords = settings.var_dir / "postgres.pass"
     write_secret(passwords, f"127.0.0.1:*:*:{USER}:{secrets.token_urlsafe(32)}\n")
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data, half, password = place / "data", place / "half", place / "password"
+    data = place / "data"
     if not data.exists():
-        if half.exists():
-            shutil.rmtree(half)  # initdb was killed
-        write_secret(password, passwords.read_text().rpartition(":")[2], anew=True)
-        for path in (place, password):
-            if os.geteuid() == 0:
+        unfinished = place / "half"  # renamed when complete, so a killed initdb leaves no half-made `data`
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        password = place / "password"
+        write_secret(password, passwords.read_text().rpartition(":")[2], replace=True)
+        if os.geteuid() == 0:
+            for path in (place, password):
                 shutil.chown(path, POSTGRES_ACCOUNT, POSTGRES_ACCOUNT)
         options = f"--username={USER} --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8".split()
-        _run(settings, "initdb", *options, f"--pwfile={password}", f"--pgdata={half}")
+        _run(settings, "initdb", *options, f"--pwfile={password}", f"--pgdata={unfinished}")
         password.unlink()
-        half.rename(data)
+        unfinished.rename(data)
     (data / "postgresql.conf").write_text(POSTGRESQL_CONF.format(port=settings.postgres_port))
 
 
 def _run(settings: Settings, program: str, *words: str, marked: dict[str, str] | None = None) -> None:
-    """Run one of PostgreSQL's own programs, as an account that it accepts."""
+    """Run one of PostgreSQL's programs, as its system account if this process is root."""
     log = settings.var_dir / "log" / "postgres-setup.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     account = POSTGRES_ACCOUNT if os.geteuid() == 0 else None
     with log.open("ab") as out:
         done = subprocess.run(
-            [_installed(program), *words],
+            [_program_path(program), *words],
             env=os.environ | (marked or {}),
             cwd="/",
             stdin=subprocess.DEVNULL,
-            stdout=out,  # no pipe: the server that pg_ctl leaves behind would keep it open
+            stdout=out,  # not a pipe: the server that pg_ctl leaves running would keep the pipe open
             stderr=out,
             check=False,
             user=account,
@@ -173,28 +165,37 @@ def _run(settings: Settings, program: str, *words: str, marked: dict[str, str] |
         raise PipelineError(
             f"PostgreSQL's {program} must succeed.",
             f"exit code {done.returncode}; the end of its log: {log.read_text()[-200:]}",
-            f"Read {log}. As root, the account {POSTGRES_ACCOUNT} must get through to {settings.var_dir} (chmod o+x).",
+            f"Read {log}. The account {POSTGRES_ACCOUNT} must be able to enter {settings.var_dir} (chmod o+x).",
         )
 
 
-def _create_database(settings: Settings, command: list[str]) -> None:
+def _create_database(settings: Settings, name: str) -> None:
+    options = f"--host 127.0.0.1 --port {settings.postgres_port} --username {USER} --no-password".split()
+    command = [_program_path("createdb"), *options, name]
     done = subprocess.run(
         command, env=os.environ | environment(settings), capture_output=True, text=True, check=False, cwd="/"
     )
     if done.returncode and "already exists" not in done.stderr:
-        raise PipelineError("PostgreSQL must create a database.", done.stderr[:200], "Read the log in var/log.")
+        log_folder = settings.var_dir / "log"
+        raise PipelineError(
+            f"PostgreSQL must create the database {name}.", done.stderr[:200], f"Read the logs in {log_folder}."
+        )
 
 
-def _installed(program: str) -> str:
-    """Return the path of a server's program, the newest where Debian has several."""
-    versions = sorted(
-        Path(DEBIAN).glob(f"*/bin/{program}"), key=lambda path: int("0" + path.parts[-3].partition(".")[0])
-    )
-    found = str(versions[-1]) if versions else shutil.which(program)
+def _program_path(program: str) -> str:
+    """Return the path of a server's program, of the newest version if Debian has several."""
+    paths = sorted(Path(DEBIAN).glob(f"*/bin/{program}"), key=_debian_version)
+    found = str(paths[-1]) if paths else shutil.which(program)
     if not found:
         raise PipelineError(
             "The cluster needs PostgreSQL and Redis on this machine.",
-            f"no {program}",
-            "apt-get install postgresql redis-server (Debian, Ubuntu), then again. Their own services may stay off.",
+            f"no program {program}",
+            "Install them: `apt-get install postgresql redis-server` (Debian, Ubuntu). Their services may stay off.",
         )
     return found
+
+
+def _debian_version(path: Path) -> int:
+    """Return 15 for /usr/lib/postgresql/15/bin/postgres, and 0 for a folder without a number."""
+    major = path.parts[-3].partition(".")[0]
+    return int(major) if major.isdigit() else 0

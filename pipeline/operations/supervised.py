@@ -1,4 +1,8 @@
-"""`python -m pipeline.operations.supervised ...`: what supervisord runs for each program of the stack."""
+"""`python -m pipeline.operations.supervised COMMAND`: starts one program of the stack under supervisord.
+
+It first ends the processes that an earlier, killed start of the program left: LocalExecutor's workers outlive their
+scheduler and continue to train, and a child of MLflow's server keeps the port.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +14,25 @@ from pathlib import Path
 import psutil
 
 from pipeline.operations import servers
-from pipeline.operations.processes import members
-from pipeline.operations.servers import PROGRAM, STACK
+from pipeline.operations.processes import PROGRAM, STACK, members
 
 
-def _become(arguments: list[str]) -> None:
-    """Turn into a supervised program, after ending what its killed predecessor left.
+def exec_program(arguments: list[str]) -> None:
+    """Kill the rest of an earlier start, then replace this process by the program.
 
-    LocalExecutor's workers outlive their scheduler and go on training; MLflow's server keeps the port of its parent.
+    Args:
+        arguments: a Python module with its arguments, or a program by its absolute path with its arguments.
     """
     for process in members(os.environ[STACK], os.environ[PROGRAM]):
         with contextlib.suppress(psutil.Error):
             process.kill()
     if os.environ[PROGRAM] == "postgres":
         servers.drop_root()
-    command = arguments if Path(arguments[0]).is_absolute() else [sys.executable, "-m", *arguments]
+    command = list(arguments)
+    if not Path(command[0]).is_absolute():
+        command = [sys.executable, "-m", *command]
     os.execv(command[0], command)
 
 
 if __name__ == "__main__":
-    _become(sys.argv[1:])
+    exec_program(sys.argv[1:])

@@ -1,8 +1,8 @@
-"""MLflow's server behind a login: one user and password for its pages and its clients, `/health` for everybody.
+"""Puts MLflow's server behind a login with one user and one password; only `/health` is open.
 
-MLflow's own `basic-auth` app needs Flask-WTF and keeps users in a database; one shared password needs neither. It is
-found by `mlflow server --app-name closecast-login`; clients use MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD,
-the variables that the server reads too.
+`mlflow server --app-name closecast-login` starts it. Server and clients read the same variables,
+MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD. MLflow's own `basic-auth` app would need Flask-WTF and a database
+of users.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ REFUSAL = [(b"content-type", b"text/plain"), (b"www-authenticate", b'Basic realm
 
 
 def create_app() -> App:
-    """Return MLflow's application behind the login that the environment names.
+    """Return MLflow's application behind a login with the user and the password of the environment.
 
     Raises:
-        UsageError: no password, or an empty one.
+        UsageError: the password is missing or empty.
     """
-    user, password = os.environ.get("MLFLOW_TRACKING_USERNAME", "admin"), os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME", "admin")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
     if not password:
         raise UsageError(
-            "MLflow's pages need a password.",
+            "MLflow's server needs a password.",
             "MLFLOW_TRACKING_PASSWORD is empty",
-            "Set it; with compose, `make docker-env` does.",
+            "Set MLFLOW_TRACKING_PASSWORD. With compose, `make docker-env` generates it.",
         )
     from mlflow.server.fastapi_app import app
 
@@ -43,21 +44,29 @@ def create_app() -> App:
 
 
 def behind_login(app: App, user: str, password: str) -> App:
-    """Return `app`, answering only who knows `user` and `password` (HTTP Basic)."""
+    """Return an application that passes a request on to `app` only with this user and password (HTTP Basic).
+
+    Requests without them get status 401, web sockets are closed. `/health` needs no login.
+    """
     expected = b"Basic " + base64.b64encode(f"{user}:{password}".encode())
 
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+    async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] == "/health"):
             await app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        if hmac.compare_digest(given, expected):  # takes as long for a near miss as for a wild guess
+        received = dict(scope["headers"]).get(b"authorization", b"")
+        if hmac.compare_digest(received, expected):  # the time does not depend on how much is right
             await app(scope, receive, send)
         elif scope["type"] == "http":
             await send({"type": "http.response.start", "status": 401, "headers": REFUSAL})
-            await send({"type": "http.response.body", "body": b"Who are you? Log in.\n"})
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": b"Log in with the user and the password of this MLflow server.\n",
+                }
+            )
         else:
             await receive()
-            await send({"type": "websocket.close", "code": 1008})  # policy violation
+            await send({"type": "websocket.close", "code": 1008})  # policy violation, RFC 6455
 
-    return guarded
+    return authenticated

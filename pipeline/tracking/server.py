@@ -1,4 +1,4 @@
-"""What can be said early and cheaply of a run that cannot be: before anything heavy is imported or started."""
+"""Checks that an MLflow server answers, without importing MLflow."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from pipeline.errors import Unavailable, without_secrets
 
 
 def check_answers(uri: str, seconds: float = 5.0) -> None:
-    """Ask an MLflow server whether it is there, before its client starts minutes of retries.
+    """Check that an MLflow server answers, before its client spends minutes on retries.
+
+    Args:
+        uri: of the server; a database URL passes unchecked.
+        seconds: time-out.
 
     Raises:
-        Unavailable: when a server does not answer; a database URL is not asked.
+        Unavailable: the server does not answer.
     """
     if not uri.startswith(("http://", "https://")):
         return
@@ -24,14 +28,14 @@ def check_answers(uri: str, seconds: float = 5.0) -> None:
 
 
 def no_answer(uri: str, reason: str) -> Unavailable:
-    """Return the error of an MLflow server that does not answer, without the password that its URL may hold.
+    """Return the error for an MLflow server that does not answer, without the password that its URL may hold.
 
     Args:
         uri: of the server.
-        reason: what the client said, which may name the URL again.
+        reason: the client's message, which may contain the URL.
     """
     return Unavailable(
         "The MLflow server must answer.",
         without_secrets(f"{uri}: {reason}", uri)[:300],
-        "Start it (`make up`), or correct CLOSECAST_TRACKING_URI; unset, runs go to SQLite below var/.",
+        "Start it (`make up`), or correct CLOSECAST_TRACKING_URI. Without it, runs go to SQLite below var/.",
     )

@@ -1,4 +1,4 @@
-"""What the tests ask a running cluster, and do to it."""
+"""A running cluster, as the tests query and break it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONG = {"epochs": 60, "patience": 60}  # some ten seconds of training: time to b
 
 
 class Training(NamedTuple):
-    """The processes that a running `train` hangs on, each the parent of the next."""
+    """The processes of a running `train`, each the parent of the next."""
 
     main: psutil.Process  # Celery's worker
     pool: psutil.Process  # its pool child: Airflow's supervisor of the task
@@ -50,9 +50,10 @@ class Cluster(running.Running):
         return found[0]
 
     def away(self, program: str, seconds: float) -> None:
-        """Stop a server for some time."""
+        """Stop a server for some time, and check that it was down."""
         self.control("stop", f"servers:{program}")
         time.sleep(seconds)
+        assert not self.processes(program), f"{program} was not down"
         self.control("start", f"servers:{program}")
 
     def executed(self, worker: str) -> list[str]:
@@ -62,5 +63,5 @@ class Cluster(running.Running):
         return [re.findall(r"task_id=([\w.]+)/", line)[0] for line in lines]
 
     def check(self, run: str, tickers: Sequence[str]) -> None:
-        """Check what must hold after every run, whatever died in between."""
+        """Check the invariants of every run, whatever was killed during it."""
         running.check(self.settings, run, tickers)

@@ -1,12 +1,10 @@
-"""The cluster for real: PostgreSQL, Redis, two Celery workers, and what becomes of a run when one of them dies."""
+"""Runs the DAG on a real cluster of PostgreSQL, Redis and two Celery workers, and kills each of them during a run."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
 import json
-import os
-import signal
 import stat
 import time
 from typing import TYPE_CHECKING
@@ -15,9 +13,11 @@ import psutil
 import pytest
 
 from pipeline.operations import servers
+from pipeline.operations.processes import is_alive
 from tests.cluster.cluster import GPU_WORKER, LONG
 from tests.cluster.conftest import TICKERS
 from tests.serving import test_ledger
+from tests.support.signals import kill
 from tests.support.stacks import eventually
 
 if TYPE_CHECKING:
@@ -114,15 +114,13 @@ def test_the_ledger_as_a_table_of_postgresql(cluster: Cluster, monkeypatch: pyte
 @pytest.mark.usefixtures("night")
 @pytest.mark.parametrize(("part", "ticker"), [("pool", "ALGN"), ("main", "AMG"), ("group", "ATO")])
 def test_kill_9_of_a_worker_that_holds_train(cluster: Cluster, part: str, ticker: str) -> None:
-    """Its training ends with it, another try completes, and nothing is there twice."""
+    """Its training ends with it, the next try completes, and there are no duplicates."""
     run = cluster.trigger(f"kill-{part}", [ticker], LONG)
     training = cluster.training()
     time.sleep(2)
     victims = cluster.processes(GPU_WORKER) if part == "group" else [getattr(training, part)]
-    for victim in victims:
-        with contextlib.suppress(psutil.Error):
-            victim.send_signal(signal.SIGKILL)
-    assert eventually(lambda: not _lives(training.task), 20), "the orphan trains on"
+    kill(victims)
+    assert eventually(lambda: not is_alive(training.task), 20), "the orphan continues to train"
     assert cluster.end_of(run, PATIENCE) == "success"
     cluster.check(run, [ticker])
     assert [task["try_number"] for task in cluster.tasks(run) if task["task_id"] == "unit.train"] == [2]
@@ -130,12 +128,12 @@ def test_kill_9_of_a_worker_that_holds_train(cluster: Cluster, part: str, ticker
 
 @pytest.mark.usefixtures("night")
 def test_redis_killed_and_restarted(cluster: Cluster) -> None:
-    """While one task trains and the rest is still to be sent: the run completes."""
+    """Killed while one task trains and later tasks wait to be sent, Redis restarts and the run completes."""
     run = cluster.trigger("kill-redis", ["AZO"], LONG)
     cluster.training()
     (redis,) = cluster.processes("redis")
-    os.kill(redis.pid, signal.SIGKILL)
-    assert eventually(lambda: redis.pid not in {new.pid for new in cluster.processes("redis")})
+    kill([redis])
+    assert eventually(lambda: bool(cluster.processes("redis"))), "Redis was not restarted"
     assert cluster.end_of(run, PATIENCE) == "success"
     cluster.check(run, ["AZO"])
 
@@ -154,12 +152,5 @@ def test_postgresql_away(cluster: Cluster, seconds: int, ticker: str) -> None:
 def _is_ours(process: psutil.Process, cluster: Cluster) -> bool:
     try:
         return process.environ().get("CLOSECAST_STACK") == str(cluster.settings.var_dir)
-    except psutil.Error:
-        return False
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False

@@ -99,7 +99,7 @@ def test_the_package_is_whole(image):
         "points = {(p.group, p.name) for p in m.distribution('closecast').entry_points}\n"
         "assert {('airflow.plugins', 'closecast'), ('mlflow.app', 'closecast-login')} <= points\n"
         "assert s.CHECKOUT == pathlib.Path('/opt/airflow') == s.load_settings().home\n"
-        "assert (s.CHECKOUT / 'pipeline/report.html.j2').exists() and s.load_settings().suite_path.exists()\n"
+        "assert (s.CHECKOUT / 'pipeline/pages/report.html.j2').exists() and s.load_settings().suite_path.exists()\n"
         "assert not (s.CHECKOUT / 'tests').exists()\n"
         "assert 'pytest' not in {d.name for d in m.distributions()}\n"
     )

@@ -1,4 +1,4 @@
-"""Airflow's API server answers nothing for a while, with the time-outs of a night: the run completes."""
+"""Stops Airflow's API server during a run, with the time-outs of a night: the run completes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from pipeline.operations import stack
 from pipeline.settings import load_settings
 from tests.faults.conftest import set_tiny
-from tests.faults.test_dag import LONG, PATIENCE, SCHEDULER, stopped, training
+from tests.faults.test_dag import LONG, PATIENCE, SCHEDULER, training
 from tests.support.running import Running, check
+from tests.support.signals import stopped
 from tests.support.stacks import free_port
 
 pytestmark = pytest.mark.timeout(1800)
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory):
-    """Start a stack as a user does."""
+    """Start a stack with the default time-outs."""
     ports = {f"{name}_PORT": str(free_port()) for name in ("AIRFLOW", "MLFLOW")}
     with pytest.MonkeyPatch.context() as patch:
         settings = set_tiny(patch, tmp_path_factory.mktemp("patient"), **ports)
@@ -34,7 +35,7 @@ def patient(tmp_path_factory):
 
 @pytest.mark.parametrize("seconds", [20, 120])
 def test_silent_while_it_trains(patient, seconds):
-    """No task is killed for it, and none is tried again."""
+    """Airflow kills no task, and tries no task again."""
     run, ticker = f"silent-{seconds}", f"API{seconds}"
     patient.trigger(run, [ticker], LONG)
     task = training(patient)

@@ -1,20 +1,22 @@
-"""What a run of the DAG needs is killed, stopped or taken away while it runs, on the stack of `make up`."""
+"""Kills and stops parts of the stack of `make up` while the DAG runs: the run completes all the same."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
+from pipeline.operations.processes import is_alive
 from pipeline.plan import folder_name
 from pipeline.store.folder import Folder
 from tests.support.running import check
+from tests.support.signals import kill, stopped
 from tests.support.stacks import eventually
 
 pytestmark = pytest.mark.timeout(1500)
@@ -26,7 +28,7 @@ HAND_OVER = 5  # seconds that the end of a task and the start of the next may ov
 
 @pytest.fixture(scope="module")
 def night(running):
-    """Wait for the end of the run that the schedule started: nothing of it is in the way."""
+    """Wait for the end of the run that the schedule started, so that it delays no test."""
     run = running.scheduled_run()
     assert running.end_of(run, PATIENCE) == "success"
     check(running.settings, run, ["NIGHT"])
@@ -35,7 +37,7 @@ def night(running):
 
 @pytest.fixture(autouse=True)
 def _timed(night, capsys):
-    """Say how long each case took; what comes after it must be able to start."""
+    """Print the seconds of each case."""
     del night
     began = time.monotonic()
     yield
@@ -45,23 +47,27 @@ def _timed(night, capsys):
 
 @pytest.fixture(autouse=True)
 def _writers(running):
-    """Watch how many processes have TensorFlow loaded at once: of runs of one ticker not more than one may.
+    """Count the processes that have loaded TensorFlow: runs of one ticker must not have two at once.
 
-    A task tells Airflow that it is done a second or three before its process ends; the next one has begun by then.
+    A task reports its end to Airflow one to three seconds before its process ends; the next task has begun by then.
     """
-    longest, seconds, over = 0, 0, threading.Event()
+    over = threading.Event()
 
-    def watch():
-        nonlocal longest, seconds
+    def longest_overlap():
+        seen, longest, seconds = 0, 0, 0
         while not over.wait(1):
-            seconds = seconds + 1 if len(trainers(running)) > 1 else 0
+            count = len(trainers(running))
+            seen = max(seen, count)
+            seconds = seconds + 1 if count > 1 else 0
             longest = max(longest, seconds)
+        return seen, longest
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    yield
-    over.set()
-    watcher.join()
+    with ThreadPoolExecutor(1) as watcher:
+        watch = watcher.submit(longest_overlap)
+        yield
+        over.set()
+        seen, longest = watch.result()  # raises if the watcher failed
+    assert seen, "the watcher saw no process with TensorFlow"
     assert longest < HAND_OVER, "two writers at once"
 
 
@@ -95,7 +101,7 @@ def ended_well(running, run, ticker) -> dict[str, int]:
 
 
 def die_at(running, boundary: str) -> None:
-    """Have the next process that gets there kill itself, and wait until one has."""
+    """Have the next process at this boundary kill itself, and wait until one has."""
     place = running.settings.var_dir / "die-at"
     done = place.with_name("die-at.done")
     done.unlink(missing_ok=True)
@@ -115,48 +121,46 @@ def test_kill_9_of_a_task_early_and_late(running):
 
 
 def test_kill_9_of_its_supervisor(running):
-    """The worker that watches over `train` dies: so does `train`, at once, and another try completes."""
+    """When the supervisor of `train` is killed, `train` dies at once, and the next try completes."""
     run = running.trigger("kill-supervisor", ["SUPER"], LONG)
     task = training(running)
-    task.parent().kill()
-    assert eventually(lambda: not lives(task), 5), "the orphan trains on"
+    kill([task.parent()])
+    assert eventually(lambda: not is_alive(task), 5), "the orphan continues to train"
     assert ended_well(running, run, "SUPER")["train"] == 2
 
 
 def test_kill_9_of_an_idle_worker(running):
-    """It takes the lock of the task queue along: the guard restarts the scheduler, and the run completes."""
+    """It keeps the lock of the task queue: the guard restarts the scheduler, and the run completes."""
     run = running.trigger("kill-idle", ["IDLE"], LONG)
     task = training(running)
     scheduler = min(running.processes(SCHEDULER), key=lambda one: one.create_time())
     idle = [one for one in scheduler.children() if one != task.parent() and "LocalExecutor" in " ".join(one.cmdline())]
-    assert idle
-    for one in idle:
-        one.kill()
-    assert eventually(lambda: not lives(scheduler), 60), "nobody noticed"
+    kill(idle)
+    assert eventually(lambda: not is_alive(scheduler), 60), "the guard did not kill the scheduler"
     ended_well(running, run, "IDLE")
 
 
 def test_kill_9_of_the_scheduler(running):
-    """Supervisord starts another one, which ends the workers of the first; the run completes."""
+    """Supervisord starts a new one, which ends the workers of the first, and the run completes."""
     run = running.trigger("kill-scheduler", ["SCHED"], LONG)
     task = training(running)
-    min(running.processes(SCHEDULER), key=lambda one: one.create_time()).kill()
-    assert eventually(lambda: not lives(task), 30), "the orphan trains on"
+    kill([min(running.processes(SCHEDULER), key=lambda one: one.create_time())])
+    assert eventually(lambda: not is_alive(task), 30), "the orphan continues to train"
     ended_well(running, run, "SCHED")
 
 
 def test_mlflow_killed(running):
-    """While it trains: supervisord starts it again, nobody notices."""
+    """When MLflow is killed during a training, supervisord starts it again, and the run completes."""
     run = running.trigger("kill-mlflow", ["KILLED"], LONG)
     training(running)
-    for process in running.processes("mlflow"):
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+    killed = running.processes("mlflow")
+    kill(killed)
+    assert eventually(lambda: bool(set(running.processes("mlflow")) - set(killed)), 60), "MLflow was not restarted"
     ended_well(running, run, "KILLED")
 
 
 def test_mlflow_silent_for_60_seconds(running):
-    """It takes connections and answers nothing while `train` wants to log: waits, and logs once."""
+    """MLflow accepts connections without an answer while `train` logs: `train` waits, and logs once."""
     run = running.trigger("mlflow-silent", ["SILENT"], LONG)
     training(running)
     with stopped(running.processes("mlflow")):
@@ -176,7 +180,7 @@ def test_mlflow_down_at_the_start(running):
 
 
 def test_mlflow_down_until_after_the_last_try(running):
-    """The run fails and keeps what was made; cleared later, it logs the same network without training again."""
+    """The run fails and keeps its files; cleared later, it logs the same network without a second training."""
     run = running.trigger("mlflow-gone", ["GONE"], LONG)
     training(running)
     running.control("stop", "closecast:mlflow")
@@ -195,7 +199,7 @@ def test_mlflow_down_until_after_the_last_try(running):
 
 @pytest.mark.timeout(3600)
 def test_five_triggers_at_once(running):
-    """They wait for each other: one result each, and the champion is of the last."""
+    """The runs wait for each other: each has one result, and the champion is the last one's."""
     runs = [running.trigger(f"five-{number}", ["FIVE"], {"seed": number}) for number in range(5)]
     states = [running.end_of(run, PATIENCE) for run in runs]
     assert states == ["success"] * 5
@@ -205,24 +209,3 @@ def test_five_triggers_at_once(running):
     check(running.settings, last, ["FIVE"])
     units = Path(running.settings.store_url) / "FIVE" / str(running.settings.as_of)
     assert len(list(units.iterdir())) == 5
-
-
-@contextlib.contextmanager
-def stopped(processes: list[psutil.Process]):
-    """Stop processes without ending them, and let them go on after the block."""
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(signal.SIGCONT)
-
-
-def lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

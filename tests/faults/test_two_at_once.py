@@ -17,7 +17,7 @@ CLOSECAST = str(Path(sys.executable).with_name("closecast"))
 
 
 def test_two_runs_of_the_same_session_at_once(tmp_path, monkeypatch):
-    """One result each, no mixed files, one version each; the champion saw the other one, or the other has not won."""
+    """Each has one result, no mixed files and one version; the champion saw the other, or the other did not win."""
     settings = set_tiny(monkeypatch, tmp_path, TICKERS='["TWICE"]')
     commands = [[CLOSECAST, "run", "--set", f"seed={seed}"] for seed in range(2)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for command in commands]
@@ -32,6 +32,9 @@ def test_two_runs_of_the_same_session_at_once(tmp_path, monkeypatch):
         *[("TWICE", "FINISHED")] * 2,
     ]
     children = {run.info.run_id: run for run in runs if run.data.tags["ticker"]}
+    assert max(child.info.start_time for child in children.values()) < min(
+        child.info.end_time for child in children.values()
+    ), "the runs did not overlap"
     for run_id, child in children.items():
         name = child.data.tags["dag_run_id"]
         check_files(settings, name, "TWICE")

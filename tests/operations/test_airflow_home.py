@@ -1,4 +1,4 @@
-"""After `make setup` with newer versions, the databases of the older ones are migrated before anything opens them."""
+"""Airflow's environment, and the migration of old databases before any process opens them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as db
 
 from pipeline.errors import PipelineError
-from pipeline.operations.airflow_home import prepare
+from pipeline.operations.airflow_home import airflow_environment, prepare
 from pipeline.tracking.client import answering
 from tests.support.stacks import settings_for
 
@@ -38,7 +38,7 @@ def older(tmp_path: Path):
 
 
 def test_mlflows_database_is_migrated_once(older, monkeypatch):
-    """Beside Airflow's. When nothing is new, nothing is started."""
+    """Together with Airflow's. A second call starts no process."""
     settings, engine = older
     with pytest.raises(PipelineError, match="schema of the installed MLflow") as error, answering(settings.mlflow_uri):
         db._verify_schema(engine)  # as its client does for `closecast run`, which starts no Airflow
@@ -49,8 +49,8 @@ def test_mlflows_database_is_migrated_once(older, monkeypatch):
     prepare(settings)
 
 
-def test_a_migration_that_fails_is_told_and_tried_again(older):
-    """With the name of the database, and where to read on."""
+def test_a_failed_migration_is_reported_and_tried_again(older):
+    """The error names the database and the log."""
     settings, engine = older
     file = settings.var_dir / "mlflow" / "mlflow.db"
     kept = file.read_bytes()
@@ -62,3 +62,36 @@ def test_a_migration_that_fails_is_told_and_tried_again(older):
     file.write_bytes(kept)
     prepare(settings)
     db._verify_schema(engine)
+
+
+def test_environment_holds_no_secret_and_no_open_door(tmp_path: Path) -> None:
+    """Airflow listens on 127.0.0.1 only, asks for a password, and gets no secret by environment."""
+    environment = airflow_environment(settings_for(tmp_path))
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "False"
+    assert not [name for name in environment if "SECRET" in name or "FERNET" in name]
+    assert not list(tmp_path.iterdir())
+
+
+def test_time_outs_of_the_user_win_and_addresses_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time-outs and retries of the environment replace the defaults; the address of Airflow does not change."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS", "3")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    monkeypatch.setenv("AIRFLOW__API__HOST", "0.0.0.0")  # noqa: S104 - is what must not happen
+    environment = airflow_environment(settings_for(tmp_path))
+    assert environment["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"] == "3"
+    assert environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "5"
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+
+
+def test_environment_of_the_cluster_holds_addresses_and_no_password(tmp_path: Path) -> None:
+    """URLs have a user and a port; the passwords are in files."""
+    settings = settings_for(tmp_path).model_copy(update={"cluster": True})
+    environment = airflow_environment(settings)
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+    url = f"postgresql+psycopg2://closecast@127.0.0.1:{settings.postgres_port}/airflow"
+    assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == url
+    assert environment["AIRFLOW__CELERY__BROKER_URL_CMD"].startswith("cat ")
+    assert "AIRFLOW__CELERY__BROKER_URL" not in environment
+    assert settings.mlflow_uri == f"http://127.0.0.1:{settings.mlflow_port}"
+    assert "sqlite" not in " ".join(environment.values())

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.operations import processes, stack, supervisor
-from pipeline.operations.airflow_home import airflow_environment, installed
+from pipeline.operations.airflow_home import schema_versions
 from tests.support.stacks import eventually, free_port, page, processes_of, settings_for
 
 if TYPE_CHECKING:
@@ -47,26 +47,6 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
         yield Started(settings, "\n".join(said))
     finally:
         stack.down(settings, said.append)
-
-
-def test_environment_holds_no_secret_and_no_open_door(tmp_path: Path) -> None:
-    """Airflow listens on 127.0.0.1 only, asks for a password, and gets no secret by environment."""
-    environment = airflow_environment(settings_for(tmp_path))
-    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
-    assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "False"
-    assert not [name for name in environment if "SECRET" in name or "FERNET" in name]
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_users_patience_stands_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time-outs and retries of the environment win over ours; where Airflow is and what it is does not."""
-    monkeypatch.setenv("AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS", "3")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    monkeypatch.setenv("AIRFLOW__API__HOST", "0.0.0.0")  # noqa: S104 - is what must not happen
-    environment = airflow_environment(settings_for(tmp_path))
-    assert environment["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"] == "3"
-    assert environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "5"
-    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("variable", ["airflow_port", "mlflow_port"])
@@ -103,7 +83,7 @@ def test_program_that_keeps_dying_is_named(tmp_path: Path, monkeypatch: pytest.M
     airflow = settings.var_dir / "airflow"
     airflow.mkdir(parents=True)
     (airflow / "airflow.db").touch()
-    (airflow / "migrated-by").write_text(installed())
+    (airflow / "migrated-by").write_text(schema_versions())
     for name in supervisor.PROGRAMS:
         monkeypatch.setitem(supervisor.PROGRAMS, name, "json.tool no-such-file")
     with pytest.raises(PipelineError, match="must keep running") as error:

@@ -15,7 +15,7 @@ import setproctitle
 
 from pipeline.operations import scheduler_guard
 from pipeline.operations.lifeline import die_with_parent
-from pipeline.operations.servers import PROGRAM
+from pipeline.operations.processes import PROGRAM
 
 NOBODY = 65534
 _PR_SET_DUMPABLE = 4  # <linux/prctl.h>

@@ -1,4 +1,4 @@
-"""The login before MLflow's server, with an application that says yes to everybody behind it."""
+"""The login before MLflow's server, before an application that accepts every request."""
 
 import asyncio
 import base64
@@ -35,7 +35,7 @@ def basic(text):
     return b"Basic " + base64.b64encode(text.encode())
 
 
-def test_who_knows_the_password_gets_in():
+def test_the_right_password_is_accepted():
     """The password may hold a colon and letters beyond ASCII."""
     assert ask(basic("admin:pass:wörd")) == 200
 
@@ -44,13 +44,13 @@ def test_who_knows_the_password_gets_in():
     "given", [None, b"", b"Basic", basic("admin:"), basic("admin:pass"), basic("root:pass:wörd"), b"Bearer x", b"\xff"]
 )
 @pytest.mark.parametrize("path", ["/", "/api/2.0/mlflow/runs/create", "/health/../api", "//health", "/healthz"])
-def test_nobody_else_does(given, path):
+def test_any_other_login_is_refused(given, path):
     """Whatever the path looks like; only the exact health check is open."""
     assert ask(given, path) == 401
 
 
 def test_the_health_check_is_open():
-    """It tells nothing, and a container's health check knows no password."""
+    """Its answer holds no data, and the health check of a container has no password."""
     assert ask(None, "/health") == 200
 
 
@@ -62,5 +62,5 @@ def test_a_websocket_needs_the_login_too():
 def test_no_password_no_server(monkeypatch):
     """There is no default."""
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "")
-    with pytest.raises(UsageError, match="need a password"):
+    with pytest.raises(UsageError, match="needs a password"):
         create_app()

@@ -1,4 +1,4 @@
-"""With this folder on PYTHONPATH a process kills itself at a boundary whose name stands in the file $DIE_AT, once."""
+"""With this folder on PYTHONPATH, one process kills itself at the boundary that the file $DIE_AT names."""
 
 from __future__ import annotations
 
@@ -12,20 +12,26 @@ from typing import Any
 PLACE = os.environ.get("DIE_AT")
 
 
+WRAPPED = {"pipeline.runner", "pipeline.runs"}  # a task of the DAG imports one of them
+
+
 class _Wrapped(importlib.abc.MetaPathFinder):
-    """Wraps the runner when it is loaded; until then a process pays nothing."""
+    """Installs the boundaries when a process loads the first of `WRAPPED`; until then it does nothing."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         del path, target
-        if name != "pipeline.runner":
+        if name not in WRAPPED:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         load = spec.loader.exec_module
 
+        import pipeline
+
         def load_and_wrap(module: Any) -> None:
             load(module)
             sys.modules[name] = module
+            setattr(pipeline, name.rpartition(".")[2], module)  # for `from pipeline import ...` before the import ends
             _install()
 
         spec.loader.exec_module = load_and_wrap
@@ -44,9 +50,6 @@ def _install() -> None:
             wanted.rename(f"{PLACE}.done")
             boundaries.die()
 
-    import pipeline  # the import of pipeline.runner is not over: give `from pipeline import runner` what there is
-
-    pipeline.runner = sys.modules["pipeline.runner"]
     boundaries.install(reached)
 
 

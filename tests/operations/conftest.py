@@ -1,0 +1,55 @@
+"""A stand-in for a stack whose processes hide their environment, as Airflow's workers do.
+
+Root can read every environment, so tests that run as root start both the stand-in and the observer as `nobody`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import psutil
+import pytest
+
+from pipeline.operations.processes import PROGRAM, STACK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class StandIn(NamedTuple):
+    """A stand-in for a stack: a scheduler under supervisord, with one worker."""
+
+    var: str
+    supervisord: psutil.Popen
+    scheduler: psutil.Process
+    worker: psutil.Process
+
+    def first_task(self) -> psutil.Process:
+        """Have the worker take a task, and return the task's process; both hide their environment from then on."""
+        self.supervisord.stdin.write(b"\n")
+        self.supervisord.stdin.flush()
+        (task,) = {int(self.supervisord.stdout.readline()) for _ in range(2)} - {self.worker.pid}
+        return psutil.Process(task)
+
+
+@pytest.fixture
+def standin(tmp_path: Path) -> Iterator[StandIn]:
+    """Start a stand-in in a session of its own."""
+    mark = {STACK: str(tmp_path), PROGRAM: "", "SPT_NOENV": "1"}
+    words = [sys.executable, "-m", "tests.support.hiding", "supervisord"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with psutil.Popen(words, cwd=ROOT, env=os.environ | mark, start_new_session=True, **pipes) as boss:
+        worker = psutil.Process(int(boss.stdout.readline()))
+        yield StandIn(str(tmp_path), boss, worker.parent(), worker)
+        for pid in psutil.pids():
+            with contextlib.suppress(OSError):
+                if os.getsid(pid) == boss.pid:
+                    os.kill(pid, signal.SIGKILL)

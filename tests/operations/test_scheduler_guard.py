@@ -1,0 +1,41 @@
+"""The guard kills a scheduler whose LocalExecutor worker died, on a stand-in of real processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from pipeline.operations.processes import is_alive
+from pipeline.operations.scheduler_guard import workers
+from tests.support.observer import look
+from tests.support.stacks import eventually
+
+if TYPE_CHECKING:
+    from tests.operations.conftest import StandIn
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hides these environments")
+
+
+def test_the_guard_kills_a_scheduler_only_after_the_death_of_a_worker(standin: StandIn) -> None:
+    """A worker that hides with its first task counts as alive; a killed worker does not."""
+    with look(f"print(flush=True); scheduler_guard.guard({standin.var!r}, 0.1)") as watching:
+        assert watching.stdout is not None
+        watching.stdout.readline()
+        time.sleep(1)
+        standin.first_task()
+        time.sleep(1)
+        assert is_alive(standin.scheduler)
+        standin.worker.kill()
+        assert eventually(lambda: not is_alive(standin.scheduler), 10)
+
+
+def test_workers_are_listed_under_their_scheduler(standin: StandIn) -> None:
+    """A process with another title is no worker, and a worker without its scheduler in the list is left out."""
+    family = [standin.scheduler, standin.worker]
+    assert eventually(lambda: workers([*family, psutil.Process(os.getpid())]) == {standin.scheduler: {standin.worker}})
+    assert workers([standin.worker]) == {}
