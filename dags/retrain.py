@@ -5,17 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import (
-    DAG,
-    ExceptionRetryPolicy,
-    Param,
-    RetryAction,
-    RetryRule,
-    TriggerRule,
-    get_current_context,
-    task,
-    task_group,
-)
+from airflow import sdk
+from airflow.sdk import DAG, Param, RetryAction, RetryRule, get_current_context, task, task_group
 
 from pipeline.operations.kubernetes_pod import executor_config
 from pipeline.settings import load_settings
@@ -47,7 +38,7 @@ RETRIES: dict[str, Any] = {
     "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=15),
-    "retry_policy": ExceptionRetryPolicy(
+    "retry_policy": sdk.ExceptionRetryPolicy(
         rules=[
             RetryRule("pipeline.errors.Unavailable", RetryAction.RETRY, reason="a service did not answer"),
             RetryRule("pipeline.errors.PipelineError", RetryAction.FAIL, reason="another try would fail too"),
@@ -99,7 +90,7 @@ def unit(batch: dict[str, Any]) -> None:
         batch = step(name, batch)
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE, **RETRIES)
+@task(trigger_rule=sdk.TriggerRule.ALL_DONE, **RETRIES)
 def report() -> None:
     """Write the results of the run; fail when a ticker failed, with its name and reason."""
     from pipeline import runs

@@ -47,7 +47,9 @@ def test_the_command_line_has_the_options_of_the_record(command):
     expected = {one.option: one.description for one in PARAMETERS}
     if command == "compare":
         expected = {
-            BY_NAME[name].option: BY_NAME[name].description for name in ["tickers", "source", "prices", "start", "as_of"]
+            one.option: one.description
+            for one in PARAMETERS
+            if one.name in {"tickers", "source", "prices", "start", "as_of"}
         }
     assert set(options) == set(expected)
     for option, description in expected.items():
