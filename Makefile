@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-export SOURCE PRICES TICKERS START AS_OF PRESET FAULT WALK_FORWARD ACCEPT_RESTATED
+# The variables of `make run`. Those given to make are in the environment of its commands.
+PARAMETERS := pipeline/settings/parameters.py
 # Without cached bytecode every Airflow task would compile TensorFlow's thousands of modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -20,17 +21,14 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  make run takes SOURCE=sample|files|yahoo PRICES=path TICKERS=A,B START=date AS_OF=date PRESET=daily|tutorial|gru|lstm"
-	@echo "  WALK_FORWARD=folds, and FAULT=bad_bar|... with the synthetic market: see the README"
+	@$(PYTHON) $(PARAMETERS) help
 
 .PHONY: setup
 setup: .venv/ready ## install everything into .venv (the other commands do it by themselves)
 
 .PHONY: run
 run: .venv/ready ## run the DAG once through Airflow and print the results
-	@$(BIN)/closecast run --airflow --source "$$SOURCE" --prices "$$PRICES" --tickers "$$TICKERS" \
-	  --start "$$START" --as-of "$$AS_OF" --preset "$$PRESET" --fault "$$FAULT" --walk-forward "$$WALK_FORWARD" \
-	  $(if $(ACCEPT_RESTATED),--accept-restated)
+	@$(BIN)/closecast run --airflow $(shell $(PYTHON) $(PARAMETERS) options)
 
 .PHONY: test
 test: .venv/ready ## run all tests but those that kill servers or build containers (test-cluster, test-faults, test-containers)

@@ -1,139 +1,57 @@
-"""The DAG `retrain`: wiring only. What a step does stands in pipeline/steps, how in pipeline/runner.py."""
+"""The DAG `retrain`: wiring and retries. The steps are in pipeline/steps, the life of a run in pipeline/runs.py."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 
-from airflow.sdk import (
-    DAG,
-    ExceptionRetryPolicy,
-    Param,
-    RetryAction,
-    RetryRule,
-    TriggerRule,
-    get_current_context,
-    task,
-    task_group,
-)
+from airflow import sdk
+from airflow.sdk import DAG, Param, RetryAction, RetryRule, get_current_context, task, task_group
 
 from pipeline.operations.kubernetes_pod import executor_config
 from pipeline.settings import load_settings
-from pipeline.settings.fault import Fault
+from pipeline.settings.parameters import trigger_form
 from pipeline.timetable import SessionTimetable
 
 SETTINGS = load_settings()
 
 
-def failed_for_good(context: Any) -> None:
-    """Tell people of a failure that no report will name: bad prices are told by `report`, which runs after them."""
-    from pipeline.alerting.notify import tell_failed
-    from pipeline.errors import DataError, Unavailable, UsageError
+def alert_of_failure(context: Any) -> None:
+    """Send an alert of a failure that the report of the run does not name."""
+    from pipeline.alerting import notify
 
-    task, error = context["ti"].task_id, context.get("exception")
-    told_elsewhere = (DataError, UsageError, Unavailable) if task.startswith("unit.") else (DataError, UsageError)
-    if isinstance(error, told_elsewhere) and task != "plan":
-        return
-    tell_failed(load_settings(), task, context["run_id"], error)
+    notify.task_failed(load_settings(), context["ti"].task_id, context["run_id"], context.get("exception"))
 
 
 def die_with_supervisor(_context: Any) -> None:
-    """Leave no process that trains on while the next try has begun."""
+    """End this task when its supervisor dies, so that no process still trains when the next try begins."""
     from pipeline.operations.lifeline import die_with_parent
 
     die_with_parent()
 
 
-# Bad data stays bad, a wrong parameter stays wrong: only what another try can mend is tried again.
+# Only a service that did not answer is tried again: bad data and wrong parameters fail at once.
 RETRIES: dict[str, Any] = {
     "on_execute_callback": die_with_supervisor,
-    "on_failure_callback": failed_for_good,
+    "on_failure_callback": alert_of_failure,
     "retries": SETTINGS.retries,
     "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=15),
-    "retry_policy": ExceptionRetryPolicy(
+    "retry_policy": sdk.ExceptionRetryPolicy(
         rules=[
             RetryRule("pipeline.errors.Unavailable", RetryAction.RETRY, reason="a service did not answer"),
-            RetryRule("pipeline.errors.PipelineError", RetryAction.FAIL, reason="another try cannot mend this"),
+            RetryRule("pipeline.errors.PipelineError", RetryAction.FAIL, reason="another try would fail too"),
         ]
     ),
 }
-# Workers with a card listen to the queue `gpu`; the other steps would only keep them from it.
+# Workers with a card listen to the queue `gpu`. Other steps go elsewhere and do not occupy the card.
 QUEUE: dict[str, dict[str, Any]] = {"train": {"queue": "gpu"}} if SETTINGS.gpu == "queue" else {}
-PARAMS = {
-    "tickers": Param(
-        list(SETTINGS.tickers),
-        type="array",
-        items={"type": "string"},
-        title="Tickers",
-        description="What to retrain, one per line. The source `sample` makes a market up for any name.",
-    ),
-    "source": Param(
-        SETTINGS.source,
-        type="string",
-        enum=["sample", "files", "yahoo"],
-        title="Source",
-        description="Where prices come from: a synthetic market, the price files of CLOSECAST_PRICES, or Yahoo.",
-    ),
-    "preset": Param(
-        SETTINGS.preset,
-        type="string",
-        enum=sorted(SETTINGS.presets),
-        title="Preset",
-        description="The recipe of the network, from closecast.toml. `tutorial` is the published one.",
-    ),
-    "start": Param(
-        SETTINGS.start and SETTINGS.start.isoformat(),
-        type=["null", "string"],
-        format="date",
-        title="Start",
-        description="First session of the history. Empty: all that the source has.",
-    ),
-    "as_of": Param(
-        SETTINGS.as_of and SETTINGS.as_of.isoformat(),
-        type=["null", "string"],
-        format="date",
-        title="As of",
-        description="Last session that the run may know. Empty: the last one that has closed.",
-    ),
-    "walk_forward": Param(
-        SETTINGS.walk_forward,
-        type="integer",
-        minimum=0,
-        maximum=250,
-        title="Walk-forward",
-        section="Expert",
-        description="Train again this often over the test rows, each time on what was known then. 0: not at all.",
-    ),
-    "fault": Param(
-        SETTINGS.fault,
-        type=["null", "string"],
-        enum=[None, *get_args(Fault)],
-        title="Fault",
-        section="Expert",
-        description="Damage to the synthetic market, to see a check and its alert at work. Only with source `sample`.",
-    ),
-    "accept_restated": Param(
-        SETTINGS.accept_restated,
-        type="boolean",
-        title="Accept a restated history",
-        section="Expert",
-        description="Take prices that differ from the last snapshot without a reason as the new history. Look first.",
-    ),
-    "overrides": Param(
-        {},
-        type="object",
-        title="Overrides",
-        section="Expert",
-        description='Fields of the preset to change for this run only, such as {"epochs": 5, "seed": 1}.',
-    ),
-}
 
 
 @task(**RETRIES)
 def plan() -> list[dict[str, Any]]:
-    """Fix what this run does, and cut the tickers into batches."""
+    """Write the plan of this run and return its batches of tickers."""
     from pipeline import runs
 
     context = get_current_context()
@@ -167,14 +85,14 @@ def step(name: str, batch: dict[str, Any]) -> Any:
 
 @task_group
 def unit(batch: dict[str, Any]) -> None:
-    """Do all steps for one batch of tickers."""
+    """Run all steps for one batch of tickers."""
     for name in ("ingest", "validate", "split_scale", "window", "train", "evaluate", "promote", "forecast"):
         batch = step(name, batch)
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE, **RETRIES)
+@task(trigger_rule=sdk.TriggerRule.ALL_DONE, **RETRIES)
 def report() -> None:
-    """Gather the results; red when a ticker failed, and says which and why."""
+    """Write the results of the run; fail when a ticker failed, with its name and reason."""
     from pipeline import runs
 
     runs.report(get_current_context()["dag_run"].run_id)
@@ -187,8 +105,8 @@ with DAG(
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    dagrun_timeout=timedelta(hours=6),  # a night; what hangs must not keep the next one from starting
-    params=PARAMS,
+    dagrun_timeout=timedelta(hours=6),  # a hanging run must not keep the next night from starting
+    params={name: Param(**field) for name, field in trigger_form(SETTINGS).items()},
     tags=["closecast"],
     doc_md=__doc__,
 ) as dag:

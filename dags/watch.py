@@ -1,4 +1,4 @@
-"""The DAG `watch`: some hours after each close it looks whether a run of that session has finished."""
+"""The DAG `watch`: some hours after each close it checks that a run of that session has finished."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pipeline.settings import load_settings
 from pipeline.timetable import SessionTimetable
 
 SETTINGS = load_settings()
-# After an outage this DAG and `retrain` start together: then the run is only about to come.
-TOO_LATE_TO_TELL = timedelta(hours=1)
+# After an outage this DAG and `retrain` start together: the run is about to start, so no alert is sent.
+TOO_LATE = timedelta(hours=1)
 
 
-def failed_for_good(context: Any) -> None:
-    """A watchdog that cannot look says so."""
-    from pipeline.alerting.notify import tell_failed
+def alert_of_failure(context: Any) -> None:
+    """Send an alert when the check itself failed."""
+    from pipeline.alerting import notify
 
-    tell_failed(load_settings(), "look", context["run_id"], context.get("exception"), dag="watch")
+    notify.task_failed(load_settings(), "look", context["run_id"], context.get("exception"), dag="watch")
 
 
-@task(retries=2, retry_delay=timedelta(minutes=5), on_failure_callback=failed_for_good)
+@task(retries=2, retry_delay=timedelta(minutes=5), on_failure_callback=alert_of_failure)
 def look() -> bool:
-    """Tell people when no run of the session has finished."""
+    """Send an alert when no run of the session has finished."""
     from pipeline import calendar
     from pipeline.alerting import notify
 
     run = get_current_context()["dag_run"]
-    if run.run_type == "scheduled" and datetime.now(UTC) - run.run_after > TOO_LATE_TO_TELL:
+    if run.run_type == "scheduled" and datetime.now(UTC) - run.run_after > TOO_LATE:
         return False
     session = calendar.last_closed_session(SETTINGS.calendar, run.data_interval_end or run.run_after)
     return notify.look(load_settings(), session)
@@ -37,7 +37,7 @@ def look() -> bool:
 
 with DAG(
     "watch",
-    description="Tells people when no run of the last session has finished in time.",
+    description="Sends an alert when no run of the last session has finished in time.",
     schedule=SessionTimetable(SETTINGS.calendar, SETTINGS.late_minutes),
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
     catchup=False,

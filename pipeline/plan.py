@@ -1,4 +1,4 @@
-"""The plan of one run: all that its steps need to know, fixed once, so that a retry cannot see it differently."""
+"""The plan of one run: the values that its steps need, fixed once, so that a retry sees the same values."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pipeline.settings.fault import Fault
 from pipeline.settings.gate import Gate
 from pipeline.settings.preset import Preset
 
-# Letters, digits and the few signs that tickers of Yahoo hold (BRK-B, ^GSPC, BTC-USD, ES=F, RDS.A): never a path.
+# Letters, digits and the signs in Yahoo's tickers (BRK-B, ^GSPC, BTC-USD, ES=F, RDS.A): a ticker is never a path.
 _TICKER = re.compile(r"[A-Z0-9^][A-Z0-9.=^-]{0,14}")
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,250}")  # what Airflow allows; it goes into MLflow's filters
 _NOT_IN_A_FOLDER_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class Batch(TypedDict):
-    """The units that one mapped task handles together: all that travels through XCom."""
+    """The units that one mapped task handles together. XCom carries nothing else."""
 
     run: str
     as_of: str
@@ -55,16 +55,16 @@ class Plan(BaseModel):
     gate: Gate
     walk_forward: int
     sliding: bool
-    until: Literal["evaluate", "forecast"]  # the last step: what is only compared is never promoted
+    until: Literal["evaluate", "forecast"]  # the last step; `compare` ends before promotion
 
     @property
     def synthetic(self) -> bool:
-        """Return whether the prices are made up."""
+        """Return whether the prices are synthetic."""
         return self.source == "sample"
 
     @property
     def min_sessions(self) -> int:
-        """Return how many sessions a history needs at least."""
+        """Return the smallest number of sessions that a history may have."""
         return self.preset.lookback + self.min_history
 
     def batches(self) -> list[Batch]:
@@ -89,9 +89,9 @@ def make_plan(
 
     Args:
         settings: with the run's parameters already in them.
-        dag_run_id: name of the run, from Airflow or made up.
-        now: the aware current time; `as_of` has closed by then.
-        moment: the aware time that the run stands for; without `as_of` its last closed session is meant.
+        dag_run_id: name of the run.
+        now: the current time, with time zone; `as_of` must have closed by then.
+        moment: the time that the run is for, with time zone; without `as_of` its last closed session is used.
         overrides: fields of the preset to change for this run only.
         until: name of the last step.
 
@@ -123,7 +123,7 @@ def make_plan(
         prices=_checked_prices(settings),
         fault=_checked_fault(settings),
         accept_restated=settings.accept_restated,
-        tickers=_universe(settings),
+        tickers=universe(settings),
         batch_size=settings.batch_size,
         min_history=settings.min_history,
         max_jump=settings.max_jump,
@@ -145,7 +145,7 @@ def checked_tickers(tickers: tuple[str, ...]) -> tuple[str, ...]:
     """Return `tickers` in upper case and without repeats, in order.
 
     Raises:
-        UsageError: for none at all, or one that is no ticker.
+        UsageError: for an empty list, or a text that is not a ticker.
     """
     cleaned = [ticker.strip(" ").upper() for ticker in tickers]
     for ticker in cleaned:
@@ -156,22 +156,42 @@ def checked_tickers(tickers: tuple[str, ...]) -> tuple[str, ...]:
                 "Correct TICKERS, a list such as NFLX,AAPL.",
             )
     if not cleaned:
-        raise UsageError("A run needs at least one ticker.", "none", "Set TICKERS, a list such as NFLX,AAPL.")
+        raise UsageError("A run needs at least one ticker.", "no ticker", "Set TICKERS, a list such as NFLX,AAPL.")
     return tuple(dict.fromkeys(cleaned))
 
 
-def _universe(settings: Settings) -> tuple[str, ...]:
-    """Return the tickers; `*` stands for every price file of the folder."""
+def universe(settings: Settings) -> tuple[str, ...]:
+    """Return the tickers of the settings as a plan has them; `*` means every price file of the folder PRICES.
+
+    Raises:
+        UsageError: when a ticker is not valid, or `*` finds no price files.
+    """
     if settings.tickers != ("*",):
         return checked_tickers(settings.tickers)
-    place = _checked_prices(settings)
-    if place is None or not place.is_dir():
+    folder = _checked_prices(settings)
+    if folder is None or not folder.is_dir():
         raise UsageError(
             "TICKERS=* needs a folder of price files.",
-            f"PRICES={place}",
-            "Name the tickers, or set PRICES to a folder.",
+            f"SOURCE={settings.source}, PRICES={settings.prices or ''}",
+            "Name the tickers, or set SOURCE=files and PRICES to a folder.",
         )
-    return checked_tickers(tuple(sorted(file.stem for file in place.iterdir() if file.suffix in {".csv", ".parquet"})))
+    names = sorted(file.stem for file in folder.iterdir() if file.suffix in {".csv", ".parquet"})
+    if not names:
+        raise UsageError(
+            "TICKERS=* needs at least one price file.",
+            f"no TICKER.csv or TICKER.parquet in {folder}",
+            "Correct PRICES, or name the tickers.",
+        )
+    return checked_tickers(tuple(names))
+
+
+def covers_universe(plan: Plan, settings: Settings) -> bool:
+    """Return whether a run trains every ticker of the settings, as the scheduled run of a night does."""
+    try:
+        expected = universe(settings)
+    except UsageError:  # then no scheduled run can have a plan: this run was started with tickers of its own
+        return False
+    return set(plan.tickers) >= set(expected)
 
 
 def _checked_prices(settings: Settings) -> Path | None:
@@ -184,11 +204,11 @@ def _checked_prices(settings: Settings) -> Path | None:
     path = settings.prices.expanduser().resolve()
     if not path.exists():
         raise UsageError("PRICES must exist.", str(path), "Correct PRICES: a price file, or a folder with TICKER.csv.")
-    if path.is_file() and len(settings.tickers) > 1:  # else each of them would get the prices of one
+    if path.is_file() and len(settings.tickers) > 1:  # else every ticker would get the same prices
         raise UsageError(
             "A price file holds the prices of one ticker.",
             f"{len(settings.tickers)} tickers ({', '.join(settings.tickers)[:80]}) for {path}",
-            "Name the one whose prices they are in TICKERS, or set PRICES to a folder with TICKER.csv.",
+            "Set TICKERS to the ticker of that file, or set PRICES to a folder with TICKER.csv.",
         )
     return path
 
@@ -196,7 +216,9 @@ def _checked_prices(settings: Settings) -> Path | None:
 def _checked_fault(settings: Settings) -> Fault | None:
     if settings.fault and settings.source != "sample":
         raise UsageError(
-            "FAULT damages the synthetic market only.", f"FAULT={settings.fault}, SOURCE={settings.source}", "Drop one."
+            "FAULT damages the synthetic market only.",
+            f"FAULT={settings.fault}, SOURCE={settings.source}",
+            "Remove FAULT, or set SOURCE=sample.",
         )
     return settings.fault
 
@@ -207,7 +229,7 @@ def _checked_preset(settings: Settings, overrides: Mapping[str, object]) -> Pres
         raise UsageError(
             "PRESET must be a preset of closecast.toml.",
             repr(settings.preset)[:80],
-            f"Use one of: {', '.join(sorted(known)) or 'none found there'}.",
+            f"Use one of: {', '.join(sorted(known)) or 'no preset found'}.",
         )
     try:
         return Preset.model_validate({**known[settings.preset].model_dump(), **overrides})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.alerting import notify
 from pipeline.errors import Damaged, DataError, PipelineError, UsageError
-from pipeline.plan import Batch, Plan, folder_name, make_plan
+from pipeline.plan import Batch, Plan, covers_universe, folder_name, make_plan
 from pipeline.reporting import report as reports
 from pipeline.reporting import results
 from pipeline.serving import ledger
@@ -104,8 +104,8 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
         failed={row.ticker: row.reason for row in failed},
         pages={ticker: tracking.page(run) for ticker, run in mlflow_runs.items()},
     )
-    # A run of fewer tickers, tried by hand, does not stand for the night.
-    if len(failed) < len(rows) and set(planned.tickers) >= set(load_settings().tickers):
+    # A manual run of fewer tickers does not finish the night.
+    if len(failed) < len(rows) and covers_universe(planned, load_settings()):
         notify.mark_finished(settings, planned)
     if failed:
         raise DataError(

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.plan import checked_tickers, folder_name, make_plan
+from pipeline.plan import checked_tickers, covers_universe, folder_name, make_plan
 from pipeline.settings import load_settings
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)  # Monday morning: Friday was the last session
@@ -89,3 +89,50 @@ def test_a_setting_out_of_its_bounds_is_named(given):
 def test_a_runs_folder_is_one_plain_name(name):
     """Whatever a run is called in Airflow, its folder stays in its place."""
     assert set(folder_name(name)) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with three price files and a file of another kind."""
+    for name in ("MSFT.csv", "aapl.csv", "NFLX.parquet", "notes.txt"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_star_means_every_price_file_of_the_folder(folder):
+    """In alphabetical order of the files, in upper case; other files are left out."""
+    made = plan(tickers=("*",), source="files", prices=folder)
+    assert made.tickers == ("MSFT", "NFLX", "AAPL")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"source": "sample"}, "SOURCE=sample"),
+        ({"source": "files", "prices": __file__}, "needs a folder"),
+        ({"source": "files", "prices": "empty"}, "no TICKER.csv"),
+    ],
+)
+def test_a_star_without_price_files_is_refused(tmp_path, monkeypatch, given, words):
+    """For another source, for one file and for an empty folder."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=words):
+        plan(tickers=("*",), **given)
+
+
+@pytest.mark.parametrize(
+    ("tickers", "covered"),
+    [
+        (("*",), True),
+        (("msft", "nflx", "aapl"), True),
+        (("MSFT",), True),
+        (("MSFT", "TSLA"), False),
+        (("not a ticker",), False),
+    ],
+)
+def test_a_run_covers_the_settings_however_they_write_their_tickers(folder, tickers, covered):
+    """The plan has upper-case names; the settings may have `*` or lower case."""
+    made = plan(tickers=("*",), source="files", prices=folder)
+    assert covers_universe(made, load_settings(tickers=tickers, source="files", prices=folder)) is covered
+    assert not covers_universe(plan(tickers=("MSFT",)), load_settings(tickers=("*",), source="files", prices=folder))

@@ -420,7 +420,7 @@ def test_a_watchdog_that_could_not_look_is_told_and_recovers(tiny, monkeypatch):
     with webhook() as hook:
         monkeypatch.setenv("CLOSECAST_ALERT_URLS", hook.url)
         settings = runner.load_settings()
-        notify.tell_failed(settings, "look", "scheduled__1", None, dag="watch")
+        notify.task_failed(settings, "look", "scheduled__1", None, dag="watch")
         notify.look(settings, tiny.as_of)
     assert [one.title for one in hook.told] == [
         "Task look of watch failed",

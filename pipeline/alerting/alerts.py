@@ -1,20 +1,17 @@
-"""What people are told by mail, chat or webhook, each news once: the only user of Apprise.
+"""Alerts: which news goes to which channel, and in which messages.
 
-Without a memory the same finding would be told every night. So the store keeps one small file per key, with the news
-that each channel has been told; a channel that failed is owed its message until it takes it. Nothing in here ends a run
-or makes it hang, and no URL of a channel is written anywhere: it holds passwords.
+Each channel receives each news once. A message that a channel rejected is sent again in the next run.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.alerting.delivery import Delivery, Look, Message
-from pipeline.alerting.memory import Kind, Memory, Sent, sent_as
+from pipeline.alerting.memory import Kind, Memory, SentAlert, accepted_news
 from pipeline.store.folder import Folder
 from pipeline.store.formats import sha256
 
@@ -22,18 +19,16 @@ if TYPE_CHECKING:
     from pipeline.outcome import Finding
 
 
-log = logging.getLogger("closecast")
-
 _LOOKS: dict[Kind, Look] = {"critical": "failure", "failed": "failure", "late": "warning", "warning": "warning"}
-_OF_ITS_OWN = 10  # more bad news than this in one call have one cause, and share one message
-_LINES = 100  # a list longer than this is read by nobody
+_OF_ITS_OWN = 10  # more alerts than this in one call have one cause and share one message
+_LINES = 100  # lines of a list in a message; the rest is a number
 
 
 class Alert(NamedTuple):
-    """One thing that people should know."""
+    """One problem."""
 
-    key: str  # what it is about, the same every night: "AAA critical", "no run of 2026-11-20", "task plan"
-    identity: str  # what makes it news: another one is told again
+    key: str  # the subject, the same every night: "AAA critical", "no run of 2026-11-20", "task plan"
+    identity: str  # the news: an alert with another identity is sent again
     kind: Kind
     title: str  # one line
     body: str  # plain text, several lines
@@ -42,20 +37,21 @@ class Alert(NamedTuple):
 def of_findings(
     key: str, ticker: str, findings: Sequence[tuple[str, Finding]], *, did: str, links: Mapping[str, str]
 ) -> Alert:
-    """Return what was found about one ticker as one alert, critical if its first finding is, else a warning.
+    """Return the findings of one ticker as one alert, critical if the first finding is critical, else a warning.
 
     Args:
         key: of the alert.
         ticker: of the unit.
-        findings: the steps that found something, and what, at least one.
-        did: what the pipeline did about it.
+        findings: at least one finding, each with its step.
+        did: the reaction of the pipeline.
         links: where to look further, by name.
     """
-    (step, first), more = findings[0], len(findings) - 1
+    step, first = findings[0]
+    more = f", and {len(findings) - 1} more" if len(findings) > 1 else ""
     lines = [("Ticker", ticker)]
     for where, finding in findings:
-        told = {"Step": where, "Rule": finding.rule, "Observed": finding.observed, "Limit": finding.limit}
-        lines += [*told.items(), ("Rows", ", ".join(finding.rows)), ("To do", finding.todo)]
+        parts = {"Step": where, "Rule": finding.rule, "Observed": finding.observed, "Limit": finding.limit}
+        lines += [*parts.items(), ("Rows", ", ".join(finding.rows)), ("To do", finding.todo)]
     lines += [("What the pipeline did", did), *links.items()]
     return Alert(
         key=key,
@@ -64,82 +60,121 @@ def of_findings(
             for _, one in findings
         ),
         kind="critical" if first.severity == "critical" else "warning",
-        title=f"{ticker} {step}: {first.rule}{f', and {more} more' if more else ''}",
+        title=f"{ticker} {step}: {first.rule}{more}",
         body="\n".join(f"{name}: {text}" for name, text in lines if text),
     )
 
 
 def without_numbers(text: str) -> str:
-    """Return `text` with `#` for its numbers and dates: they change every night, and are no news."""
+    """Return `text` with `#` for its numbers and dates: they change every night without news."""
     return re.sub(r"\d[\d.,:-]*", "#", text)
 
 
 def send(
     alerts: Sequence[Alert], *, settled: Sequence[str] = (), urls: Sequence[str], memory: Folder, about: str
 ) -> None:
-    """Tell each channel what is news to it. Never raises; what a channel did not take is logged and tried next time.
+    """Send to each channel the alerts and recoveries that are news to it. Never raises.
 
-    Critical, failed and late alerts are messages of their own up to `_OF_ITS_OWN`, warnings share one, recoveries too.
+    A message that a channel rejects is logged and sent again by the next call. Critical, failed and late alerts are
+    messages of their own up to `_OF_ITS_OWN`. Warnings share one message, recoveries another.
 
     Args:
         alerts: what is wrong now.
-        settled: keys that are fine now; whoever was told otherwise, unless as a warning, is told that they recovered.
-        urls: the channels, in the words of Apprise.
-        memory: folder of what was told to whom.
+        settled: keys without a problem now. A channel that accepted an alert of one, other than a warning, receives
+            a recovery.
+        urls: the channels, as Apprise writes them.
+        memory: folder of the sent alerts.
         about: the run or day, for titles.
     """
-    # A channel is named by the hash of its URL. The URL itself must not reach a file.
-    channels = {sha256(url.encode())[:12]: (number, url) for number, url in enumerate(urls, start=1)}
-    if not channels:
+    if not urls:
         return
     book = Memory(memory)
-    told = {alert.key: book.look_up(alert.key) for alert in alerts}
-    known = (book.look_up(key) for key in dict.fromkeys(settled) if key not in told)
-    fine = [one for one in known if one and one.channels]
-    deliveries = {
-        name: Delivery(number, url, _messages(name, alerts, told, fine, about))
-        for name, (number, url) in channels.items()
-    }
-    busy = [one for one in deliveries.values() if one.messages]
+    sent = {alert.key: book.read(alert.key) for alert in alerts}
+    recovered = _recovered(book, [key for key in dict.fromkeys(settled) if key not in sent])
+    deliveries = {}
+    for number, url in enumerate(urls, start=1):
+        name = sha256(url.encode())[:12]  # the URL itself must not reach a file
+        deliveries[name] = Delivery(number, url, _messages(name, alerts, sent, recovered, about))
+    _deliver(deliveries.values())
+    accepted = {name: delivery.accepted_keys for name, delivery in deliveries.items()}
+    for alert in alerts:
+        _remember_alert(book, alert, sent[alert.key], accepted)
+    for old in recovered:
+        _remember_recovery(book, old, accepted)
+
+
+def _recovered(book: Memory, keys: Sequence[str]) -> list[SentAlert]:
+    """Return the last alerts of keys that some channel still holds for wrong."""
+    found = []
+    for key in keys:
+        old = book.read(key)
+        if old and old.channels:
+            found.append(old)
+    return found
+
+
+def _deliver(deliveries: Iterable[Delivery]) -> None:
+    """Send to all channels at the same time, and wait for them."""
+    busy = [delivery for delivery in deliveries if delivery.messages]
     for delivery in busy:
         delivery.start()
     for delivery in busy:
         delivery.finish()
-    for alert in alerts:
-        took = {name: alert.identity for name, one in deliveries.items() if alert.key in one.taken}
-        if took:
-            now, standing = dt.datetime.now(dt.UTC), sent_as(told[alert.key], alert.kind)
-            book.write(Sent(key=alert.key, kind=alert.kind, title=alert.title, when=now, channels=standing | took))
-    for one in fine:
-        owed = {
-            name: identity
-            for name, identity in one.channels.items()
-            if one.kind != "warning" and name in deliveries and one.key not in deliveries[name].taken
-        }
-        if owed != one.channels:
-            book.write(one.model_copy(update={"channels": owed, "settled": not owed}))
+
+
+def _remember_alert(book: Memory, alert: Alert, old: SentAlert | None, accepted: Mapping[str, set[str]]) -> None:
+    """Add the channels that accepted an alert to those that accepted it before."""
+    new = {name: alert.identity for name, keys in accepted.items() if alert.key in keys}
+    if not new:
+        return
+    channels = accepted_news(old, alert.kind) | new
+    now = dt.datetime.now(dt.UTC)
+    book.write(SentAlert(key=alert.key, kind=alert.kind, title=alert.title, when=now, channels=channels))
+
+
+def _remember_recovery(book: Memory, old: SentAlert, accepted: Mapping[str, set[str]]) -> None:
+    """Keep only the channels that rejected the recovery; a warning needs no recovery and is removed everywhere."""
+    waiting = {}
+    if old.kind != "warning":
+        # A channel that is no longer in the settings is removed too.
+        rejected = {name for name, keys in accepted.items() if old.key not in keys}
+        waiting = {name: identity for name, identity in old.channels.items() if name in rejected}
+    if waiting != old.channels:
+        book.write(old.model_copy(update={"channels": waiting, "settled": not waiting}))
 
 
 def _messages(
-    channel: str, alerts: Sequence[Alert], told: Mapping[str, Sent | None], fine: Sequence[Sent], about: str
+    channel: str,
+    alerts: Sequence[Alert],
+    sent: Mapping[str, SentAlert | None],
+    recovered: Sequence[SentAlert],
+    about: str,
 ) -> list[Message]:
-    """Return what is news to a channel."""
-    news = [one for one in alerts if sent_as(told[one.key], one.kind).get(channel) != one.identity]
-    warnings = [one for one in news if one.kind == "warning"]
-    bad = [one for one in news if one.kind != "warning"]
-    if len(bad) > _OF_ITS_OWN:
-        messages = [_digest(f"{len(bad)} alerts — {about}", bad)]
+    """Return the messages that are news to a channel."""
+    news = [alert for alert in alerts if accepted_news(sent[alert.key], alert.kind).get(channel) != alert.identity]
+    warnings = [alert for alert in news if alert.kind == "warning"]
+    failures = [alert for alert in news if alert.kind != "warning"]
+    if len(failures) > _OF_ITS_OWN:
+        messages = [_digest(f"{len(failures)} alerts — {about}", failures)]
     else:
-        messages = [Message(one.title, one.body, _LOOKS[one.kind], (one.key,)) for one in bad]
+        messages = [Message(alert.title, alert.body, _LOOKS[alert.kind], (alert.key,)) for alert in failures]
     if warnings:
         messages.append(_digest(f"{len(warnings)} warning(s) — {about}", warnings))
-    recovered = [one for one in fine if one.kind != "warning" and channel in one.channels]
-    if recovered:
-        title = recovered[0].title if len(recovered) == 1 else f"{len(recovered)} alerts — {about}"
-        body = _list([f"{one.title} (told on {one.when:%Y-%m-%d %H:%M} UTC)" for one in recovered])
-        text = f"Fine again, {about}:\n{body}"
-        messages.append(Message(f"Recovered: {title}", text, "success", tuple(one.key for one in recovered)))
+    failures_before = [old for old in recovered if old.kind != "warning"]
+    known_here = [old for old in failures_before if channel in old.channels]
+    if known_here:
+        messages.append(_recovery(known_here, about))
     return messages
+
+
+def _recovery(recovered: Sequence[SentAlert], about: str) -> Message:
+    """Return the recovery of one or more alerts as one message."""
+    title = recovered[0].title
+    if len(recovered) > 1:
+        title = f"{len(recovered)} alerts — {about}"
+    lines = [f"{old.title} (sent on {old.when:%Y-%m-%d %H:%M} UTC)" for old in recovered]
+    text = f"Recovered, {about}:\n{_list(lines)}"
+    return Message(f"Recovered: {title}", text, "success", tuple(old.key for old in recovered))
 
 
 def _digest(title: str, alerts: Sequence[Alert]) -> Message:

@@ -1,8 +1,6 @@
-"""What people are told by mail, chat or webhook, each news once: the only user of Apprise.
+"""The delivery of messages to mail, chat and webhooks: the only user of Apprise.
 
-Without a memory the same finding would be told every night. So the store keeps one small file per key, with the news
-that each channel has been told; a channel that failed is owed its message until it takes it. Nothing in here ends a run
-or makes it hang, and no URL of a channel is written anywhere: it holds passwords.
+A delivery never ends a run and never makes it hang. No URL of a channel is written anywhere: it holds passwords.
 """
 
 from __future__ import annotations
@@ -39,19 +37,21 @@ class Delivery(threading.Thread):
     """The messages to one channel, sent one after another, beside those to other channels."""
 
     def __init__(self, number: int, url: str, messages: Sequence[Message]) -> None:
-        super().__init__(name=f"alert channel {number}", daemon=True)  # one that hangs does not keep the process
+        super().__init__(
+            name=f"alert channel {number}", daemon=True
+        )  # a hanging channel does not keep the process alive
         self.number = number
         self.url = url
         self.messages = messages
-        self.scheme = "unknown"  # as long as Apprise does not know it either: it might be a part of a password
+        self.scheme = "unknown"  # until Apprise knows the scheme: it might be part of a password
         self.valid = True
-        self.taken: set[str] = set()
+        self.accepted_keys: set[str] = set()
         self.since = time.monotonic()
         self.given_up = False
 
     def run(self) -> None:
         """Send until the end, or until the channel proves slow."""
-        with contextlib.suppress(Exception):  # services raise what they like; the text of it may hold the URL
+        with contextlib.suppress(Exception):  # services raise any exception; its text may hold the URL
             service = self._service()
             if service is None:
                 return
@@ -60,26 +60,26 @@ class Delivery(threading.Thread):
                     return
                 self.since = time.monotonic()
                 if _notify(service, message):
-                    self.taken.update(message.keys)
+                    self.accepted_keys.update(message.keys)
                 elif time.monotonic() - self.since > _SLOW_SECONDS:
                     return
 
     def finish(self) -> None:
-        """Wait for the end, but not for ever, and log what was not taken."""
+        """Wait for the end, for a limited time, and log the messages that the channel did not accept."""
         while self.is_alive() and (left := self.since + _PATIENCE_SECONDS - time.monotonic()) > 0:
             self.join(left)
         self.given_up = True
         if not self.valid:
-            log.warning("alert channel %d (%s) is not a URL that Apprise takes", self.number, self.scheme)
+            log.warning("alert channel %d (%s) is not a URL that Apprise accepts", self.number, self.scheme)
             return
         for message in self.messages:
-            if not self.taken.issuperset(message.keys):
-                log.warning("alert channel %d (%s) did not take %r", self.number, self.scheme, message.title)
+            if not self.accepted_keys.issuperset(message.keys):
+                log.warning("alert channel %d (%s) did not accept %r", self.number, self.scheme, message.title)
 
     def _service(self) -> apprise.NotifyBase | None:
         import apprise
 
-        _hush()
+        _filter_log_records()
         asset = apprise.AppriseAsset(app_id="Closecast", app_desc="Closecast", async_mode=False, service_timeout=0)
         service = apprise.Apprise.instantiate(self.url, asset=asset)
         scheme = self.url.partition("://")[0].lower()
@@ -87,13 +87,13 @@ class Delivery(threading.Thread):
             self.scheme = scheme
         self.valid = service is not None
         if service:
-            _tune(service)
-        _hush()  # the loggers of what that has just imported
+            _set_limits(service)
+        _filter_log_records()  # again, for the loggers of the modules just imported
         return service
 
 
-def _tune(service: apprise.NotifyBase) -> None:
-    """Set what Apprise leaves at defaults that do not suit a nightly run, and the URL does not set either."""
+def _set_limits(service: apprise.NotifyBase) -> None:
+    """Set the limits of a nightly run, except those that the URL sets."""
     import apprise
 
     if "socket_read_timeout" not in vars(service):
@@ -122,12 +122,12 @@ def _notify(service: apprise.NotifyBase, message: Message) -> bool:
     )
 
 
-def _hush() -> None:
-    """Drop what deliveries log, whoever's logger it is: at DEBUG, Apprise and urllib3 spell out URLs."""
-    for one in (logging.root, *logging.root.manager.loggerDict.values()):
-        if isinstance(one, logging.Logger):
-            one.addFilter(_from_elsewhere)
+def _filter_log_records() -> None:
+    """Drop the log records of delivery threads in every logger: at DEBUG, Apprise and urllib3 write URLs."""
+    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            logger.addFilter(_is_from_another_thread)
 
 
-def _from_elsewhere(_: logging.LogRecord) -> bool:
+def _is_from_another_thread(_: logging.LogRecord) -> bool:
     return not isinstance(threading.current_thread(), Delivery)

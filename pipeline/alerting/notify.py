@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pipeline import calendar
 from pipeline.alerting import alerts
 from pipeline.alerting.alerts import Alert
+from pipeline.errors import DataError, Unavailable, UsageError
 from pipeline.outcome import Finding
 from pipeline.plan import folder_name
 from pipeline.store.folder import Folder
@@ -65,10 +66,20 @@ def tell(
     _send(settings, news, settled, f"{plan.as_of}, {plan.source}")
 
 
-def tell_failed(
+def task_failed(
     settings: Settings, task: str, dag_run_id: str, error: BaseException | None, *, dag: str = "retrain"
 ) -> None:
-    """Tell that a task failed for good, for another reason than the prices."""
+    """Send an alert of a task that failed after its last try, unless the report of the run names the failure.
+
+    Args:
+        settings: with the channels.
+        task: id of the task.
+        dag_run_id: name of the run.
+        error: the exception, None when the process of the task died.
+        dag: id of the DAG.
+    """
+    if dag == "retrain" and _is_in_the_report(task, error):
+        return
     reason = f"{type(error).__name__}: {error}" if error else "its process ended without a word"
     body = [
         f"Task: {task}",
@@ -81,6 +92,15 @@ def tell_failed(
         f"task {task}", alerts.without_numbers(reason), "failed", f"Task {task} of {dag} failed", "\n".join(body)
     )
     _send(settings, [news], [], dag_run_id)
+
+
+def _is_in_the_report(task: str, error: BaseException | None) -> bool:
+    """Return whether the task `report`, which runs after every other task, sends the alert of this failure."""
+    if task == "plan":  # without a plan there is no report
+        return False
+    if task.startswith("unit."):
+        return isinstance(error, (DataError, UsageError, Unavailable))
+    return isinstance(error, (DataError, UsageError))
 
 
 def mark_finished(settings: Settings, plan: Plan) -> None:

@@ -15,6 +15,7 @@ import typer
 
 from pipeline.cli.messages import end_like_ctrl_c, errors_for_people, lines_to
 from pipeline.settings.fault import FAULTS
+from pipeline.settings.parameters import BY_NAME
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,18 +24,25 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress
     from pipeline.settings import Settings
 
-_FAULTS = "\n".join(["Source sample: damage to try.", "", "\b", *(f"{one}: {what}" for one, what in FAULTS.items())])
-Tickers = Annotated[str | None, typer.Option(help="What to retrain, such as NFLX,AAPL; * is all files.")]
-Source = Annotated[str | None, typer.Option(help="sample (synthetic), files or yahoo.")]
-Prices = Annotated[str | None, typer.Option(help="Source files: a price file, or a folder with TICKER.csv.")]
-Start = Annotated[str | None, typer.Option(help="First session, YYYY-MM-DD. Default: all there is.")]
-AsOf = Annotated[str | None, typer.Option(help="Last session to know, YYYY-MM-DD. Default: last closed session.")]
-FaultName = Annotated[str | None, typer.Option("--fault", help=_FAULTS)]
-PresetName = Annotated[str | None, typer.Option("--preset", help="A recipe of closecast.toml: daily, tutorial, ...")]
-Folds = Annotated[str | None, typer.Option("--walk-forward", help="Folds of walk-forward over the test rows.")]
-Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a preset's field, such as epochs=5. Repeatable.")
-]
+_FAULTS = "\n".join(["", "", "\b", *(f"{name}: {damage}" for name, damage in FAULTS.items())])
+
+
+def option(name: str, more: str = "") -> Any:  # noqa: ANN401 - what Typer returns
+    """Return the option of a run parameter; `more` follows its description."""
+    parameter = BY_NAME[name]
+    return typer.Option(parameter.option, help=parameter.description + more)
+
+
+Tickers = Annotated[str | None, option("tickers")]
+Source = Annotated[str | None, option("source")]
+Prices = Annotated[str | None, option("prices")]
+Start = Annotated[str | None, option("start")]
+AsOf = Annotated[str | None, option("as_of")]
+PresetName = Annotated[str | None, option("preset")]
+FaultName = Annotated[str | None, option("fault", _FAULTS)]
+Folds = Annotated[str | None, option("walk_forward")]
+Changes = Annotated[list[str] | None, option("overrides")]
+AcceptRestated = Annotated[bool, option("accept_restated")]
 
 
 def run(
@@ -48,9 +56,7 @@ def run(
     walk_forward: Folds = None,
     changes: Changes = None,
     *,
-    accept_restated: Annotated[
-        bool, typer.Option("--accept-restated", help="Take a history restated without a reason as the new one.")
-    ] = False,
+    accept_restated: AcceptRestated = False,
     airflow: Annotated[bool, typer.Option("--airflow", help="Through Airflow, the DAG `retrain`.")] = False,
 ) -> None:
     """Run all steps once: in this process, or as Airflow would, without its servers."""

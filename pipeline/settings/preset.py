@@ -1,10 +1,13 @@
-"""What defines a model: one frozen record of values, read from closecast.toml."""
+"""A preset: the frozen values that define a network, read from closecast.toml."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipeline.errors import UsageError
 
 
 class Preset(BaseModel):
@@ -61,3 +64,37 @@ class Preset(BaseModel):
             msg = "blend needs a validation_fraction above 0: test data never decides anything"
             raise ValueError(msg)
         return self
+
+
+def inherited_fields(presets: Mapping[str, Any], path: tuple[str, ...]) -> Any:  # noqa: ANN401 - not validated yet
+    """Return the fields of a preset before validation, with those of the preset that `like` names below them.
+
+    Args:
+        presets: the tables of closecast.toml, by name.
+        path: the preset, after the presets that reached it through `like`.
+
+    Raises:
+        UsageError: when `like` names an unknown preset, or leads back to a preset of the path.
+    """
+    name = path[-1]
+    fields = presets[name]
+    if not isinstance(fields, Mapping) or "like" not in fields:
+        return fields
+    parent = fields["like"]
+    if not isinstance(parent, str) or parent not in presets:
+        raise UsageError(
+            f"presets.{name}.like must name another preset.",
+            repr(parent)[:80],
+            f"Use one of: {', '.join(sorted(set(presets) - {name}))}.",
+        )
+    if parent in path:
+        raise UsageError(
+            "A preset must not be like itself.",
+            " -> ".join([*path, parent]),
+            "Remove `like` from one of these presets and set every field of that preset.",
+        )
+    own_fields = {field: value for field, value in fields.items() if field != "like"}
+    parent_fields = inherited_fields(presets, (*path, parent))
+    if not isinstance(parent_fields, Mapping):
+        return own_fields
+    return {**parent_fields, **own_fields}

@@ -199,7 +199,7 @@ def test_a_recovery_is_told_once(hook, box, memory):
         send([], settled=[critical().key, "AAA/validate/other"], urls=urls, memory=memory, about=about)
     assert hook.titles == box.titles == [critical().title, f"Recovered: {critical().title}"]
     assert hook.told[-1].look == "success"
-    assert hook.told[-1].body.startswith(f"Fine again, B:\n{critical().title} (told on 20")
+    assert hook.told[-1].body.startswith(f"Recovered, B:\n{critical().title} (sent on 20")
     (file,) = Path(memory.url).iterdir()
     assert json.loads(file.read_text())["settled"] is True
     send([critical()], urls=urls, memory=memory, about="D")
@@ -215,7 +215,7 @@ def test_recoveries_of_one_call_share_one_message(hook, memory):
         send([], settled=[one.key for one in bad], urls=[hook.url], memory=memory, about="B")
     ((title, body, _),) = hook.told
     assert title == "Recovered: 3 alerts — B"
-    assert [line.partition(" (told on ")[0] for line in body.splitlines()[1:]] == [one.title for one in bad[:3]]
+    assert [line.partition(" (sent on ")[0] for line in body.splitlines()[1:]] == [one.title for one in bad[:3]]
     send([warning()], urls=[hook.url], memory=memory, about="C")
     assert hook.titles[-1] == "1 warning(s) — C"
 
@@ -233,7 +233,7 @@ def test_a_rule_that_always_passed_costs_no_reading(hook, memory, monkeypatch):
     """And no Apprise."""
     monkeypatch.setattr(Folder, "read", lambda *_: pytest.fail("read"))
     monkeypatch.setattr(Folder, "write", lambda *_: pytest.fail("written"))
-    monkeypatch.setattr(delivery._Delivery, "start", lambda _: pytest.fail("started"))
+    monkeypatch.setattr(delivery.Delivery, "start", lambda _: pytest.fail("started"))
     send([], settled=["a", "b"], urls=[hook.url], memory=memory, about="A")
     send([critical()], urls=[], memory=memory, about="A")
 
@@ -249,8 +249,8 @@ def test_a_sick_channel_stops_no_other_and_is_tried_next_time(ill, hook, memory,
         for _ in range(2):
             send(bad, urls=urls, memory=memory, about="A")
         assert hook.titles == [critical().title, "1 warning(s) — A"]
-        assert f"alert channel 1 (json) did not take {critical().title!r}" in caplog.messages
-        assert "alert channel 1 (json) did not take '1 warning(s) — A'" in caplog.messages
+        assert f"alert channel 1 (json) did not accept {critical().title!r}" in caplog.messages
+        assert "alert channel 1 (json) did not accept '1 warning(s) — A'" in caplog.messages
         assert not [line for line in caplog.messages if "channel 2" in line]
         sick.answer = "ok"
         send(bad, urls=urls, memory=memory, about="A")
@@ -272,8 +272,8 @@ def test_a_channel_that_refuses_connections_is_tried_next_time(box, memory, capl
     send([LATE], urls=[away.url, wrong, box.url], memory=memory, about="A")
     assert box.titles == [LATE.title]
     assert caplog.messages == [
-        f"alert channel 1 (json) did not take {LATE.title!r}",
-        f"alert channel 2 (mailto) did not take {LATE.title!r}",
+        f"alert channel 1 (json) did not accept {LATE.title!r}",
+        f"alert channel 2 (mailto) did not accept {LATE.title!r}",
     ]
     with webhook(away.port) as back:
         send([LATE], urls=[away.url, box.url], memory=memory, about="B")
@@ -313,7 +313,7 @@ def test_a_url_that_is_none_is_named_by_its_place(url, scheme, hook, memory, cap
     """And by its scheme, when that is one."""
     send([LATE, FAILED], urls=[hook.url, url], memory=memory, about="A")
     assert hook.titles == [LATE.title, FAILED.title]
-    assert caplog.messages == [f"alert channel 2 ({scheme}) is not a URL that Apprise takes"]
+    assert caplog.messages == [f"alert channel 2 ({scheme}) is not a URL that Apprise accepts"]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -345,7 +345,7 @@ def test_what_a_service_raises_stays_inside(hook, memory, monkeypatch, caplog):
 
     monkeypatch.setattr(delivery, "_notify", broken)
     send([LATE], urls=[hook.url], memory=memory, about="A")
-    assert caplog.messages == [f"alert channel 1 (json) did not take {LATE.title!r}"]
+    assert caplog.messages == [f"alert channel 1 (json) did not accept {LATE.title!r}"]
 
 
 def test_a_store_that_cannot_be_written_is_no_reason_for_silence(hook, tmp_path, caplog):
@@ -370,7 +370,7 @@ def test_a_store_that_cannot_be_read_is_no_reason_for_silence(hook, memory, monk
     send([critical(), LATE], settled=["x"], urls=[hook.url], memory=memory, about="A")
     assert hook.titles == [critical().title, LATE.title]
     assert len(asked) == len(caplog.messages) == 1
-    assert caplog.messages[0].endswith("it is told again. RuntimeError")
+    assert caplog.messages[0].endswith("they are sent again. RuntimeError")
 
 
 def test_a_broken_memory_is_replaced(hook, memory, caplog):
@@ -423,9 +423,9 @@ def test_a_long_message_is_split_and_not_refused(hook, memory):
 def test_alerts_are_cheap_to_import_and_hold_no_process(memory):
     """No Apprise until there is something to tell; a channel that hangs dies with the process."""
     code = (
-        "import sys, pipeline.alerts as a; from pipeline.store import Folder\n"
+        "import sys; from pipeline.alerting import alerts as a, delivery; from pipeline.store.folder import Folder\n"
         "assert 'apprise' not in sys.modules\n"
-        "a._PATIENCE_SECONDS = 2.0\n"
+        "delivery._PATIENCE_SECONDS = 8.0\n"
         "a.send([a.Alert('k', 'i', 'late', 't', 'b')], urls=[sys.argv[1]], memory=Folder(sys.argv[2]), about='A')\n"
     )
     with webhook() as drip:

@@ -46,7 +46,7 @@ def test_a_store_can_be_a_url(home):
     ("text", "word"),
     [("tickerz = 1", "tickerz"), ("tickers = [", "closecast.toml"), ("airflow_port = 99999", "airflow_port")],
 )
-def test_a_wrong_file_is_told_in_three_lines(home, text, word):
+def test_an_error_names_the_wrong_setting_or_file(home, text, word):
     """The setting or the file is named; no traceback."""
     (home / "closecast.toml").write_text(text)
     with pytest.raises(UsageError, match=word):
@@ -76,3 +76,10 @@ def test_links_hold_no_password(monkeypatch):
     """The page of a server that needs a login."""
     monkeypatch.setenv("CLOSECAST_TRACKING_URI", "https://me:s3cret@mlflow.example.org/")
     assert load_settings().mlflow_page == "https://mlflow.example.org"
+
+
+def test_every_complaint_is_named(home):
+    """The first with its rule, the others by name."""
+    (home / "closecast.toml").write_text("airflow_port = 0\nmlflow_port = 0")
+    with pytest.raises(UsageError, match="Also wrong: mlflow_port"):
+        load_settings()
