@@ -20,6 +20,7 @@ from pipeline.store.runs import last_snapshot, read_plan, run_folder, unit_folde
 from pipeline.tracking.client import answering
 from pipeline.tracking.server import check_answers
 from tests.support.alert_channels import PASSWORD, webhook
+from tests.support.tiny import tiny_settings
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +41,6 @@ def finished(tmp_path_factory):
         with pytest.raises(DataError, match="BAD in ingest"):
             runs.report("manual__1", settings=settings)
     return settings, batch
-
-
-def tiny_settings(patch, home: Path):
-    """Return settings as the fixture `tiny` does."""
-    patch.setenv("CLOSECAST_VAR", str(home / "var"))
-    for field, value in {"lookback": 5, "units": "[3, 2]", "epochs": 3, "batch_size": 64}.items():
-        patch.setenv(f"CLOSECAST_PRESETS__DAILY__{field.upper()}", str(value))
-    patch.setenv("CLOSECAST_START", "2022-01-03")
-    patch.setenv("CLOSECAST_AS_OF", "2025-11-21")
-    return runner.load_settings()
 
 
 def folder_of(settings, batch, ticker="GOOD"):
