@@ -84,7 +84,7 @@ def night(tmp_path_factory):
     prices = home / "prices"
     prices.mkdir()
     code = (
-        "import datetime as dt, sys; from pipeline.sources import sample\n"
+        "import datetime as dt, sys; from pipeline.prices.sources import sample\n"
         "frame = sample.fetch('GOOD', dt.date(2022, 1, 3), dt.date(2025, 11, 21), calendar='XNYS')\n"
         "frame.to_csv(sys.argv[1])"
     )

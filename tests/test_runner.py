@@ -115,7 +115,7 @@ def test_a_second_call_of_every_step_changes_nothing(finished, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     client, experiment, found = runs_of(settings)
     history = {run.info.run_id: client.get_metric_history(run.info.run_id, "loss") for run in found}
-    monkeypatch.setattr("pipeline.model.train", None)  # would be called by nobody
+    monkeypatch.setattr("pipeline.forecasting.training.train", None)  # would be called by nobody
     assert runs.plan(settings, "manual__1") == [batch]
     for step in FLOW:
         runner.run(step.name, batch, settings=settings)

@@ -250,7 +250,7 @@ def test_a_second_call_on_an_object_store_changes_nothing(s3, monkeypatch):
     monkeypatch.setenv("CLOSECAST_STORE", "s3://closecast/nightly")
     night("1", "2025-11-21")
     before = {one["Key"]: one["LastModified"] for one in s3.list_objects_v2(Bucket="closecast")["Contents"]}
-    monkeypatch.setattr("pipeline.model.train", None)  # would be called by nobody
+    monkeypatch.setattr("pipeline.forecasting.training.train", None)  # would be called by nobody
     night("1", "2025-11-21")
     assert {one["Key"]: one["LastModified"] for one in s3.list_objects_v2(Bucket="closecast")["Contents"]} == before
 
