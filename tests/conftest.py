@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from pipeline.prices.sources import files
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import Settings
+from tests.support.tiny import tiny_settings
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -33,9 +34,4 @@ def netflix(test_data: Path) -> pd.DataFrame:
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings with state of their own and a network that trains in a second."""
-    monkeypatch.setenv("CLOSECAST_VAR", str(tmp_path / "var"))
-    for field, value in {"lookback": 5, "units": "[3, 2]", "epochs": 3, "batch_size": 64}.items():
-        monkeypatch.setenv(f"CLOSECAST_PRESETS__DAILY__{field.upper()}", str(value))
-    monkeypatch.setenv("CLOSECAST_START", "2022-01-03")
-    monkeypatch.setenv("CLOSECAST_AS_OF", "2025-11-21")
-    return load_settings()
+    return tiny_settings(monkeypatch, tmp_path)

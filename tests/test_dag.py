@@ -16,44 +16,16 @@ import pytest
 
 from pipeline.steps import FLOW
 from tests.support.alert_channels import webhook
+from tests.support.dag_file import DAG_FILE, LOOK, look_at
+from tests.support.tiny import network_variables
 
-DAG_FILE = Path(__file__).resolve().parents[1] / "dags" / "retrain.py"
 COMMAND = [str(Path(sys.executable).with_name("closecast")), "run", "--airflow"]
-LOOK = """
-import json, runpy, sys
-import airflow.sdk
-before = set(sys.modules)
-dag = runpy.run_path(sys.argv[1])["dag"]
-heavy = "tensorflow keras mlflow great_expectations sklearn yfinance pandas exchange_calendars".split()
-tasks = {task.task_id: task for task in dag.tasks}
-print(json.dumps({
-    "heavy": [name for name in heavy if name in set(sys.modules) - before],
-    "tasks": {name: sorted(task.downstream_task_ids) for name, task in tasks.items()},
-    "mapped": sorted(name for name, task in tasks.items() if task.get_closest_mapped_task_group() is not None),
-    "retries": {name: task.retries for name, task in tasks.items()},
-    "queues": {name: task.queue for name, task in tasks.items()},
-    "report": tasks["report"].trigger_rule.value,
-    "params": {name: param.serialize()["description"] for name, param in dag.params.items_unresolved()}
-    if hasattr(dag.params, "items_unresolved") else {n: dag.params.get_param(n).description for n in dag.params},
-    "schedule": dag.timetable.summary,
-    "max_active_runs": dag.max_active_runs, "catchup": dag.catchup,
-}))
-"""
 
 
 @pytest.fixture(scope="module")
 def dag(tmp_path_factory):
     """Return what is seen of the DAG file."""
     return look_at(tmp_path_factory.mktemp("airflow"))
-
-
-def look_at(home, **environment):
-    """Load the DAG file in a process of its own and return what is seen there."""
-    environment = os.environ | {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "false"} | environment
-    command = [sys.executable, "-c", LOOK, str(DAG_FILE)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_watch_looks_hours_after_each_close():
@@ -112,7 +84,7 @@ def night(tmp_path_factory):
     prices = home / "prices"
     prices.mkdir()
     code = (
-        "import datetime as dt, sys; from pipeline.sources import sample\n"
+        "import datetime as dt, sys; from pipeline.prices.sources import sample\n"
         "frame = sample.fetch('GOOD', dt.date(2022, 1, 3), dt.date(2025, 11, 21), calendar='XNYS')\n"
         "frame.to_csv(sys.argv[1])"
     )
@@ -125,11 +97,8 @@ def night(tmp_path_factory):
 
 def tiny_in(home, epochs=3):
     """Return the environment of a run with state below `home` and a tiny network."""
-    tiny = {"LOOKBACK": "5", "UNITS": "[3, 2]", "EPOCHS": str(epochs), "BATCH_SIZE": "64", "PATIENCE": str(epochs)}
-    return os.environ | {
-        "CLOSECAST_VAR": str(home / "var"),
-        **{f"CLOSECAST_PRESETS__DAILY__{name}": value for name, value in tiny.items()},
-    }
+    network = network_variables(epochs=epochs, patience=epochs)
+    return os.environ | {"CLOSECAST_VAR": str(home / "var")} | network
 
 
 def test_a_broken_file_fails_its_ticker_and_the_exit_code(night):

@@ -15,14 +15,14 @@ from pipeline.ladder import Rung
 from pipeline.prices import snapshot
 from pipeline.settings import load_settings
 from pipeline.tracking.registry import Registry
+from tests.support.tiny import set_network
 
 
 @pytest.fixture
 def small(tiny, monkeypatch):
     """Return settings in which every preset trains in seconds."""
     for preset in ladder.LADDER:
-        for field, value in {"lookback": 5, "units": "[3, 2]", "epochs": 2, "batch_size": 64}.items():
-            monkeypatch.setenv(f"CLOSECAST_PRESETS__{preset.upper()}__{field.upper()}", str(value))
+        set_network(monkeypatch, preset, epochs=2)
     return tiny
 
 

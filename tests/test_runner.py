@@ -20,6 +20,7 @@ from pipeline.store.runs import last_snapshot, read_plan, run_folder, unit_folde
 from pipeline.tracking.client import answering
 from pipeline.tracking.server import check_answers
 from tests.support.alert_channels import PASSWORD, webhook
+from tests.support.tiny import tiny_settings
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +41,6 @@ def finished(tmp_path_factory):
         with pytest.raises(DataError, match="BAD in ingest"):
             runs.report("manual__1", settings=settings)
     return settings, batch
-
-
-def tiny_settings(patch, home: Path):
-    """Return settings as the fixture `tiny` does."""
-    patch.setenv("CLOSECAST_VAR", str(home / "var"))
-    for field, value in {"lookback": 5, "units": "[3, 2]", "epochs": 3, "batch_size": 64}.items():
-        patch.setenv(f"CLOSECAST_PRESETS__DAILY__{field.upper()}", str(value))
-    patch.setenv("CLOSECAST_START", "2022-01-03")
-    patch.setenv("CLOSECAST_AS_OF", "2025-11-21")
-    return runner.load_settings()
 
 
 def folder_of(settings, batch, ticker="GOOD"):
@@ -124,7 +115,7 @@ def test_a_second_call_of_every_step_changes_nothing(finished, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     client, experiment, found = runs_of(settings)
     history = {run.info.run_id: client.get_metric_history(run.info.run_id, "loss") for run in found}
-    monkeypatch.setattr("pipeline.model.train", None)  # would be called by nobody
+    monkeypatch.setattr("pipeline.forecasting.training.train", None)  # would be called by nobody
     assert runs.plan(settings, "manual__1") == [batch]
     for step in FLOW:
         runner.run(step.name, batch, settings=settings)

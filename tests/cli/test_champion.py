@@ -10,7 +10,7 @@ from pipeline.cli import app
 from pipeline.prices.sources import sample
 from pipeline.settings import load_settings
 from pipeline.tracking.registry import Registry
-from tests.steps.test_served import night
+from tests.support.nights import night
 
 TERMINAL = CliRunner()
 

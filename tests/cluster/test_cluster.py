@@ -16,7 +16,7 @@ from pipeline.operations import servers
 from pipeline.operations.processes import is_alive
 from tests.cluster.cluster import GPU_WORKER, LONG
 from tests.cluster.conftest import TICKERS
-from tests.serving import test_ledger
+from tests.support.ledger_rows import check_that_one_writer_wins
 from tests.support.signals import kill
 from tests.support.stacks import eventually
 
@@ -108,7 +108,7 @@ def test_the_ledger_as_a_table_of_postgresql(cluster: Cluster, monkeypatch: pyte
     """Twenty writers at once make the table and leave one row of each session, as it was written."""
     monkeypatch.setenv("PGPASSFILE", str(cluster.settings.var_dir / "postgres.pass"))
     place = servers.database_url(cluster.settings, "mlflow")
-    test_ledger.test_twenty_writers_at_once_leave_one_row(place)
+    check_that_one_writer_wins(place)
 
 
 @pytest.mark.usefixtures("night")

@@ -19,13 +19,13 @@ import pytest
 import yaml
 
 from tests.containers import engine as engines
+from tests.support.tiny import network_variables
 
 HOME = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PROJECT = "closecast-test"
 CANARY = f"canary-{secrets.token_hex(16)}"
 UP_SECONDS, RUN_SECONDS = 240, 400
-TINY = {"LOOKBACK": "5", "UNITS": "[3, 2]", "EPOCHS": "3", "BATCH_SIZE": "64", "PATIENCE": "3"}
 ASK = """
 import json, sys, urllib.error, urllib.request
 method, url, body, headers = json.load(sys.stdin)
@@ -201,7 +201,7 @@ def stack(image, tmp_path_factory):
         for key in ("ports", "depends_on", "build"):
             service.pop(key, None)
         service |= {"network_mode": "host", "extra_hosts": hosts, "init": False}  # catatonit is not always there
-    tiny = {f"CLOSECAST_PRESETS__DAILY__{name}": value for name, value in TINY.items()}
+    tiny = network_variables(patience=3)
     services["worker"]["environment"] |= tiny
     (folder / "compose.yaml").write_text(yaml.safe_dump(config | {"services": services}))
     started = Stack(image, folder, services)

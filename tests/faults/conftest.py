@@ -1,4 +1,4 @@
-"""A network that trains in a second, and one stack for the tests of a module, with short time-outs."""
+"""One stack for the tests of a module, with short time-outs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,13 @@ import pytest
 
 from pipeline.operations import stack
 from pipeline.settings import load_settings
-from tests.support.running import TINY, Running
+from tests.support.running import Running, set_tiny
 from tests.support.stacks import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.settings import Settings
 
-NIGHT = TINY | {
-    "SOURCE": "sample",
-    "TICKERS": '["NIGHT"]',
-    "START": "2022-01-03",
-    "AS_OF": "2025-11-21",
-    "RETRIES": "3",
-}
 IMPATIENT = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
@@ -39,14 +31,6 @@ IMPATIENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-
-
-def set_tiny(patch: pytest.MonkeyPatch, home: Path, **more: str) -> Settings:
-    """Set the environment to a small network with all of its state in `home`."""
-    for name, value in (NIGHT | {"VAR": str(home)} | more).items():
-        patch.setenv(f"CLOSECAST_{name}", value)
-    patch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
-    return load_settings()
 
 
 @pytest.fixture(scope="module")  # its environment must not reach the tests of another stack

@@ -8,9 +8,8 @@ import pytest
 
 from pipeline.operations import stack
 from pipeline.settings import load_settings
-from tests.faults.conftest import set_tiny
 from tests.faults.test_dag import LONG, PATIENCE, SCHEDULER, training
-from tests.support.running import Running, check
+from tests.support.running import Running, check, set_tiny
 from tests.support.signals import stopped
 from tests.support.stacks import free_port
 

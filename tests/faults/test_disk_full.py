@@ -18,8 +18,7 @@ from pipeline.steps import FLOW
 from pipeline.store.folder import Folder
 from pipeline.store.runs import last_snapshot, read_plan
 from pipeline.tracking.registry import Registry
-from tests.faults.conftest import set_tiny
-from tests.support.running import check
+from tests.support.running import check, set_tiny
 
 MEGABYTES = 64
 MOUNT, UMOUNT = "/bin/mount", "/bin/umount"

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import set_tiny
 from tests.faults.driver import STEPS
-from tests.support.running import check
+from tests.support.running import check, set_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 

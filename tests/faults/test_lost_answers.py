@@ -15,9 +15,8 @@ from pipeline import runner, runs
 from pipeline.errors import PipelineError, Unavailable
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW
-from tests.faults.conftest import set_tiny
 from tests.faults.proxy import Proxy
-from tests.support.running import check
+from tests.support.running import check, set_tiny
 from tests.support.stacks import eventually, free_port
 
 

@@ -5,7 +5,6 @@ than the 30 seconds that it waits for one. Nothing of ours gets near: the stack 
 most four tasks at once, `make run` has one.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -24,7 +23,7 @@ from pipeline.store.runs import read_plan, unit_folder
 from pipeline.tracking.runs import Runs
 from pipeline.tracking.step_log import log_step
 from tests.support.stacks import eventually, free_port
-from tests.test_runner import tiny_settings
+from tests.support.tiny import WIDE_GATE, tiny_settings
 
 TICKERS = tuple(f"T{number:02}" for number in range(50))
 
@@ -33,9 +32,7 @@ TICKERS = tuple(f"T{number:02}" for number in range(50))
 def trained(tmp_path_factory):
     """Return settings, plan and folders of 50 units; one was trained, the others have copies of its files."""
     with pytest.MonkeyPatch.context() as patch:
-        # So small a network may miss the gate's limits; what is tested is that the alias moves once.
-        limits = {"tolerance": 1000, "significance": 1e-9, "min_coverage_95": 0, "max_coverage_95": 1}
-        patch.setenv("CLOSECAST_GATE", json.dumps(limits))
+        patch.setenv("CLOSECAST_GATE", WIDE_GATE)
         settings = tiny_settings(patch, tmp_path_factory.mktemp("many")).model_copy(update={"tickers": TICKERS})
         runs.plan(settings, "manual__many")
         plan = read_plan(settings.store_url, "manual__many")

@@ -10,8 +10,7 @@ from pathlib import Path
 import mlflow
 
 from pipeline.plan import folder_name
-from tests.faults.conftest import set_tiny
-from tests.support.running import check_files
+from tests.support.running import check_files, set_tiny
 
 CLOSECAST = str(Path(sys.executable).with_name("closecast"))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.operations import processes, stack
-from tests.faults.conftest import set_tiny
+from tests.support.running import set_tiny
 from tests.support.stacks import eventually, free_port, page, processes_of
 
 pytestmark = pytest.mark.timeout(1800)

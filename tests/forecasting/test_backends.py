@@ -18,7 +18,7 @@ from pipeline.forecasting import model, training
 from pipeline.forecasting.windows import inputs
 from pipeline.settings import load_settings
 from pipeline.store.runs import read_plan
-from tests.steps.test_served import night
+from tests.support.nights import night
 
 # The network of `daily` on shorter windows.
 SMALL = (

@@ -9,8 +9,8 @@ from pipeline.cli.preflight import check
 from pipeline.errors import DataError, UsageError
 from pipeline.forecasting import device, model, training
 from pipeline.steps import FLOW
-from tests.steps.test_served import night
-from tests.test_dag import look_at
+from tests.support.dag_file import look_at
+from tests.support.nights import night
 
 TRAIN = [step.name for step in FLOW].index("train")
 HAS_CARD = model.device().startswith("gpu")

@@ -1,22 +1,14 @@
 """A row is written once, by whoever comes first, and reads back as it was; in a folder and in a database."""
 
 import datetime as dt
-from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
 
 from pipeline.errors import Damaged, StoreError, Unavailable, UsageError
-from pipeline.outcome import ForecastRecord
 from pipeline.serving import ledger
 from pipeline.store.formats import frame_bytes
-
-ROW = ForecastRecord(
-    ticker="^GSPC", session=dt.date(2025, 11, 24), version=2, run="manual__1", as_of=dt.date(2025, 11, 21),
-    created=dt.datetime(2025, 11, 21, 22, 30, 0, 123456, tzinfo=dt.UTC), source="yahoo", synthetic=False,
-    last_close_usd=6602.99, forecast_usd=6603.5, low_80_usd=6500.0, high_80_usd=6700.0, low_95_usd=6400.0,
-    high_95_usd=6800.0, anchor_session=dt.date(2025, 10, 24), anchor_close_usd=6791.69,
-)  # fmt: skip
+from tests.support.ledger_rows import ROW, check_that_one_writer_wins
 
 
 @pytest.fixture(params=["folder", "sqlite"])
@@ -61,14 +53,8 @@ def test_no_ledger_yet_is_an_empty_one(place):
 
 
 def test_twenty_writers_at_once_leave_one_row(place):
-    """Of each session; each of them is one that somebody wrote."""
-    days = [dt.date(2025, 11, day) for day in range(10, 15)]
-    rows = [ROW.model_copy(update={"session": day, "run": f"manual__{writer}"}) for writer in range(20) for day in days]
-    with ThreadPoolExecutor(20) as pool:
-        list(pool.map(lambda row: ledger.write(place, row), rows))
-    found = ledger.read(place, "^GSPC")
-    assert found["session"].dt.date.tolist() == days
-    assert set(found["run"]) <= {row.run for row in rows}
+    """For each session, with the figures of one writer, and every writer gets that row back."""
+    check_that_one_writer_wins(place)
 
 
 def test_a_database_that_cannot_be_reached_is_worth_another_try(tmp_path):

@@ -18,6 +18,7 @@ from pipeline.serving import ledger
 from pipeline.steps import FLOW
 from pipeline.store.formats import frame_of
 from pipeline.store.runs import read_plan, unit_folder
+from tests.support.tiny import set_network
 
 BOUNDS = ["forecast_usd", "low_80_usd", "high_80_usd", "low_95_usd", "high_95_usd"]
 
@@ -28,8 +29,7 @@ def served(tmp_path_factory):
     home = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLOSECAST_VAR", str(home / "var"))
-        for field, value in {"lookback": 5, "units": "[3, 2]", "epochs": 2, "batch_size": 64}.items():
-            patch.setenv(f"CLOSECAST_PRESETS__DAILY__{field.upper()}", str(value))
+        set_network(patch, epochs=2)
         settings = runner.load_settings(tickers=("AAA",), start="2022-01-03", as_of="2025-11-21")
         (batch,) = runs.plan(settings, "manual__served")
         for step in FLOW:

@@ -18,10 +18,10 @@ from pipeline.errors import PipelineError, StoreError, Unavailable
 from pipeline.serving import ledger
 from pipeline.settings import load_settings
 from pipeline.store.folder import Folder, check_writable
-from tests.serving.test_ledger import ROW
-from tests.steps.test_served import night, told
 from tests.support.alert_channels import webhook
 from tests.support.cutting_proxy import cutting
+from tests.support.ledger_rows import ROW
+from tests.support.nights import json_in, night
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "geheim"}
 MIB = 2**20
@@ -231,7 +231,7 @@ def test_two_nights_on_an_object_store(s3, monkeypatch):
     compared = json.loads(folder.read("restatement.json"))
     assert compared["kind"] == "unchanged"
     assert compared["last_snapshot"] == "s3://closecast/nightly/AAA/2025-11-20/manual__1"
-    assert told(folder, "forecast")["scored"]["session"] == "2025-11-21"
+    assert json_in(folder, "forecast")["scored"]["session"] == "2025-11-21"
     assert ledger.read(settings.ledger_place, "AAA")["version"].tolist() == [1, 2]
     assert "nightly/_ledger/AAA/2025-11-24-v2.parquet" in keys(s3)
     runs.report("manual__2", settings=settings)
@@ -250,7 +250,7 @@ def test_a_second_call_on_an_object_store_changes_nothing(s3, monkeypatch):
     monkeypatch.setenv("CLOSECAST_STORE", "s3://closecast/nightly")
     night("1", "2025-11-21")
     before = {one["Key"]: one["LastModified"] for one in s3.list_objects_v2(Bucket="closecast")["Contents"]}
-    monkeypatch.setattr("pipeline.model.train", None)  # would be called by nobody
+    monkeypatch.setattr("pipeline.forecasting.training.train", None)  # would be called by nobody
     night("1", "2025-11-21")
     assert {one["Key"]: one["LastModified"] for one in s3.list_objects_v2(Bucket="closecast")["Contents"]} == before
 

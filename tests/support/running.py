@@ -12,29 +12,44 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.operations import processes
 from pipeline.plan import folder_name
+from pipeline.settings import load_settings
 from pipeline.steps import FLOW
 from pipeline.store.folder import Folder
 from pipeline.store.formats import sha256
 from tests.support.stacks import eventually
+from tests.support.tiny import NETWORK, WIDE_GATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import psutil
+    import pytest
 
     from pipeline.settings import Settings
 
-# A network that trains in a second, and tries that come soon. So small a one may miss the gate's limits; what is tested
-# is that the alias moves once.
+# A network that trains in a second, and retries that come soon. The tests need a promotion, so the gate is wide.
 TINY = {
     "RETRY_SECONDS": "2",
-    "PRESETS__DAILY__LOOKBACK": "5",
-    "PRESETS__DAILY__UNITS": "[3, 2]",
-    "PRESETS__DAILY__EPOCHS": "3",
-    "PRESETS__DAILY__BATCH_SIZE": "64",
-    "GATE": json.dumps({"tolerance": 1000, "significance": 1e-9, "min_coverage_95": 0, "max_coverage_95": 1}),
+    "GATE": WIDE_GATE,
+    **{f"PRESETS__DAILY__{name}": value for name, value in NETWORK.items()},
+}
+NIGHT = TINY | {
+    "SOURCE": "sample",
+    "TICKERS": '["NIGHT"]',
+    "START": "2022-01-03",
+    "AS_OF": "2025-11-21",
+    "RETRIES": "3",
 }
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def set_tiny(patch: pytest.MonkeyPatch, home: Path, **more: str) -> Settings:
+    """Set the environment to a small network with all of its state in `home`."""
+    for name, value in (NIGHT | {"VAR": str(home)} | more).items():
+        patch.setenv(f"CLOSECAST_{name}", value)
+    patch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    return load_settings()
 
 
 class Running:

@@ -1,0 +1,112 @@
+"""Forecast, score and ledger through the real steps: night after night."""
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import runs
+from pipeline.serving import ledger
+from pipeline.settings import load_settings
+from pipeline.store.runs import run_folder
+from tests.support.alert_channels import webhook
+from tests.support.nights import forecast_record, json_in, live_points, night, sample_prices
+from tests.support.tiny import WIDE_GATE, set_network
+
+
+def test_the_second_night_scores_the_first_ones_forecast(tiny):
+    """Error in dollars and interval against the close that came; the forecast after it is by the new champion."""
+    first = json_in(night("1", "2025-11-20"), "forecast")
+    assert (first["forecast"]["session"], first["forecast"]["version"]) == ("2025-11-21", 1)
+    assert first["scored"] is first["live"]["20"] is None
+    folder = night("2", "2025-11-21")
+    second, close = json_in(folder, "forecast"), pd.read_parquet(folder.path("validated.parquet"))["close"].iloc[-1]
+    assert (second["scored"]["session"], second["scored"]["version"]) == ("2025-11-21", 1)
+    assert second["scored"]["error_usd"] == pytest.approx(first["forecast"]["forecast_usd"] - close)
+    assert second["live"]["60"]["rows"] == 1
+    assert (second["forecast"]["session"], second["forecast"]["version"]) == ("2025-11-24", 2)
+    assert len(live_points(tiny)) == 1
+
+
+def test_prices_damaged_on_purpose_are_not_forecast_from(tiny):
+    """A champion is there: what was written down once would count, and a clean run could not replace it."""
+    night("1", "2025-11-20")
+    folder = night("fault", "2025-11-21", fault="unadjusted_split")
+    assert "the injected fault unadjusted_split" in json_in(folder, "forecast")["why_not"]
+    assert json_in(night("2", "2025-11-21"), "forecast")["forecast"]["run"] == "manual__2"
+    assert ledger.read(tiny.ledger_place, "AAA")["run"].tolist() == ["manual__1", "manual__2"]
+
+
+def test_a_forecast_written_after_its_close_is_told_as_such(tiny, monkeypatch):
+    """Nights that are made up for later: both sessions have closed long ago."""
+    night("1", "2025-11-20")
+    live = json_in(night("2", "2025-11-21"), "forecast")["live"]["20"]
+    assert (live["rows"], live["late"]) == (1, 1)
+    runs.report("manual__2", settings=load_settings(tickers=("AAA",)))
+    page = run_folder(tiny.store_url, "manual__2").read("report.html").decode()
+    assert "(1 written after the close)" in page
+    in_time, read = pd.Timestamp("2025-11-20 23:00", tz="UTC"), ledger.read
+    monkeypatch.setattr(ledger, "read", lambda *place: read(*place).assign(created=in_time))
+    assert json_in(night("3", "2025-11-21"), "forecast")["live"]["20"]["late"] == 0
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_split_between_forecast_and_score_is_no_error(tmp_path):
+    """The pending forecast is rescaled; a champion that knows price levels forecasts in the new dollars."""
+    frame = sample_prices("BBB")
+    frame.loc[:"2025-11-20"].to_csv(tmp_path / "AAA.csv")
+    levels = {"source": "files", "prices": tmp_path, "preset": "tutorial"}
+    patch = pytest.MonkeyPatch()
+    set_network(patch, "tutorial", epochs=60)
+    patch.setenv("CLOSECAST_GATE", WIDE_GATE)
+    before = json_in(night("before", "2025-11-20", **levels), "forecast")["forecast"]
+    split = frame.copy()
+    split[["open", "high", "low", "close"]] /= 10
+    split["volume"] *= 10
+    split["splits"] = np.where(split.index == "2025-11-21", 10.0, 0.0)
+    split.to_csv(tmp_path / "AAA.csv")
+    folder = night("after", "2025-11-21", **levels)
+    patch.undo()
+    scored, decision = json_in(folder, "forecast")["scored"], json_in(folder, "decision")
+    assert scored["forecast_usd"] == pytest.approx(before["forecast_usd"] / 10)
+    assert scored["high_95_usd"] == pytest.approx(before["high_95_usd"] / 10)
+    assert scored["last_close_usd"] == pytest.approx(before["last_close_usd"] / 10)
+    rmse = folder.manifest("evaluate").outcome.metrics["rmse_usd"]
+    assert decision["champion_rmse_usd"] == pytest.approx(rmse, rel=0.25)  # and not ten times as large
+
+
+def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
+    """30 served forecasts, each 10 % off: skill and coverage are named with their limits, in the alert too."""
+    closes = sample_prices("AAA")["close"]
+    for session, before in zip(closes.index[-31:-1], closes.index[-32:-2], strict=True):
+        made, last = 1.1 * closes[session], closes[before]
+        row = forecast_record(
+            ticker="AAA", session=session.date(), version=1, run="old", as_of=before.date(),
+            created=before.to_pydatetime().replace(tzinfo=dt.UTC), source="sample", synthetic=True,
+            last_close_usd=last, forecast_usd=made, anchor_session=before.date(), anchor_close_usd=last,
+        )  # fmt: skip
+        ledger.write(tiny.ledger_place, row)
+    with webhook() as hook:
+        monkeypatch.setenv("CLOSECAST_ALERT_URLS", hook.url)
+        folder = night("1", "2025-11-21")
+        runs.report("manual__1", settings=load_settings(tickers=("AAA",)))
+    findings = folder.manifest("forecast").outcome.findings
+    assert [(one.rule, one.severity) for one in findings] == [("Served forecasts should not decay", "warning")] * 2
+    assert "over 30 served forecasts (limit: at least -0.0200)" in findings[0].observed
+    assert "0.0% of 30 closes inside their 95 % interval (limit: at least 85.0%)" in findings[1].observed
+    (alert,) = (one for one in hook.told if "decay" in one.body)
+    assert "closecast champion rollback AAA" in alert.body
+    assert b"Served forecasts should not decay" in run_folder(tiny.store_url, "manual__1").read("report.html")
+
+
+def test_the_ledger_can_be_a_table_of_a_database(tiny, tmp_path, monkeypatch):
+    """By its URL, through the real steps; `closecast forecast` reads it there."""
+    monkeypatch.setenv("CLOSECAST_LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")
+    night("1", "2025-11-20")
+    folder = night("2", "2025-11-21")
+    assert json_in(folder, "forecast")["scored"]["session"] == "2025-11-21"
+    place = load_settings().ledger_place
+    assert ledger.read(place, "AAA")["session"].dt.day.tolist() == [21, 24]
+    assert not Path(tiny.ledger_place).exists()

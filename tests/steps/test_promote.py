@@ -1,0 +1,142 @@
+"""Gate and champion through the real steps, with a real registry: night after night."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from pipeline import runner, runs
+from pipeline.serving import ledger
+from pipeline.settings import load_settings
+from pipeline.steps import FLOW
+from pipeline.store.runs import run_folder
+from pipeline.tracking.registry import Registry
+from tests.support.nights import json_in, live_points, night, sample_prices
+
+
+def test_restarting_any_task_adds_no_row_and_no_version(tiny):
+    """Every step of both nights is called again, with its manifest and without."""
+    for name, as_of in (("1", "2025-11-20"), ("2", "2025-11-21")):
+        folder = night(name, as_of)
+        before = ledger.read(tiny.ledger_place, "AAA")
+        for step in FLOW:
+            night(name, as_of, steps=[step])
+        for step in FLOW[-2:]:  # killed before its manifest was written
+            (manifest,) = [folder.path(f"{step.name}.manifest.json")]
+            Path(manifest).unlink()
+            night(name, as_of, steps=FLOW[FLOW.index(step) :])
+        pd.testing.assert_frame_equal(ledger.read(tiny.ledger_place, "AAA"), before)
+    registry = Registry(tiny)
+    assert [one.number for one in registry.versions("AAA")] == [1, 2]
+    assert [move.to for move in registry.history("AAA")] == [2, 1]
+    assert len(live_points(tiny)) == 1
+
+
+def test_killed_between_registering_and_moving_the_alias(tiny, monkeypatch):
+    """The next night ends in one champion, that of the next night, and a late retry does not take it away."""
+    night("1", "2025-11-19")
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "_move", lambda *_args, **_kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            night("2", "2025-11-20")
+    registry = Registry(tiny)
+    assert (registry.champion("AAA").number, len(registry.versions("AAA"))) == (1, 2)
+    folder = night("3", "2025-11-21")
+    assert registry.champion("AAA").number == 3
+    assert json_in(folder, "decision")["champion"] == 1
+    late = night("2", "2025-11-20")
+    assert registry.champion("AAA").number == 3
+    assert "knows prices up to 2025-11-21" in json_in(late, "forecast")["why_not"]
+
+
+def test_a_champion_with_a_later_cutoff_is_never_compared(tiny):
+    """A run of the past: both dates are named, the champion stays, and nothing is forecast by looking ahead."""
+    night("later", "2025-11-21")
+    folder = night("past", "2025-10-21")
+    decision, forecast = json_in(folder, "decision"), json_in(folder, "forecast")
+    cutoffs = [one.tags["cutoff"] for one in Registry(tiny).versions("AAA")]
+    assert (decision["promoted"], decision["champion_rmse_usd"]) == (False, None)
+    assert all(cutoff in decision["reason"] for cutoff in cutoffs)
+    (finding,) = folder.manifest("promote").outcome.findings
+    assert all(cutoff in finding.observed + finding.limit for cutoff in cutoffs)
+    assert Registry(tiny).champion("AAA").number == 1
+    assert forecast["forecast"] is None
+    assert ledger.read(tiny.ledger_place, "AAA")["as_of"].tolist() == [pd.Timestamp("2025-11-21")]
+
+
+def test_prices_damaged_on_purpose_promote_nothing(tiny):
+    """Rule `data`, and so there is no champion and no forecast."""
+    folder = night("fault", "2025-11-21", fault="partial_bar")
+    assert [rule["name"] for rule in json_in(folder, "decision")["rules"] if not rule["passed"]] == ["data"]
+    assert "no champion yet" in json_in(folder, "forecast")["why_not"]
+    assert ledger.read(tiny.ledger_place, "AAA").empty
+
+
+def test_a_run_that_is_cleared_under_new_code_replaces_its_own_champion(tiny, monkeypatch):
+    """It trains again; the model that it had promoted stays whole until the new one is served, and afterwards."""
+    night("1", "2025-11-20")
+    night("2", "2025-11-21")
+    monkeypatch.setattr(runner, "code_version", lambda: "changed")
+    folder = night("2", "2025-11-21")
+    registry = Registry(tiny)
+    assert [(move.before, move.to) for move in registry.history("AAA")] == [(2, 3), (1, 2), (None, 1)]
+    assert json_in(folder, "decision")["champion"] == 1
+    assert json_in(folder, "decision")["promoted"]
+    recorded = folder.manifest("forecast").results.recorded
+    assert (recorded.version, recorded.session) == (3, dt.date(2025, 11, 24))
+    for version in registry.versions("AAA"):
+        assert registry.load("AAA", version)[1].ticker == "AAA"
+    forecasts = ledger.read(tiny.ledger_place, "AAA")
+    assert forecasts["version"].tolist() == [1, 2, 3]  # of the session's two the first counts
+
+
+def test_a_decision_that_came_too_late_is_told_as_refused(tiny, monkeypatch):
+    """In MLflow and in the report: another version became champion meanwhile."""
+    night("1", "2025-11-19")
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "_move", lambda *_args, **_kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            night("2", "2025-11-20")
+    night("3", "2025-11-21")
+    night("2", "2025-11-20")
+    runs.report("manual__2", settings=load_settings(tickers=("AAA",)))
+    (result,) = json.loads(run_folder(tiny.store_url, "manual__2").read("results.json"))
+    assert (result["decision"], result["refused_by"]) == ("refused", ["superseded"])
+    client = mlflow.MlflowClient(tiny.mlflow_uri)
+    unit, parent = (
+        client.search_runs(["1"], f"tags.dag_run_id = 'manual__2' and tags.ticker = '{ticker}'")[0].data
+        for ticker in ("AAA", "")
+    )
+    assert unit.tags["decision"].startswith("superseded: v3 became champion")
+    assert (unit.metrics["promoted"], parent.metrics["promoted"], parent.metrics["refused"]) == (0, 0, 1)
+
+
+def test_made_up_prices_replace_no_champion_of_real_ones(tiny, tmp_path):
+    """And real ones replace a synthetic champion without beating it: it was of another market."""
+    night("synthetic", "2025-11-19")
+    frame = sample_prices("BBB")
+    frame.to_csv(tmp_path / "AAA.csv")
+    real = night("real", "2025-11-20", source="files", prices=tmp_path)
+    assert (json_in(real, "decision")["promoted"], json_in(real, "decision")["champion"]) == (True, None)
+    again = night("synthetic-again", "2025-11-21")
+    assert [rule["name"] for rule in json_in(again, "decision")["rules"]] == ["market"]
+    assert "trained on real prices" in json_in(again, "forecast")["why_not"]
+    assert Registry(tiny).champion("AAA").number == 2
+
+
+def test_the_decision_is_in_mlflow_rule_by_rule(tiny):
+    """As tags of the run and of the version, and as its description."""
+    night("1", "2025-11-20")
+    night("2", "2025-11-21")
+    client = mlflow.MlflowClient(tiny.mlflow_uri)
+    version = client.get_model_version_by_alias("closecast-AAA", "champion")
+    run = client.get_run(version.run_id)
+    for rule in ("data", "rmse", "naive", "coverage", "champion"):
+        assert run.data.tags[f"decision.{rule}"] == version.tags[f"decision.{rule}"]
+        assert version.tags[f"decision.{rule}"].startswith("pass: ")
+        assert f"| {rule} |" in version.description
+    assert run.data.tags["decision"] == "promoted: all 5 rules hold"
+    assert run.data.metrics["champion_rmse_usd"] > 0

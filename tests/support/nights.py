@@ -1,0 +1,60 @@
+"""Runs of one ticker, step by step, without Airflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import mlflow
+import pandas as pd
+
+from pipeline import runner, runs
+from pipeline.outcome import ForecastRecord
+from pipeline.plan import Batch
+from pipeline.prices.sources import sample
+from pipeline.settings import Settings, load_settings
+from pipeline.steps import FLOW, Step
+from pipeline.store.folder import Folder
+from pipeline.store.runs import read_plan, unit_folder
+
+
+def night(name: str, as_of: str, *, steps: Sequence[Step] = FLOW, **settings: Any) -> Folder:
+    """Run AAA once as of a session and return its folder."""
+    given = load_settings(**{"tickers": ("AAA",), **settings, "as_of": as_of})
+    (batch,) = runs.plan(given, f"manual__{name}")
+    for step in steps:
+        runner.run(step.name, batch, settings=given)
+    return folder_of(given, batch, "AAA")
+
+
+def folder_of(settings: Settings, batch: Batch, ticker: str) -> Folder:
+    """Return a unit's folder."""
+    return unit_folder(settings.store_url, ticker, read_plan(settings.store_url, batch["run"]))
+
+
+def json_in(folder: Folder, name: str) -> dict[str, Any]:
+    """Return the content of `name`.json of a unit."""
+    return dict(json.loads(folder.read(f"{name}.json")))
+
+
+def live_points(settings: Settings) -> list[int]:
+    """Return the steps of the series of served forecasts in MLflow."""
+    client = mlflow.MlflowClient(settings.mlflow_uri)
+    experiment = client.get_experiment_by_name("closecast").experiment_id
+    found = client.search_runs([experiment], "tags.live = 'synthetic'")
+    return [point.step for run in found for point in client.get_metric_history(run.info.run_id, "error_usd")]
+
+
+def sample_prices(ticker: str) -> pd.DataFrame:
+    """Return the synthetic prices of a ticker from 2022-01-03 to 2025-11-21."""
+    first = pd.Timestamp("2022-01-03").date()
+    last = pd.Timestamp("2025-11-21").date()
+    return sample.fetch(ticker, first, last, calendar="XNYS")
+
+
+def forecast_record(**fields: Any) -> ForecastRecord:
+    """Return a forecast with intervals of 1 and 2 dollars around `forecast_usd`."""
+    made = fields["forecast_usd"]
+    bounds = {"low_80_usd": made - 1, "high_80_usd": made + 1, "low_95_usd": made - 2, "high_95_usd": made + 2}
+    return ForecastRecord(**bounds, **fields)
