@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.arrays import Floats
 from pipeline.errors import UsageError
 
-_FEWEST_ROWS = 10  # with fewer, the variance of Diebold and Mariano is guesswork
+FEWEST_ROWS = 10  # with fewer, the variance of Diebold and Mariano is guesswork
 _SMALLEST_SHARE = 1e-4  # of a bin of `psi`; the logarithm of an empty one is infinite
 
 
@@ -98,7 +98,7 @@ def diebold_mariano(
         UsageError: with fewer than 10 rows, or with no more rows than `horizon`.
     """
     loss = (actual - forecast) ** 2 - (actual - other) ** 2
-    rows, fewest = len(loss), max(_FEWEST_ROWS, horizon + 1)
+    rows, fewest = len(loss), max(FEWEST_ROWS, horizon + 1)
     if rows < fewest:
         raise UsageError(
             f"Forecasts of {horizon} session(s) ahead are compared on at least {fewest} rows.",
