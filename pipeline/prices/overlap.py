@@ -1,4 +1,4 @@
-"""The overlap of two snapshots of one ticker: the sessions in which both have a price, and the rounding of each side."""
+"""The overlap of two snapshots of one ticker: the sessions with a price in both, and each side's rounding."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def breaks(raw, trading):
     incomplete = [values for _, _, values in rows if any(np.isnan(value) for value in values)]
     if len(incomplete) > 0.1 * len(rows):
         broken.add("incomplete")
-    for day, row, values in rows:
+    for _, row, values in rows:
         if np.isnan(row["close"]) or any(np.isinf(value) for value in values):
             broken.add("no close or an infinite price")
         if row["low"] > min(row["open"], row["close"]) or max(row["open"], row["close"]) > row["high"]:
