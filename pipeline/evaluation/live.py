@@ -66,7 +66,8 @@ def _restated_by(scored: pd.DataFrame, closes: pd.Series[float]) -> Floats:
     last = _log_change(closes, scored["as_of"], scored["last_close_usd"])
     smaller = np.where(np.isnan(anchor) | (np.abs(last) < np.abs(anchor)), last, anchor)
     chosen = np.where(np.isnan(anchor) | (np.abs(last - anchor) > _CORRECTION), smaller, anchor)
-    return np.exp(np.nan_to_num(chosen))  # 1 where the history of today has neither session
+    factors: Floats = np.exp(np.nan_to_num(chosen))  # 1 where the history of today has neither session
+    return factors
 
 
 def _log_change(closes: pd.Series[float], sessions: pd.Series[pd.Timestamp], then: pd.Series[float]) -> Floats:
