@@ -1,4 +1,4 @@
-"""The ladder: naive, AR(1), SimpleRNN, GRU, LSTM on the same rows. Nothing that is compared is promoted."""
+"""The ladder: naive, AR(1), SimpleRNN, GRU, LSTM on the same rows. A comparison promotes no version."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 
 from pipeline import runner, runs
 from pipeline.errors import DataError, PipelineError, Unavailable
-from pipeline.store.formats import arrays_of, frame_of, json_of
+from pipeline.evaluation.scores import Scores
+from pipeline.store.formats import arrays_of, frame_of
 from pipeline.store.runs import read_plan, unit_folder
-from pipeline.tracking.runs import Tracker
+from pipeline.tracking.runs import Runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ class Rung(NamedTuple):
     rmse_usd: float | None = None
     skill: float | None = None
     dm_p_value: float | None = None  # small: worse than naive
-    weight: float | None = None  # that the preset would give it against naive; the figures here are the network's alone
+    weight: float | None = None  # of the network against naive, as the preset serves it; scores: network alone
     seconds: float | None = None  # of training
     device: str = ""
     reason: str = ""  # why there are no figures
@@ -46,30 +47,31 @@ class Rung(NamedTuple):
 def compare(settings: Settings, presets: Sequence[str] = LADDER, *, progress: Progress | None = None) -> list[Rung]:
     """Train every preset on every ticker, and return the ladder: for each ticker naive, AR(1), then the networks.
 
-    Each preset is a run in MLflow, tagged `compare`, with the ladder as `compare.json`. A rung that came to nothing, or
-    to figures of other rows, has its reason and costs no other rung.
+    Each preset is a run in MLflow, tagged `compare`, with the ladder as `compare.json`. A rung without scores, or with
+    scores of other rows, has a reason and costs no other rung.
 
     Args:
         settings: tickers, source and dates.
-        presets: names of presets; of each ticker, the closes and test rows of the first one that got through are those
-            that the others must have too.
+        presets: names of presets. The first one that succeeds for a ticker sets its closes and test rows; the
+            others must have the same.
         progress: default: lines of the log.
 
     Raises:
         PipelineError: a parameter breaks its rule, MLflow does not answer.
     """
-    begun = dt.datetime.now(dt.UTC)  # of all presets: a session may close while the first one trains
+    begun = dt.datetime.now(dt.UTC)  # one moment for all presets: a session may close while the first one trains
     stamp = f"compare__{begun:%Y-%m-%dT%H-%M-%S}"
     names = {name: f"{stamp}__{name}" for name in presets}
-    tracker = Tracker(settings)
+    tracking = Runs(settings)
     try:
         for name, run in names.items():
             _train(settings.model_copy(update={"preset": name}), run, begun, progress)
         plans = [read_plan(settings.store_url, run) for run in names.values()]
         rungs = [rung for ticker in plans[0].tickers for rung in _ladder(settings, ticker, plans)]
-        told, failed = [one._asdict() for one in rungs], any(one.reason for one in rungs)
+        rows = [one._asdict() for one in rungs]
+        failed = any(one.reason for one in rungs)
         for planned in plans:
-            tracker.close_compared(planned, stamp, told, medians(rungs), failed=failed)
+            tracking.close_compared(planned, stamp, rows, medians(rungs), failed=failed)
     except BaseException:
         for run in names.values():
             with contextlib.suppress(PipelineError):  # not all of them have begun
@@ -87,7 +89,7 @@ def medians(rungs: Sequence[Rung]) -> dict[str, float]:
 
 def _train(settings: Settings, run: str, begun: dt.datetime, progress: Progress | None) -> None:
     for batch in runs.plan(settings, run, moment=begun, until="evaluate"):
-        # No ticker of the batch is left: the ladder says why.
+        # Each rung of a failed ticker has its reason in the ladder.
         with contextlib.suppress(DataError, Unavailable):
             for step in runs.flow(read_plan(settings.store_url, run)):
                 runner.run(step.name, batch, settings=settings, progress=progress)
@@ -98,21 +100,23 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
     rungs: list[Rung] = []
     first: Folder | None = None
     for plan in plans:
-        folder, name = unit_folder(settings.store_url, ticker, plan), _NAMES[plan.preset.cell]
+        folder = unit_folder(settings.store_url, ticker, plan)
+        name = _NAMES[plan.preset.cell]
         manifests = [folder.manifest(step.name) for step in runs.flow(plan)]
         done = [one for one in manifests if one]
         if len(done) < len(manifests) or done[-1].failed:
-            rungs.append(Rung(ticker, name, reason=_why(done)))
+            rungs.append(Rung(ticker, name, reason=_failures(done)))
             continue
-        scores, trained = json_of(folder.read("metrics.json")), folder.manifest("train")
+        scores = Scores.from_json(folder.read("metrics.json"))
+        trained = folder.manifest("train")
         assert trained is not None  # noqa: S101 - counted above
         if first is None:
             first = folder
             rungs[:0] = [
-                Rung(ticker, "naive", scores["naive_rmse_usd"], 0.0),
-                Rung(ticker, "AR(1)", *_of("ar1", scores)),
+                Rung(ticker, "naive", scores.naive_rmse_usd, 0.0),
+                Rung(ticker, "AR(1)", scores.ar1_rmse_usd, scores.ar1_skill, scores.ar1_dm_p_value),
             ]
-        elif reason := _why_not_comparable(first, folder):
+        elif reason := _incomparable(first, folder):
             rungs.append(Rung(ticker, name, reason=reason))
             continue
         figures = trained.outcome.metrics
@@ -120,7 +124,9 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
             Rung(
                 ticker,
                 name,
-                *_of("network", scores),
+                scores.network_rmse_usd,
+                scores.network_skill,
+                scores.network_dm_p_value,
                 figures["weight"],
                 figures["fit_seconds"],
                 trained.outcome.tags["device"],
@@ -129,21 +135,23 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
     return rungs
 
 
-def _why_not_comparable(first: Folder, other: Folder) -> str:
-    """Return why figures of `other` cannot stand beside those of `first`, "" when they can.
+def _incomparable(first: Folder, other: Folder) -> str:
+    """Return the reason why scores of `other` and `first` cannot be compared, "" when they can.
 
-    What a network sees decides, not the snapshot's bytes: a source may correct a volume from one preset to the next.
+    The closes decide, not the snapshot's bytes: a source may correct a volume from one preset to the next.
     """
-    before, now = (arrays_of(folder.read("scaled.npz")) for folder in (first, other))
+    before = arrays_of(first.read("scaled.npz"))
+    now = arrays_of(other.read("scaled.npz"))
     if not all(np.array_equal(before[name], now[name]) for name in ("sessions", "closes")):
         return (
-            "All rungs must be trained on the same closes: the source had others for this one. Run it again when the "
-            "source has settled, or save the prices and take SOURCE=files."
+            "All rungs must be trained on the same closes; the source sent other closes for this one. Run it again "
+            "when the source has settled, or save the prices and use SOURCE=files."
         )
-    tested, too = (frame_of(folder.read("predictions.parquet")).index for folder in (first, other))
-    if not tested.equals(too):
+    tested = frame_of(first.read("predictions.parquet")).index
+    others = frame_of(other.read("predictions.parquet")).index
+    if not tested.equals(others):
         return (
-            f"All rungs must be tested on the same rows: {_span(too)} here, {_span(tested)} on the first. "
+            f"All rungs must be tested on the same rows: {_span(others)} here, {_span(tested)} on the first. "
             "Give the presets the same train_fraction, lookback and reach_back."
         )
     return ""
@@ -153,10 +161,6 @@ def _span(sessions: pd.Index[Any]) -> str:
     return f"{len(sessions):,} rows from {sessions[0]:%Y-%m-%d} to {sessions[-1]:%Y-%m-%d}"
 
 
-def _of(name: str, scores: dict[str, float]) -> tuple[float, float, float]:
-    return scores[f"{name}_rmse_usd"], scores[f"{name}_skill"], scores[f"{name}_dm_p_value"]
-
-
-def _why(done: Sequence[Manifest]) -> str:
+def _failures(done: Sequence[Manifest]) -> str:
     reasons = [str(f) for one in done for f in one.outcome.findings if f.severity == "critical"]
     return " | ".join(reasons) or "stopped before it was done"

@@ -1,4 +1,4 @@
-"""What a step hands back, and what is written down about it."""
+"""What a step returns, the effects that it asks for, and the manifest that records both."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.errors import PipelineError
 
 Severity = Literal["critical", "warning", "info"]
+SUPERSEDED = "superseded"  # name of the rule, and first word of the reason, of a promotion that came too late
 
 
 class Finding(BaseModel):
-    """Something a person should know about one unit; a critical one ended it."""
+    """A broken rule of one unit. A critical one ends the unit."""
 
     model_config = ConfigDict(frozen=True)
 
-    rule: str = Field(description="what has to hold")
+    rule: str = Field(description="the rule that was broken")
     severity: Severity
-    observed: str = Field(description="what was found instead")
-    limit: str = Field(default="", description="what would have been accepted")
+    observed: str = Field(description="the value that was found")
+    limit: str = Field(default="", description="the accepted values")
     rows: tuple[str, ...] = Field(default=(), description="up to 10 offending sessions")
-    todo: str = Field(default="", description="what the reader can do")
+    todo: str = Field(default="", description="the reader's next step")
     retryable: bool = False
 
     @classmethod
     def of(cls, error: PipelineError) -> Finding:
-        """Return `error` as the critical finding that it is for its unit."""
+        """Return `error` as a critical finding."""
         return cls(
             rule=error.rule.rstrip("."),
             severity="critical",
@@ -43,7 +44,7 @@ class Finding(BaseModel):
 
 
 class Release(BaseModel):
-    """What is to become of the model that this run trained, in the registry."""
+    """Effect of `promote`: register the version that this run trained, and move the aliases as decided."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,21 +55,85 @@ class Release(BaseModel):
     description: str
 
 
+class Released(BaseModel):
+    """Result of a `Release`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = Field(description="number of the registered version")
+    superseded: bool = Field(default=False, description="the promotion came too late, and the alias stayed")
+    superseded_by: int | None = Field(default=None, description="the version that was champion by then")
+
+    @property
+    def reason(self) -> str:
+        """Return why a promotion was not carried out, "" when the decision was carried out."""
+        if not self.superseded:
+            return ""
+        return f"{SUPERSEDED}: v{self.superseded_by} became champion after the decision was made"
+
+
+class ForecastRecord(BaseModel):
+    """One forecast that was served: a row of the ledger. Prices are in the currency of the listing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ticker: str
+    session: dt.date = Field(description="the session whose close is forecast")
+    version: int = Field(description="the champion that made it")
+    run: str
+    as_of: dt.date
+    created: dt.datetime = Field(description="UTC")
+    source: str
+    synthetic: bool
+    last_close_usd: float
+    forecast_usd: float
+    low_80_usd: float
+    high_80_usd: float
+    low_95_usd: float
+    high_95_usd: float
+    anchor_session: dt.date = Field(description="an older session; see `anchor_close_usd`")
+    anchor_close_usd: float = Field(
+        description="close of the anchor session at that time: another close now means that history was restated"
+    )
+
+
+class Effects(BaseModel):
+    """Changes outside the unit's folder that a step asks for. `runner` performs them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    release: Release | None = Field(default=None, description="for MLflow's registry")
+    forecast: ForecastRecord | None = Field(default=None, description="for the ledger")
+    no_forecast: str = Field(default="", description="why there is nothing to write into the ledger")
+
+
+class Results(BaseModel):
+    """What the effects of a step came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    released: Released | None = None
+    recorded: ForecastRecord | None = Field(
+        default=None, description="the ledger's row: where another run wrote one first, that one"
+    )
+    no_forecast: str = ""
+
+
 class Outcome(BaseModel):
     """The result of one step for one unit, free of Airflow and MLflow."""
 
     model_config = ConfigDict(frozen=True)
 
-    files: dict[str, bytes] = Field(default={}, exclude=True, description="what to keep in the unit's folder")
-    attach: tuple[str, ...] = Field(default=(), description="names of files that MLflow shows too")
+    files: dict[str, bytes] = Field(default={}, exclude=True, description="content by name, for the unit's folder")
+    attach: tuple[str, ...] = Field(default=(), description="names of files that are copied to MLflow")
     metrics: dict[str, float] = Field(default={}, description="names carry the unit")
     curves: dict[str, list[float]] = Field(default={}, description="one value per epoch or fold")
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
     dataset: str | None = Field(default=None, description="name of the price table the model is made from")
     model: tuple[str, ...] = Field(default=(), description="names of the files that serve, if this step made a model")
-    release: Release | None = Field(default=None, description="what the gate decided, if this step is the gate")
-    live: dict[str, float] = Field(default={}, description="figures of served forecasts: one point of a series")
+    effects: Effects | None = Field(default=None, description="changes outside the unit's folder, for the runner")
+    live: dict[str, float] = Field(default={}, description="scores of served forecasts: one point of a series")
     live_session: dt.date | None = Field(default=None, description="the session that `live` is about")
     findings: tuple[Finding, ...] = ()
 
@@ -88,6 +153,7 @@ class Manifest(BaseModel):
     inputs: dict[str, str] = Field(description="file name -> sha256")
     outputs: dict[str, str] = Field(description="file name -> sha256")
     outcome: Outcome
+    results: Results | None = Field(default=None, description="of the effects; None until they are performed")
     started: dt.datetime
     seconds: float
     peak_memory_mb: float = Field(description="of the whole process so far")

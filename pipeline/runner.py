@@ -1,11 +1,14 @@
-"""The contract of a step, in one place: reuse, run, save, log, isolate.
+"""The contract of a step, in one place. An Airflow task and `closecast run` call `run("train", batch)`.
 
-Whoever calls (an Airflow task, `closecast run`) says `run("train", batch)`. For each ticker of the batch:
+For each ticker of the batch, in this order:
 
-1. a step that already finished here with the same inputs, plan and code is not done again;
-2. otherwise its function runs; a `PipelineError` becomes a critical finding of this ticker and stops no other;
-3. its files, then its manifest are written, each atomically;
-4. the manifest is shown in MLflow, which changes nothing when it is there already.
+1. reuse the result if the step already finished here with the same inputs, plan and code;
+2. else call the step; a `PipelineError` becomes a critical finding of this ticker and stops no other;
+3. write its files, then its manifest, each atomically;
+4. perform its effects, and write their results into the manifest;
+5. log the manifest to MLflow.
+
+A process that is killed between any two of these writes repeats what is missing: each of them is idempotent.
 """
 
 from __future__ import annotations
@@ -16,25 +19,32 @@ import logging
 import resource
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from pipeline.errors import Damaged, DataError, PipelineError, StoreError, Unavailable
 from pipeline.forecasting import device
-from pipeline.outcome import Finding, Manifest, Outcome
+from pipeline.outcome import Effects, Finding, Manifest, Outcome, Released, Results
 from pipeline.plan import Batch, Plan
 from pipeline.progress import LogProgress, Progress
+from pipeline.serving import ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step, Unit
 from pipeline.store.formats import sha256
 from pipeline.store.runs import read_plan, unit_folder
-from pipeline.tracking.runs import Tracker
+from pipeline.tracking.registry import Registry
+from pipeline.tracking.runs import Runs
+from pipeline.tracking.step_log import log_step
 from pipeline.versions import code_version, versions
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger("closecast")
 STEPS = {step.name: step for step in FLOW}
+
+
+class Done(NamedTuple):
+    """A finished step of one unit."""
+
+    manifest: Manifest
+    reused: bool  # whether the step had finished before this call
 
 
 def run(
@@ -52,32 +62,36 @@ def run(
         batch: the tickers and their run.
         settings: default: those of the environment.
         progress: default: lines of the log.
-        last_try: whether nobody will call again when this fails.
+        last_try: whether this call is not repeated when it fails.
 
     Raises:
         Unavailable: when a ticker failed for a reason that another try may mend, and there is one.
         DataError: when no ticker of the batch is left.
     """
-    settings, progress = settings or load_settings(), progress or LogProgress()
+    settings = settings or load_settings()
+    progress = progress or LogProgress()
     if settings.gpu == "off":
         device.hide()  # before a step imports Keras
-    step, planned = STEPS[step_name], read_plan(settings.store_url, batch["run"])
-    tracker = Tracker(settings)
+    step = STEPS[step_name]
+    plan = read_plan(settings.store_url, batch["run"])
+    runs = Runs(settings)
+    registry = Registry(settings)
     ended = []
-    for unit in _units(step, planned, batch, settings, tracker, progress):
-        if any(manifest and manifest.failed for manifest in map(unit.folder.manifest, unit.before)):
+    for unit in _units(step, plan, batch, settings, registry, progress):
+        if _failed_before(unit):
             continue
         progress.started(unit.ticker, step.name)
-        manifest, reused = _finish(step, unit)
-        progress.ended(unit.ticker, manifest, reused=reused)
-        tracker.log(planned, unit.ticker, manifest, unit.folder, last=step.name == planned.until)
+        done = _reused(step, unit) or _called_and_saved(step, unit)
+        manifest = _with_effects(done.manifest, unit, runs, registry)
+        progress.ended(unit.ticker, manifest, reused=done.reused)
+        log_step(runs, plan, unit.ticker, manifest, unit.folder, last=step.name == plan.until)
         ended.append((unit.ticker, manifest))
     _raise_if_lost(step, ended, last_try=last_try)
     return batch
 
 
 def _units(
-    step: Step, planned: Plan, batch: Batch, settings: Settings, tracker: Tracker, progress: Progress
+    step: Step, plan: Plan, batch: Batch, settings: Settings, registry: Registry, progress: Progress
 ) -> Iterator[Unit]:
     before = tuple(one.name for one in FLOW[: FLOW.index(step)])
     for ticker in batch["tickers"]:
@@ -85,29 +99,48 @@ def _units(
         def on_epoch(epoch: int, epochs: int, loss: float, ticker: str = ticker) -> None:
             progress.epoch(ticker, epoch, epochs, loss)
 
-        folder = unit_folder(settings.store_url, ticker, planned)
-        yield Unit(ticker, planned, folder, settings, tracker.registry, before, on_epoch)
+        folder = unit_folder(settings.store_url, ticker, plan)
+        yield Unit(ticker, plan, folder, settings, registry, step, before, on_epoch)
 
 
-def _finish(step: Step, unit: Unit) -> tuple[Manifest, bool]:
-    """Return the step's manifest, and whether it was there already."""
-    before, inputs, key = unit.folder.manifest(step.name), dict[str, str](), ""
-    started, clock = dt.datetime.now(dt.UTC), time.perf_counter()
+def _failed_before(unit: Unit) -> bool:
+    return any(manifest.failed for manifest in unit.manifests.values() if manifest)
+
+
+def _reused(step: Step, unit: Unit) -> Done | None:
+    """Return the step's result if it finished here with the same inputs, plan and code, and its files are whole."""
+    manifest = unit.folder.manifest(step.name)
+    try:
+        key = _key(step, unit, _inputs(step, unit))
+    except StoreError:
+        raise
+    except PipelineError:
+        return None  # an input is missing or damaged: the call that follows says which
+    if _is_done(manifest, key) and unit.folder.is_sound(manifest):
+        return Done(manifest, reused=True)
+    return None
+
+
+def _called_and_saved(step: Step, unit: Unit) -> Done:
+    """Call the step, write its files and then its manifest."""
+    before = unit.folder.manifest(step.name)
+    inputs: dict[str, str] = {}
+    key = ""
+    started = dt.datetime.now(dt.UTC)
+    clock = time.perf_counter()
     try:
         inputs = _inputs(step, unit)
         key = _key(step, unit, inputs)
-        if _is_done(before, key) and unit.folder.is_sound(before):
-            return before, True
         outcome = step.function(unit)
     except StoreError:
-        raise  # the store is everybody's: nothing can be written down either
+        raise  # all tickers share the store, and nothing can be recorded either
     except PipelineError as error:
         log.debug("%s %s", unit.ticker, step.name, exc_info=True)
         outcome = Outcome(findings=(Finding.of(error),))
-    # Another attempt may have been at it, one that Airflow had given up: whoever is first publishes, once.
+    # Another attempt, which Airflow had given up, may have finished meanwhile. The first one publishes, once.
     now = unit.folder.manifest(step.name)
     if now != before and _is_done(now, key) and unit.folder.is_sound(now):
-        return now, True
+        return Done(now, reused=True)
     for name, data in outcome.files.items():
         unit.folder.write(name, data)
     manifest = Manifest(
@@ -122,31 +155,68 @@ def _finish(step: Step, unit: Unit) -> tuple[Manifest, bool]:
         versions=versions(),
     )
     unit.folder.write_manifest(manifest)
-    return manifest, False
+    return Done(manifest, reused=False)
+
+
+def _with_effects(manifest: Manifest, unit: Unit, runs: Runs, registry: Registry) -> Manifest:
+    """Perform the effects of a step that have no result yet, and return the manifest with their results.
+
+    This is the only place that registers a version, moves the alias `champion` for a run, or writes the ledger.
+    """
+    effects = manifest.outcome.effects
+    if effects is None or manifest.results is not None or manifest.failed:
+        return manifest
+    try:
+        results = Results(
+            released=_release(effects, manifest, unit, runs, registry),
+            recorded=ledger.write(unit.settings.ledger_place, effects.forecast) if effects.forecast else None,
+            no_forecast=effects.no_forecast,
+        )
+        manifest = manifest.model_copy(update={"results": results})
+    except StoreError:
+        raise
+    except PipelineError as error:
+        findings = (*manifest.outcome.findings, Finding.of(error))
+        manifest = manifest.model_copy(update={"outcome": manifest.outcome.model_copy(update={"findings": findings})})
+    unit.folder.write_manifest(manifest)
+    return manifest
+
+
+def _release(effects: Effects, manifest: Manifest, unit: Unit, runs: Runs, registry: Registry) -> Released | None:
+    """Register the version that the unit trained, and move the aliases as decided."""
+    if effects.release is None:
+        return None
+    run = runs.unit_run(unit.plan, unit.ticker)
+    return registry.release(unit.ticker, run.data.tags["model_id"], run.info.run_id, effects.release, manifest.started)
 
 
 def _inputs(step: Step, unit: Unit) -> dict[str, str]:
-    """Return the hash of each file that the step's result depends on.
+    """Return the hash of each file and of each earlier effect that the step's result depends on.
 
     Raises:
-        Damaged: a step before has not finished, or a file is not as it was written.
+        Damaged: a step before has not finished, or a file differs from what was written.
         UsageError: the suite cannot be read.
     """
-    for name in unit.before:
-        if unit.folder.manifest(name) is None:
+    hashes: dict[str, str] = {}
+    for name, manifest in unit.manifests.items():
+        if manifest is None:
             raise Damaged(
-                f"Step {step.name} needs what the steps before it wrote.",
+                f"Step {step.name} needs the files of the steps before it.",
                 f"no whole {name}.manifest.json in {unit.folder.url}",
                 f"Clear {name} and what follows in Airflow, which makes it again; or start a new run.",
             )
-    suite = {unit.settings.suite_path.name: sha256(unit.suite)} if step.judges else {}
-    return {name: sha256(unit.read(name)) for name in step.reads} | suite
+        if manifest.results:
+            hashes[f"{name}.results"] = sha256(manifest.results.model_dump_json().encode())
+    hashes |= {name: sha256(unit.read(name)) for name in unit.inputs}
+    if step.judges:
+        hashes[unit.settings.suite_path.name] = sha256(unit.suite)
+    return hashes
 
 
 def _key(step: Step, unit: Unit, inputs: dict[str, str]) -> str:
-    planned = unit.plan.model_dump(mode="json", exclude={"created", "tickers", "batch_size"})
-    made_with = [planned, code_version(), device.backend()]
-    return sha256(json.dumps([step.name, unit.ticker, inputs, *made_with], sort_keys=True).encode())
+    plan = unit.plan.model_dump(mode="json", exclude={"created", "tickers", "batch_size"})
+    parts = [step.name, unit.ticker, inputs, plan, code_version(), device.backend()]
+    return sha256(json.dumps(parts, sort_keys=True).encode())
 
 
 def _is_done(manifest: Manifest | None, key: str) -> TypeGuard[Manifest]:

@@ -1,12 +1,4 @@
-"""The contract of a step, in one place: reuse, run, save, log, isolate.
-
-Whoever calls (an Airflow task, `closecast run`) says `run("train", batch)`. For each ticker of the batch:
-
-1. a step that already finished here with the same inputs, plan and code is not done again;
-2. otherwise its function runs; a `PipelineError` becomes a critical finding of this ticker and stops no other;
-3. its files, then its manifest are written, each atomically;
-4. the manifest is shown in MLflow, which changes nothing when it is there already.
-"""
+"""The life of a run: `plan` fixes it, `report` closes it, `stop` ends it early. `pipeline.runner` does the steps."""
 
 from __future__ import annotations
 
@@ -15,18 +7,22 @@ import logging
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.alerting import notify
-from pipeline.errors import DataError, PipelineError, UsageError
+from pipeline.errors import Damaged, DataError, PipelineError, UsageError
 from pipeline.plan import Batch, Plan, folder_name, make_plan
+from pipeline.reporting import report as reports
+from pipeline.reporting import results
 from pipeline.serving import ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
 from pipeline.store.runs import earlier_folders, read_plan, run_folder, unit_folder
-from pipeline.tracking.runs import Tracker
+from pipeline.tracking.runs import Runs
 
 log = logging.getLogger("closecast")
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.outcome import Manifest
 
 
 def plan(
@@ -42,7 +38,7 @@ def plan(
     Args:
         settings: with the run's parameters already in them.
         dag_run_id: name of the run.
-        moment: the aware time that the run stands for; None means now.
+        moment: the aware time of the run; None means now.
         overrides: fields of the preset to change for this run only.
         until: name of the last step.
 
@@ -52,7 +48,7 @@ def plan(
     now = dt.datetime.now(dt.UTC)
     folder = run_folder(settings.store_url, folder_name(dag_run_id))
     try:
-        if folder.exists("plan.json"):  # a retry must see what the first attempt saw
+        if folder.exists("plan.json"):  # a retry uses the plan of the first try
             made = read_plan(settings.store_url, folder_name(dag_run_id))
             if made.dag_run_id != dag_run_id:
                 raise UsageError(
@@ -64,12 +60,12 @@ def plan(
             made = make_plan(
                 settings, dag_run_id, now=now, moment=moment or now, overrides=overrides or {}, until=until
             )
-            if settings.ledger:  # a wrong one is said tonight, not after the training
+            if settings.ledger:  # a wrong ledger ends the run before the training
                 ledger.check(settings.ledger_place)
             folder.write("plan.json", made.model_dump_json(indent=1).encode())
-        Tracker(settings).open_parent(made)
+        Runs(settings).open_parent(made)
     except PipelineError as error:
-        log.error("plan: FAILED: %s", error)  # noqa: TRY400 - whoever catches it keeps the traceback
+        log.error("plan: FAILED: %s", error)  # noqa: TRY400 - the caller keeps the traceback
         raise
     log.info(
         "plan: %s, as of %s, %d ticker(s), preset %s", made.source, made.as_of, len(made.tickers), made.preset_name
@@ -78,53 +74,76 @@ def plan(
 
 
 def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
-    """Gather a run's results, write its page, end its MLflow run and tell people what is news.
+    """Gather a run's results, write its page, end its MLflow run and send the alerts.
 
     Raises:
         DataError: when a ticker failed, so that the run is red in Airflow's page.
         UsageError: when the run has no plan.
     """
-    from pipeline.reporting import plots, report, results
-
     settings = settings or load_settings()
-    if not run_folder(settings.store_url, folder_name(dag_run_id)).exists("plan.json"):
+    folder = run_folder(settings.store_url, folder_name(dag_run_id))
+    if not folder.exists("plan.json"):
         raise UsageError(
-            "A run can be reported once it has a plan.", f"none for {dag_run_id}", "See why `plan` failed."
+            "A run can be reported once it has a plan.", f"no plan.json for {dag_run_id}", "See why `plan` failed."
         )
     planned = read_plan(settings.store_url, folder_name(dag_run_id))
-    tracker = Tracker(settings)
-    folders = {ticker: unit_folder(settings.store_url, ticker, planned) for ticker in planned.tickers}
-    manifests = {ticker: [unit.manifest(step.name) for step in FLOW] for ticker, unit in folders.items()}
-    units = {ticker: tracker.unit_run(planned, ticker) for ticker in folders}
-    runs = {ticker: str(run.info.run_id) for ticker, run in units.items()}
-    earlier, sections = earlier_folders(settings.store_url, planned), []
-    for ticker, unit in folders.items():
-        came_to = units[ticker].data.tags.get("decision", "")
-        section = report.section(ticker, unit, manifests[ticker], runs[ticker], came_to)
-        skills = results.skills(planned.as_of, section.result.skill, earlier[ticker])
-        if len(skills) > 1:
-            picture = report.Picture("skill of the last runs", plots.skills(skills, ticker))
-            section = section._replace(pictures=(*section.pictures, picture))
-        sections.append(section)
-    rows = [one.result for one in sections]
-    page = report.page(planned, sections)
-    folder = run_folder(settings.store_url, planned.run)
-    failed = [one for one in rows if one.reason]
+    tracking = Runs(settings)
+    manifests = {ticker: _manifests(settings, planned, ticker) for ticker in planned.tickers}
+    mlflow_runs = {ticker: str(tracking.unit_run(planned, ticker).info.run_id) for ticker in planned.tickers}
+    sections = _sections(settings, planned, manifests, mlflow_runs)
+    rows = [section.result for section in sections]
+    failed = [row for row in rows if row.reason]
+    page = reports.page(planned, sections)
     folder.write("report.html", page)
     folder.write("results.json", results.results_bytes(rows))
-    tracker.close_parent(planned, failed=bool(failed), metrics=results.summary(rows), page=page)
-    ended = {ticker: [one for one in several if one] for ticker, several in manifests.items()}
-    page_of = {ticker: tracker.page(run) for ticker, run in runs.items()}
-    notify.tell(settings, planned, ended, failed={one.ticker: one.reason for one in failed}, pages=page_of)
-    # A run of fewer tickers, tried by hand, is not the one that is waited for.
+    tracking.close_parent(planned, failed=bool(failed), metrics=results.summary(rows), page=page)
+    notify.tell(
+        settings,
+        planned,
+        {ticker: [one for one in several if one] for ticker, several in manifests.items()},
+        failed={row.ticker: row.reason for row in failed},
+        pages={ticker: tracking.page(run) for ticker, run in mlflow_runs.items()},
+    )
+    # A run of fewer tickers, tried by hand, does not stand for the night.
     if len(failed) < len(rows) and set(planned.tickers) >= set(load_settings().tickers):
         notify.mark_finished(settings, planned)
     if failed:
         raise DataError(
-            "Every ticker of the run must get through.",
-            "; ".join(f"{one.ticker} in {one.step}: {one.reason}" for one in failed),
+            "Every ticker of a run must pass every step.",
+            "; ".join(f"{row.ticker} in {row.step}: {row.reason}" for row in failed),
             "See the report; tickers not named here are done.",
         )
+
+
+def _manifests(settings: Settings, planned: Plan, ticker: str) -> list[Manifest | None]:
+    folder = unit_folder(settings.store_url, ticker, planned)
+    return [folder.manifest(step.name) for step in FLOW]
+
+
+def _sections(
+    settings: Settings,
+    planned: Plan,
+    manifests: Mapping[str, Sequence[Manifest | None]],
+    mlflow_runs: Mapping[str, str],
+) -> list[reports.Section]:
+    """Return each ticker's part of the report."""
+    from pipeline.reporting import plots
+
+    earlier = earlier_folders(settings.store_url, planned)
+    sections = []
+    for ticker, its_manifests in manifests.items():
+        folder = unit_folder(settings.store_url, ticker, planned)
+        try:
+            section = reports.section(ticker, folder, its_manifests, mlflow_runs[ticker])
+        except Damaged as error:
+            sections.append(reports.damaged_section(ticker, its_manifests, mlflow_runs[ticker], error))
+            continue
+        skills = results.skills(planned.as_of, section.result.skill, earlier[ticker])
+        if len(skills) > 1:
+            picture = reports.Picture("skill of the last runs", plots.skills(skills, ticker))
+            section = section._replace(pictures=(*section.pictures, picture))
+        sections.append(section)
+    return sections
 
 
 def flow(planned: Plan) -> tuple[Step, ...]:
@@ -134,4 +153,4 @@ def flow(planned: Plan) -> tuple[Step, ...]:
 
 def stop(dag_run_id: str, settings: Settings) -> None:
     """End the MLflow runs of a run that a person stopped."""
-    Tracker(settings).kill(read_plan(settings.store_url, folder_name(dag_run_id)))
+    Runs(settings).kill(read_plan(settings.store_url, folder_name(dag_run_id)))

@@ -11,7 +11,9 @@ from pipeline.errors import Damaged, DataError
 from pipeline.steps import FLOW, Unit
 from pipeline.store.folder import Folder
 from pipeline.store.runs import last_snapshot, read_plan, run_folder, unit_folder
-from pipeline.tracking.runs import Tracker
+from pipeline.tracking.registry import Registry
+from pipeline.tracking.runs import Runs
+from pipeline.tracking.step_log import log_step
 from tests.test_runner import tiny_settings
 
 READERS = {name: step.name for step in reversed(FLOW) for name in step.reads}  # each file and its first reader
@@ -125,11 +127,11 @@ def test_a_damaged_file_is_not_logged(unit):
     runner.run("evaluate", batch, settings=settings)
     manifest = _manifest(folder, "evaluate")
     (folder / "forecast.png").write_bytes(b"no picture")
-    tracker = Tracker(settings)
+    tracker = Runs(settings)
     plan = read_plan(settings.store_url, batch["run"])
     changed = manifest.model_copy(update={"key": "another"})
     with pytest.raises(Damaged, match=r"forecast\.png"):
-        tracker.log(plan, "AAA", changed, Folder(str(folder)), last=False)
+        log_step(tracker, plan, "AAA", changed, Folder(str(folder)), last=False)
     run = tracker.unit_run(plan, "AAA")
     assert run.data.tags["step.evaluate"] != "another"
 
@@ -148,7 +150,7 @@ def test_of_two_attempts_at_once_the_first_publishes(unit):
     slow.__name__ = "window"
     plan = read_plan(settings.store_url, batch["run"])
     before = tuple(one.name for one in FLOW[: FLOW.index(step)])
-    made = Unit("AAA", plan, Folder(str(folder)), settings, Tracker(settings).registry, before)
-    manifest, reused = runner._finish(step._replace(function=slow), made)
+    made = Unit("AAA", plan, Folder(str(folder)), settings, Registry(settings), step, before)
+    manifest, reused = runner._called_and_saved(step._replace(function=slow), made)
     assert (len(inside), reused) == (1, True)
     assert manifest == _manifest(folder, "window")

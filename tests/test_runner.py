@@ -18,7 +18,6 @@ from pipeline.prices import snapshot
 from pipeline.steps import FLOW
 from pipeline.store.runs import last_snapshot, read_plan, run_folder, unit_folder
 from pipeline.tracking.client import answering
-from pipeline.tracking.runs import Tracker
 from pipeline.tracking.server import check_answers
 from tests.support.alert_channels import PASSWORD, webhook
 
@@ -68,9 +67,9 @@ def runs_of(settings):
 def test_there_is_one_parent_and_one_child_per_ticker(finished):
     """Found by tags; the child of the broken file is failed, and so is the parent."""
     settings, _ = finished
-    _, _, _found = runs_of(settings)
-    by_ticker = {run.data.tags["ticker"]: run for run in runs}
-    assert len(runs) == 3
+    _, _, found = runs_of(settings)
+    by_ticker = {run.data.tags["ticker"]: run for run in found}
+    assert len(found) == 3
     assert {ticker: run.info.status for ticker, run in by_ticker.items()} == {
         "": "FAILED", "GOOD": "FINISHED", "BAD": "FAILED",
     }  # fmt: skip
@@ -82,8 +81,8 @@ def test_there_is_one_parent_and_one_child_per_ticker(finished):
 def test_the_childs_figures_are_those_of_the_store(finished):
     """Metrics, parameters, one point per epoch, pictures, the dataset."""
     settings, batch = finished
-    client, _, runs = runs_of(settings)
-    run = next(run for run in runs if run.data.tags["ticker"] == "GOOD")
+    client, _, found = runs_of(settings)
+    run = next(run for run in found if run.data.tags["ticker"] == "GOOD")
     stored = json.loads(folder_of(settings, batch).read("metrics.json"))
     assert {name: run.data.metrics[name] for name in stored} == stored
     assert run.data.params["lookback"] == "5"
@@ -99,8 +98,8 @@ def test_the_childs_figures_are_those_of_the_store(finished):
 def test_the_logged_model_forecasts_the_logged_error_again(finished):
     """Loaded by models:/, from raw closes to dollars: the same RMSE to 1e-6."""
     settings, batch = finished
-    client, experiment, runs = runs_of(settings)
-    run = next(run for run in runs if run.data.tags["ticker"] == "GOOD")
+    client, experiment, found = runs_of(settings)
+    run = next(run for run in found if run.data.tags["ticker"] == "GOOD")
     (logged,) = client.search_logged_models([experiment.experiment_id])
     mlflow.set_tracking_uri(settings.mlflow_uri)
     served = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
@@ -123,8 +122,8 @@ def test_a_second_call_of_every_step_changes_nothing(finished, monkeypatch):
     settings, batch = finished
     folder = Path(folder_of(settings, batch).url)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    client, experiment, runs = runs_of(settings)
-    history = {run.info.run_id: client.get_metric_history(run.info.run_id, "loss") for run in runs}
+    client, experiment, found = runs_of(settings)
+    history = {run.info.run_id: client.get_metric_history(run.info.run_id, "loss") for run in found}
     monkeypatch.setattr("pipeline.model.train", None)  # would be called by nobody
     assert runs.plan(settings, "manual__1") == [batch]
     for step in FLOW:
@@ -211,8 +210,8 @@ def test_a_service_that_is_away_is_worth_another_try(tiny, monkeypatch):
     runner.run("ingest", batch, settings=tiny, last_try=False)
     assert not folder_of(tiny, batch, "BBB").manifest("ingest").failed
     assert folder_of(tiny, batch, "AAA").manifest("ingest") == first
-    _, _, _found = runs_of(tiny)
-    (run,) = (run for run in runs if run.data.tags["ticker"] == "BBB")
+    _, _, found = runs_of(tiny)
+    (run,) = (run for run in found if run.data.tags["ticker"] == "BBB")
     assert run.info.status == "RUNNING"
     assert run.data.metrics["rows/raw"] == 977
     assert run.data.tags["findings.ingest"] == run.data.tags["mlflow.note.content"] == ""
@@ -226,15 +225,15 @@ def test_a_lost_mlflow_costs_no_work(tiny, monkeypatch):
         raise Unavailable("The MLflow server must answer.", "nothing", "Start it.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tracker, "log", gone)
+        patch.setattr(runner, "log_step", gone)
         with pytest.raises(Unavailable):
             runner.run("ingest", batch, settings=tiny)
     done = folder_of(tiny, batch, "AAA").manifest("ingest")
     monkeypatch.setattr(snapshot, "fetch", None)  # would be called by nobody
     runner.run("ingest", batch, settings=tiny)
     assert folder_of(tiny, batch, "AAA").manifest("ingest") == done
-    _, _, _found = runs_of(tiny)
-    assert {run.data.metrics.get("rows/raw") for run in runs if run.data.tags["ticker"] == "AAA"} == {977.0}
+    _, _, found = runs_of(tiny)
+    assert {run.data.metrics.get("rows/raw") for run in found if run.data.tags["ticker"] == "AAA"} == {977.0}
 
 
 def test_an_mlflow_server_that_does_not_answer_is_told_at_once(monkeypatch):
@@ -255,8 +254,8 @@ def test_a_stopped_run_leaves_nothing_running(tiny):
     (batch,) = runs.plan(runner.load_settings(tickers=("AAA",)), "manual__stopped")
     runner.run("ingest", batch, settings=tiny)
     runs.stop("manual__stopped", tiny)
-    _, _, _found = runs_of(tiny)
-    assert {run.info.status for run in runs} == {"KILLED"}
+    _, _, found = runs_of(tiny)
+    assert {run.info.status for run in found} == {"KILLED"}
 
 
 def test_a_restated_history_is_explained_refused_or_accepted(tiny, test_data, tmp_path):
@@ -298,8 +297,8 @@ def test_a_restated_history_is_explained_refused_or_accepted(tiny, test_data, tm
     folder, ((severity, _, _),) = night("accepted", altered, "2026-01-23", accept_restated=True)
     assert severity == "warning"
     assert folder.exists("validated.parquet")
-    _, _, _found = runs_of(tiny)
-    tags = {run.data.tags["dag_run_id"]: run.data.tags.get("restatement") for run in runs if run.data.tags["ticker"]}
+    _, _, found = runs_of(tiny)
+    tags = {run.data.tags["dag_run_id"]: run.data.tags.get("restatement") for run in found if run.data.tags["ticker"]}
     assert tags["manual__split"] == "explained"
     assert tags["manual__altered"] == "unexplained"
 
@@ -362,8 +361,8 @@ def test_people_are_told_of_a_bad_ticker_once_and_of_a_run_that_did_not_come(tin
     ]
     for words in ("'Date', 'Price'", "/dags/retrain/runs/manual__bad", "#/experiments/", "Left the ticker out"):
         assert words in hook.told[0].body
-    _, _, _found = runs_of(tiny)
-    assert PASSWORD not in str([run.to_dictionary() for run in runs])
+    _, _, found = runs_of(tiny)
+    assert PASSWORD not in str([run.to_dictionary() for run in found])
 
 
 @pytest.mark.usefixtures("tiny")

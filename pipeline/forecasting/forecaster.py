@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +43,15 @@ class Recipe(NamedTuple):
     preset: str = ""  # its name; "" in a model that was logged before this field existed, as for `cell`
     cell: str = ""
 
+    def to_json(self) -> bytes:
+        """Return the content of recipe.json."""
+        return json.dumps(self._asdict(), indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Recipe:
+        """Return the recipe that `to_json` wrote."""
+        return cls(**json.loads(data))
+
     @property
     def scaler(self) -> Scaler:
         """Return the scaler that was fitted on train."""
@@ -71,6 +81,12 @@ class Forecasts(NamedTuple):
     high_80: Floats
     low_95: Floats
     high_95: Floats
+
+
+def columns(made: Forecasts) -> dict[str, Floats]:
+    """Return forecasts and bounds by the names of their columns in a price table."""
+    named = made._asdict()
+    return {"forecast_usd": named.pop("usd"), **{f"{name}_usd": values for name, values in named.items()}}
 
 
 class Fitted(NamedTuple):

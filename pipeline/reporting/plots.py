@@ -14,13 +14,17 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from pipeline.arrays import Dates, Floats
+from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecaster import Forecasts
 
-BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#6e7681"
+BLUE = "#1f6feb"
+ORANGE = "#d9730d"
+GREY = "#6e7681"
 
-_WIDTH, _DPI = 5.2, 150  # inches: letters stay readable on a phone, and two pictures stand side by side on a desk
+_WIDTH = 5.2  # inches: letters are readable on a phone, and two pictures fit side by side on a desktop
+_DPI = 150
 _RECENT = 60  # sessions that are shown enlarged
-_COLOURS = 32  # of a picture: a third of the bytes, and no eye sees it
+_COLOURS = 32  # of a picture: a third of the bytes, without a visible difference
 
 
 def closes(sessions: Dates, prices: Floats, test: range, ticker: str) -> bytes:
@@ -46,17 +50,14 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str)
     return _png(figure, axes)
 
 
-def actual_and_forecast(
-    sessions: Dates, actual: Floats, made: Forecasts, scores: Mapping[str, float], ticker: str
-) -> bytes:
+def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores: Scores, ticker: str) -> bytes:
     """Return actual and forecast closes of the test rows in dollars, and below them the last sessions enlarged.
 
     Args:
         sessions: dates of the test rows, shape (n,).
         actual: their closes in dollars, shape (n,).
-        made: what was forecast for them.
-        scores: with `rmse_usd` and `naive_rmse_usd`: a price model always looks good on such a plot, so the figures
-            stand in its title.
+        made: their forecasts.
+        scores: of these rows. A price model always looks good on such a plot, so the title shows its errors.
         ticker: for the title.
     """
     figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained")
@@ -72,7 +73,7 @@ def actual_and_forecast(
         axes.grid(alpha=0.25)
         _dates(axes)
     parts[0].set_title(
-        f"{ticker}: RMSE {scores['rmse_usd']:,.4f} USD, naive {scores['naive_rmse_usd']:,.4f} USD",
+        f"{ticker}: RMSE {scores.rmse_usd:,.4f} USD, naive {scores.naive_rmse_usd:,.4f} USD",
         loc="left", fontsize="medium",
     )  # fmt: skip
     parts[1].set_title(f"last {min(_RECENT, len(actual))} sessions", loc="left", fontsize="small")
@@ -85,7 +86,7 @@ def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, 
     Args:
         sessions: dates of the test rows, shape (n,).
         actual: their closes in dollars, shape (n,).
-        forecast: what was forecast for them in dollars, shape (n,).
+        forecast: their forecasts in dollars, shape (n,).
         naive: the closes before them in dollars, shape (n,).
         ticker: for the title.
     """

@@ -1,20 +1,33 @@
-"""What a run came to: one row per ticker, and one HTML page that needs nothing else."""
+"""The HTML report of a run: one page that fetches nothing."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.evaluation.scores import Scores
+from pipeline.outcome import Finding
 from pipeline.pages import render
-from pipeline.reporting.results import LEVEL, SIGNIFICANT, Result, aggregate, ended_steps, result, verdict
-from pipeline.serving.promotion import SUPERSEDED, Rule
-from pipeline.store.folder import Folder
-from pipeline.store.formats import json_of
+from pipeline.reporting.results import (
+    LEVEL,
+    SIGNIFICANT,
+    Result,
+    aggregate,
+    ended_steps,
+    result,
+    results_of_effects,
+    verdict,
+)
+from pipeline.serving.promotion import Decision, Rule
+from pipeline.serving.served import Served
 
 if TYPE_CHECKING:
-    from pipeline.outcome import Finding, Manifest
+    from pipeline.errors import Damaged
+    from pipeline.outcome import ForecastRecord, Manifest
     from pipeline.plan import Plan
+    from pipeline.store.folder import Folder
+
 _PICTURES = {
     "forecast.png": "actual and forecast closes with the 95 % interval",
     "residuals.png": "errors of the forecasts and how they are distributed",
@@ -27,7 +40,7 @@ _HASH = 12  # letters of a hash that tell two apart
 
 
 class Change(NamedTuple):
-    """What is otherwise than in the champion's run."""
+    """A difference from the champion's run."""
 
     kind: str  # data, parameters or versions
     name: str
@@ -36,7 +49,7 @@ class Change(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture and what it shows, for those who do not see it."""
+    """A picture and its description, for readers who do not see it."""
 
     about: str
     png: bytes
@@ -48,53 +61,74 @@ class Picture(NamedTuple):
 
 
 class Section(NamedTuple):
-    """What the page says of one ticker."""
+    """One ticker's part of the page."""
 
     result: Result
     findings: tuple[tuple[str, Finding], ...]  # each with its step; the worst first
-    scores: Mapping[str, float]  # metrics.json
+    scores: Scores | None
     rules: tuple[Rule, ...]
     changes: tuple[Change, ...]
-    served: Mapping[str, Any]  # forecast.json
+    recorded: ForecastRecord | None  # the forecast of the next session, as the ledger has it
+    served: Served | None
     pictures: tuple[Picture, ...]
 
 
-def section(
-    ticker: str, folder: Folder, manifests: Sequence[Manifest | None], mlflow_run: str, came_to: str = ""
-) -> Section:
-    """Return what a unit's folder tells.
+def section(ticker: str, folder: Folder, manifests: Sequence[Manifest | None], mlflow_run: str) -> Section:
+    """Return one ticker's part of the page, read from its folder.
 
     Args:
-        ticker: whose folder it is.
+        ticker: of the unit.
         folder: of the unit.
-        manifests: of its steps, in order; None stands for a step that never ended.
+        manifests: of its steps, in order; None stands for a step that did not end.
         mlflow_run: id of its run.
-        came_to: what the registry made of the decision, which may have come too late.
+
+    Raises:
+        Damaged: when a file differs from what its step wrote.
     """
     ended = ended_steps(manifests)
-    written = {name for manifest in ended for name in manifest.outputs}
-
-    def told(name: str) -> dict[str, Any]:
-        return dict(json_of(folder.read(name))) if name in written else {}
-
-    decision, served = told("decision.json"), told("forecast.json")
-    if came_to.startswith(SUPERSEDED) and decision:
-        says, limit = "The champion must still be the one that it was compared with", f"v{decision['champion']}"
-        rule = Rule(SUPERSEDED, says, came_to.removeprefix(f"{SUPERSEDED}: "), limit, passed=False)
-        decision |= {"promoted": False, "reason": came_to, "rules": [*decision["rules"], rule._asdict()]}
+    writers = {name: manifest for manifest in ended for name in manifest.outputs}
+    contents = {
+        name: folder.read_written(name, writers[name])
+        for name in ("metrics.json", "decision.json", "forecast.json", *_PICTURES)
+        if name in writers
+    }
+    effects = results_of_effects(ended)
+    scores = Scores.from_json(contents["metrics.json"]) if "metrics.json" in contents else None
+    served = Served.from_json(contents["forecast.json"]) if "forecast.json" in contents else None
+    decision = None
+    if "decision.json" in contents:
+        decision = Decision.from_json(contents["decision.json"]).as_released(effects.released)
     found = [(manifest.step, finding) for manifest in ended for finding in manifest.outcome.findings]
     return Section(
-        result=result(ticker, manifests, mlflow_run, decision, served),
+        result=result(ticker, manifests, mlflow_run, scores, decision, served),
         findings=tuple(sorted(found, key=lambda one: _SEVERITIES.index(one[1].severity))),
-        scores=told("metrics.json"),
-        rules=tuple(Rule(**rule) for rule in decision.get("rules", ())),
-        changes=tuple(
-            Change(kind, name, *(_short(name, value) for value in both))
-            for kind, several in decision.get("changes", {}).items()
-            for name, both in several.items()
-        ),
+        scores=scores,
+        rules=decision.rules if decision else (),
+        changes=_changes(decision) if decision else (),
+        recorded=effects.recorded,
         served=served,
-        pictures=tuple(Picture(about, folder.read(name)) for name, about in _PICTURES.items() if name in written),
+        pictures=tuple(Picture(about, contents[name]) for name, about in _PICTURES.items() if name in contents),
+    )
+
+
+def damaged_section(ticker: str, manifests: Sequence[Manifest | None], mlflow_run: str, error: Damaged) -> Section:
+    """Return the part of a ticker with a damaged file: the reason and no figure.
+
+    Args:
+        ticker: of the unit.
+        manifests: of its steps, in order.
+        mlflow_run: id of its run.
+        error: names the file.
+    """
+    row = result(ticker, manifests, mlflow_run)
+    return Section(row._replace(reason=str(Finding.of(error))), (), None, (), (), None, None, ())
+
+
+def _changes(decision: Decision) -> tuple[Change, ...]:
+    return tuple(
+        Change(kind, name, before and _short(name, before), _short(name, now))
+        for kind, several in decision.changes
+        for name, (before, now) in several.items()
     )
 
 
@@ -119,4 +153,4 @@ def page(plan: Plan, sections: Sequence[Section]) -> bytes:
 
 
 def _short(name: str, value: str) -> str:
-    return value[:_HASH] if value and name.endswith("sha256") else value
+    return value[:_HASH] if name.endswith("sha256") else value

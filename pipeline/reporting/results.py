@@ -1,23 +1,26 @@
-"""What a run came to: one row per ticker, and one HTML page that needs nothing else."""
+"""The results of a run: one row per ticker, their aggregate, and the verdict in one sentence."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.outcome import Results
 from pipeline.store.folder import Folder
 from pipeline.store.formats import json_of
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.scores import Scores
     from pipeline.outcome import Manifest
+    from pipeline.serving.promotion import Decision
+    from pipeline.serving.served import Served
 
-# p below which a Diebold-Mariano test counts here: of 60 tickers, chance alone brings none or one. The gate asks of one
-# ticker at a time, at a level of its own, so whoever says "significantly" says at which.
+# p below which a Diebold-Mariano test counts here: among 60 tickers chance alone brings 0.6 on average. The gate tests
+# one ticker at a time, at a level of its own, so every "significantly" names its level.
 SIGNIFICANT = 0.01
 LEVEL = f"at {100 * SIGNIFICANT:g} %"
 
@@ -27,15 +30,15 @@ class Result(NamedTuple):
 
     ticker: str
     rows: int | None  # sessions in the history
-    test_rows: int | None  # forecasts that the errors are made of
-    rmse_usd: float | None
-    naive_rmse_usd: float | None
-    skill: float | None
     seconds: float  # of all steps
     mlflow_run: str
     step: str  # the last one that ended
     reason: str  # why the ticker failed; empty when it did not
     warnings: tuple[str, ...]
+    test_rows: int | None = None  # forecasts that the errors are measured on
+    rmse_usd: float | None = None
+    naive_rmse_usd: float | None = None
+    skill: float | None = None
     rmse_over_naive: float | None = None
     dm_p_value: float | None = None  # small: worse than naive
     coverage_95: float | None = None  # share of test rows inside the 95 % interval
@@ -70,54 +73,81 @@ def result(
     ticker: str,
     manifests: Sequence[Manifest | None],
     mlflow_run: str,
-    decision: Mapping[str, Any],
-    served: Mapping[str, Any],
+    scores: Scores | None = None,
+    decision: Decision | None = None,
+    served: Served | None = None,
 ) -> Result:
-    """Return what a unit adds up to.
+    """Return one row of the table of results.
 
     Args:
         ticker: of the unit.
-        manifests: of its steps, in order; None stands for a step that never ended.
+        manifests: of its steps, in order; None stands for a step that did not end.
         mlflow_run: id of its run.
-        decision: decision.json; empty where there is none.
-        served: forecast.json; empty where there is none.
+        scores: of the test rows; None where the unit was not evaluated.
+        decision: of the gate, as it was carried out; None where there is none.
+        served: scores of served forecasts; None where the unit did not get that far.
     """
     ended = ended_steps(manifests)
-    figures = {name: value for manifest in ended for name, value in manifest.outcome.metrics.items()}
+    measured = {name: value for manifest in ended for name, value in manifest.outcome.metrics.items()}
     findings = [finding for manifest in ended for finding in manifest.outcome.findings]
     reasons = [str(finding) for finding in findings if finding.severity == "critical"]
     if len(ended) < len(manifests) and not reasons:
         reasons = ["The run was stopped before this ticker was done. Run it again: finished steps are kept."]
-    made, live = served.get("forecast") or {}, served.get("live", {})
-    return Result(
+    effects = results_of_effects(ended)
+    row = Result(
         ticker=ticker,
-        rows=_count(figures.get("sessions")),
-        test_rows=_count(figures.get("test_rows")),
-        rmse_usd=figures.get("rmse_usd"),
-        naive_rmse_usd=figures.get("naive_rmse_usd"),
-        skill=figures.get("skill"),
+        rows=_count(measured.get("sessions")),
         seconds=sum(manifest.seconds for manifest in ended),
         mlflow_run=mlflow_run,
         step=ended[-1].step if ended else "plan",
         reason=" | ".join(reasons),
         warnings=tuple(str(finding) for finding in findings if finding.severity == "warning"),
-        rmse_over_naive=figures.get("rmse_over_naive"),
-        dm_p_value=figures.get("dm_p_value"),
-        coverage_95=figures.get("coverage_95"),
-        weight=figures.get("weight"),
-        decision=("promoted" if decision["promoted"] else "refused") if decision else "",
-        decision_reason=decision.get("reason", ""),
-        refused_by=tuple(rule["name"] for rule in decision.get("rules", ()) if not rule["passed"]),
-        champion=decision.get("champion"),
-        forecast_session=made.get("session", ""),
-        forecast_version=made.get("version"),
-        forecast_usd=made.get("forecast_usd"),
-        forecast_low_95_usd=made.get("low_95_usd"),
-        forecast_high_95_usd=made.get("high_95_usd"),
-        no_forecast=served.get("why_not", ""),
-        live_skill_20=_number((live.get("20") or {}).get("skill")),
-        live_skill_60=_number((live.get("60") or {}).get("skill")),
+        weight=measured.get("weight"),
+        no_forecast=effects.no_forecast,
     )
+    if scores:
+        row = row._replace(
+            test_rows=scores.test_rows,
+            rmse_usd=scores.rmse_usd,
+            naive_rmse_usd=scores.naive_rmse_usd,
+            skill=scores.skill,
+            rmse_over_naive=scores.rmse_over_naive,
+            dm_p_value=scores.dm_p_value,
+            coverage_95=scores.coverage_95,
+        )
+    if decision:
+        row = row._replace(
+            decision="promoted" if decision.promoted else "refused",
+            decision_reason=decision.reason,
+            refused_by=tuple(rule.name for rule in decision.failed),
+            champion=decision.champion,
+        )
+    if effects.recorded:
+        row = row._replace(
+            forecast_session=str(effects.recorded.session),
+            forecast_version=effects.recorded.version,
+            forecast_usd=effects.recorded.forecast_usd,
+            forecast_low_95_usd=effects.recorded.low_95_usd,
+            forecast_high_95_usd=effects.recorded.high_95_usd,
+        )
+    if served:
+        row = row._replace(live_skill_20=_live_skill(served, 20), live_skill_60=_live_skill(served, 60))
+    return row
+
+
+def results_of_effects(ended: Sequence[Manifest]) -> Results:
+    """Return the results of all effects of a unit together."""
+    results = [manifest.results for manifest in ended if manifest.results]
+    return Results(
+        released=next((one.released for one in results if one.released), None),
+        recorded=next((one.recorded for one in results if one.recorded), None),
+        no_forecast=next((one.no_forecast for one in results if one.no_forecast), ""),
+    )
+
+
+def _live_skill(served: Served, sessions: int) -> float | None:
+    window = served.live.get(str(sessions))
+    return window.skill if window else None
 
 
 def skills(as_of: dt.date, skill: float | None, earlier: Mapping[dt.date, Folder]) -> dict[dt.date, float]:
@@ -160,28 +190,54 @@ def summary(results: Sequence[Result]) -> dict[str, float]:
 
 def verdict(results: Sequence[Result]) -> str:
     """Return the run in one sentence."""
-    figures, failed = aggregate(results), [one.ticker for one in results if one.reason]
-    parts = [f"{len(results) - len(failed)} of {len(results)} ticker(s) done"]
-    if figures.promoted or figures.refused:
-        rules = Counter(name for one in results for name in one.refused_by)
-        why = ", ".join(f"{name} {count}" for name, count in rules.most_common())
-        parts.append(f"promoted: {figures.promoted}, refused: {figures.refused}{f' (by rule: {why})' * bool(why)}")
-    scored = [one.skill for one in results if one.skill is not None]
-    if scored:
-        # The test gives p for "worse"; close to 1 it says "better". Equal to naive in every row is p 1, too.
-        surely = sum(
-            one.dm_p_value > 1 - SIGNIFICANT and one.skill > 0 for one in results if one.dm_p_value and one.skill
-        )
-        better, equal = sum(skill > 0 for skill in scored), scored.count(0)
-        parts.append(
-            f"better than naive: {better} (significantly {LEVEL}: {surely}), equal: {equal}, "
-            f"worse: {len(scored) - better - equal} (significantly {LEVEL}: {figures.significantly_worse_1pct})"
-        )
+    failed = [one.ticker for one in results if one.reason]
+    parts = [
+        f"{len(results) - len(failed)} of {len(results)} ticker(s) done",
+        _decisions(results),
+        _against_naive(results),
+        _followed(results),
+    ]
+    sentence = f"{'; '.join(filter(None, parts))}."
+    if failed:
+        sentence += f" Failed: {', '.join(failed)}."
+    return sentence
+
+
+def _decisions(results: Sequence[Result]) -> str:
+    figures = aggregate(results)
+    if not figures.promoted and not figures.refused:
+        return ""
+    counts = Counter(name for one in results for name in one.refused_by)
+    rules = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    by_rule = f" (by rule: {rules})" if rules else ""
+    return f"promoted: {figures.promoted}, refused: {figures.refused}{by_rule}"
+
+
+def _against_naive(results: Sequence[Result]) -> str:
+    skills = [one.skill for one in results if one.skill is not None]
+    if not skills:
+        return ""
+    # The test gives p for "worse"; close to 1 it says "better". A forecast equal to naive in every row has p 1, too.
+    significantly_better = sum(
+        one.dm_p_value > 1 - SIGNIFICANT and one.skill > 0 for one in results if one.dm_p_value and one.skill
+    )
+    significantly_worse = aggregate(results).significantly_worse_1pct
+    better = sum(skill > 0 for skill in skills)
+    equal = skills.count(0)
+    worse = len(skills) - better - equal
+    return (
+        f"better than naive: {better} (significantly {LEVEL}: {significantly_better}), equal: {equal}, "
+        f"worse: {worse} (significantly {LEVEL}: {significantly_worse})"
+    )
+
+
+def _followed(results: Sequence[Result]) -> str:
+    """Return how many networks have a weight; "" for presets without one, where every weight is 1."""
     weights = [one.weight for one in results if one.weight is not None]
-    if any(weight < 1 for weight in weights):  # else the preset does not ask whether to follow it
-        followed = sum(weight > 0 for weight in weights)
-        parts.append(f"the network is worth following for {followed} of {len(weights)}, the others forecast as naive")
-    return f"{'; '.join(parts)}." + (f" Failed: {', '.join(failed)}." if failed else "")
+    if all(weight == 1 for weight in weights):
+        return ""
+    followed = sum(weight > 0 for weight in weights)
+    return f"the network is worth following for {followed} of {len(weights)}, the others forecast as naive"
 
 
 def results_bytes(results: Sequence[Result]) -> bytes:
@@ -196,7 +252,7 @@ def results_of(data: bytes) -> list[Result]:
 
 
 def ended_steps(manifests: Sequence[Manifest | None]) -> list[Manifest]:
-    """Return the manifests up to the first that failed: what comes after it is of an earlier try."""
+    """Return the manifests up to the first that failed. Later manifests belong to an earlier try."""
     ended = [manifest for manifest in manifests if manifest]
     failed = [number for number, manifest in enumerate(ended, 1) if manifest.failed]
     return ended[: failed[0]] if failed else ended
@@ -204,10 +260,6 @@ def ended_steps(manifests: Sequence[Manifest | None]) -> list[Manifest]:
 
 def _count(value: float | None) -> int | None:
     return None if value is None else int(value)
-
-
-def _number(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _median(values: Sequence[float | None]) -> float | None:

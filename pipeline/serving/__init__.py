@@ -1,1 +1,1 @@
-"""Which version is served and what it forecasts: the gate, the ledger, the model that MLflow loads."""
+"""The served version and its forecasts: the gate, the ledger, the model that MLflow loads."""

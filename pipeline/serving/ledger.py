@@ -1,7 +1,7 @@
-"""What was forecast: one row per ticker, session and version, written once and never changed, with the time of writing.
+"""The ledger of served forecasts: one row per ticker, session and version, written once and never changed.
 
-The ledger is a folder of any store that fsspec knows, with a small Parquet file per row, so that no writer ever
-rewrites what another one wrote; or a table of a database, by its URL.
+The ledger is a folder of any store that fsspec knows, or a table of a database, by its URL. In a folder each row is a
+small Parquet file, so that no writer rewrites the row of another.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pandas as pd
 
 from pipeline.errors import Damaged, StoreError, Unavailable, UsageError
+from pipeline.outcome import ForecastRecord
 from pipeline.store.folder import Folder, check_writable
 from pipeline.store.formats import frame_bytes, frame_of
 
@@ -22,29 +23,9 @@ if TYPE_CHECKING:
 
 TABLE = "closecast_ledger"
 _KEY = ("ticker", "session", "version")
+_COLUMNS = tuple(ForecastRecord.model_fields)
 # SQLAlchemy says postgresql, others postgres: that is corrected, not taken for a folder.
 _DATABASES = {"postgresql", "postgres", "sqlite", "mysql", "mariadb", "mssql", "oracle"}
-
-
-class Row(NamedTuple):
-    """One forecast that was served."""
-
-    ticker: str
-    session: dt.date  # whose close is forecast
-    version: int  # the champion that made it
-    run: str
-    as_of: dt.date
-    created: dt.datetime  # UTC
-    source: str
-    synthetic: bool
-    last_close_usd: float
-    forecast_usd: float
-    low_80_usd: float
-    high_80_usd: float
-    low_95_usd: float
-    high_95_usd: float
-    anchor_session: dt.date  # an older session, and its close as it was told then:
-    anchor_close_usd: float  # another close now means that history was restated since
 
 
 def check(place: str) -> None:
@@ -68,27 +49,33 @@ def check(place: str) -> None:
         ) from error
 
 
-def write(place: str, row: Row) -> None:
-    """Write a forecast down, unless one of that ticker, session and version is there: then that one stays.
+def write(place: str, record: ForecastRecord) -> ForecastRecord:
+    """Write a forecast unless the ledger has one of its ticker, session and version; return the ledger's row.
 
     Args:
         place: a folder, a URL of fsspec, or a URL of a database such as postgresql://...
-        row: what to write.
+        record: the forecast.
 
     Raises:
+        Damaged: when the row's file cannot be read.
         UsageError: as `check` does.
         StoreError: when the folder refuses.
         Unavailable: when the database does.
     """
     if _is_database(place):
-        _insert(place, row)
+        _insert(place, record)
+        rows = _select(place, record.ticker)
+        written = rows[(rows["session"] == pd.Timestamp(record.session)) & (rows["version"] == record.version)]
     else:
-        folder = Folder(f"{place.rstrip('/')}/{row.ticker}")
-        folder.create(f"{row.session}-v{row.version}.parquet", frame_bytes(_frame([row])))
+        folder = Folder(f"{place.rstrip('/')}/{record.ticker}")
+        name = f"{record.session}-v{record.version}.parquet"
+        folder.create(name, frame_bytes(_frame([record])))
+        written = _typed(_row_in(folder, name))
+    return record_of(written.iloc[0])
 
 
 def read(place: str, ticker: str) -> pd.DataFrame:
-    """Return what was written of a ticker, by session and then as it was written; columns as in `Row`.
+    """Return the rows of a ticker, by session and then by time of writing; columns as in `ForecastRecord`.
 
     Raises:
         Damaged: when a row's file cannot be read as one.
@@ -100,8 +87,17 @@ def read(place: str, ticker: str) -> pd.DataFrame:
     return rows.sort_values(["session", "created"], kind="stable", ignore_index=True)
 
 
-def _frame(rows: list[Row]) -> pd.DataFrame:
-    return _typed(pd.DataFrame(rows, columns=pd.Index(Row._fields)))
+def record_of(row: pd.Series[Any]) -> ForecastRecord:
+    """Return a row of `read` as a record."""
+    values = {str(name): value for name, value in row.items() if name in _COLUMNS}
+    for name, value in values.items():
+        if isinstance(value, pd.Timestamp):
+            values[name] = value.to_pydatetime() if name == "created" else value.date()
+    return ForecastRecord.model_validate(values)
+
+
+def _frame(records: list[ForecastRecord]) -> pd.DataFrame:
+    return _typed(pd.DataFrame([one.model_dump() for one in records], columns=pd.Index(_COLUMNS)))
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +108,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
             "created": "datetime64[us, UTC]",
             "version": "int64",
             "synthetic": "bool",
-            **{name: "float64" for name in Row._fields if name.endswith("_usd")},
+            **{name: "float64" for name in _COLUMNS if name.endswith("_usd")},
         }
     )
 
@@ -126,8 +122,8 @@ def _files(place: str, ticker: str) -> pd.DataFrame:
 def _row_in(folder: Folder, name: str) -> pd.DataFrame:
     data = folder.read(name)
     try:
-        return frame_of(data)[list(Row._fields)]
-    except Exception as error:  # a reader of Parquet raises what it likes
+        return frame_of(data)[list(_COLUMNS)]
+    except Exception as error:  # each reader of Parquet has errors of its own
         raise Damaged(
             "A row of the ledger must be as it was written.",
             f"{folder.path(name)}: {type(error).__name__}: {str(error)[:200]}",
@@ -147,7 +143,8 @@ def _table() -> sa.Table:
     types |= {dt.date: sa.Date, dt.datetime: sa.DateTime(timezone=True)}
     columns: list[sa.Column[Any]] = [
         sa.Column(name, types[kind], primary_key=name in _KEY, autoincrement=False, nullable=False)
-        for name, kind in get_type_hints(Row).items()
+        for name, kind in get_type_hints(ForecastRecord).items()
+        if name in _COLUMNS
     ]
     return sa.Table(TABLE, sa.MetaData(), *columns)
 
@@ -198,16 +195,22 @@ def _engine(place: str) -> sa.Engine:
         ) from error
 
 
-def _insert(place: str, row: Row) -> None:
+def _insert(place: str, record: ForecastRecord) -> None:
     import sqlalchemy as sa
 
     there = contextlib.suppress(sa.exc.IntegrityError)
     with _connected(place) as (connection, table), there, connection.begin_nested():
-        connection.execute(table.insert().values(**row._asdict()))
+        connection.execute(table.insert().values(**record.model_dump()))
 
 
 def _select(place: str, ticker: str) -> pd.DataFrame:
     with _connected(place) as (connection, table):
-        rows = [Row(*one) for one in connection.execute(table.select().where(table.c.ticker == ticker))]
-    # SQLite forgets time zones; everything was written in UTC.
-    return _frame([one._replace(created=one.created.replace(tzinfo=one.created.tzinfo or dt.UTC)) for one in rows])
+        rows = connection.execute(table.select().where(table.c.ticker == ticker)).mappings().all()
+    records = [ForecastRecord.model_validate(dict(row)) for row in rows]
+    # SQLite drops time zones; every row was written in UTC.
+    return _frame(
+        [
+            one.model_copy(update={"created": one.created.replace(tzinfo=one.created.tzinfo or dt.UTC)})
+            for one in records
+        ]
+    )

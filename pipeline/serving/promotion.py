@@ -1,16 +1,19 @@
-"""The gate: may the version just trained be served? Rule by rule, from figures alone; the alias is moved elsewhere."""
+"""The gate: decides rule by rule, from figures alone, whether a trained version may be served. It moves no alias."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import NamedTuple
 
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
 from pipeline.errors import NotComparable
+from pipeline.outcome import SUPERSEDED, Released
 from pipeline.settings.gate import Gate, Policy
 
 
 class Challenger(NamedTuple):
-    """The figures of the version just trained, on its test rows."""
+    """Scores of the version that this run trained, on its test rows."""
 
     cutoff: dt.date
     rmse_usd: float
@@ -24,7 +27,7 @@ class Challenger(NamedTuple):
 
 
 class Champion(NamedTuple):
-    """The version that is served, on the challenger's test rows."""
+    """Scores of the served version, on the challenger's test rows."""
 
     version: int
     cutoff: dt.date
@@ -33,11 +36,10 @@ class Champion(NamedTuple):
     synthetic: bool
 
 
-SUPERSEDED = "superseded"  # how the words begin that say why a promotion was not carried out
+class Rule(BaseModel):
+    """One rule of the gate and its verdict."""
 
-
-class Rule(NamedTuple):
-    """One rule and how it went."""
+    model_config = ConfigDict(frozen=True)
 
     name: str
     says: str
@@ -46,25 +48,65 @@ class Rule(NamedTuple):
     passed: bool
 
 
-class Decision(NamedTuple):
-    """What becomes of the challenger. `decision.json`."""
+class Changes(BaseModel):
+    """Differences from the champion's run: name -> (champion's value, challenger's value)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data: dict[str, tuple[str | None, str]] = {}
+    parameters: dict[str, tuple[str | None, str]] = {}
+    versions: dict[str, tuple[str | None, str]] = {}
+
+
+class Decision(BaseModel):
+    """The gate's verdict on a challenger. `decision.json`: written and read here alone."""
+
+    model_config = ConfigDict(frozen=True)
 
     promoted: bool
     policy: Policy
-    champion: int | None  # the version that it was compared with
+    champion: int | None = Field(description="the version that the challenger was compared with")
     rules: tuple[Rule, ...]
+    champion_rmse_usd: float | None = Field(default=None, description="of the champion on the challenger's test rows")
+    changes: Changes = Changes()
 
     @property
     def failed(self) -> tuple[Rule, ...]:
-        """Return the rules that speak against it."""
+        """Return the rules that the challenger broke."""
         return tuple(rule for rule in self.rules if not rule.passed)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def reason(self) -> str:
         """Return the verdict in one line."""
         if self.promoted:
             return f"promoted: all {len(self.rules)} rules hold"
+        late = [rule.value for rule in self.failed if rule.name == SUPERSEDED]
+        if late:
+            return f"{SUPERSEDED}: {late[0]}"
         return "refused: " + "; ".join(f"{one.name} {one.value} (limit: {one.limit})" for one in self.failed)
+
+    def as_released(self, released: Released | None) -> Decision:
+        """Return the decision as it was carried out: one that came too late promoted nothing."""
+        if released is None or not released.superseded:
+            return self
+        late = Rule(
+            name=SUPERSEDED,
+            says="The champion must still be the version that the challenger was compared with",
+            value=released.reason.removeprefix(f"{SUPERSEDED}: "),
+            limit=f"v{self.champion}" if self.champion else "no champion",
+            passed=False,
+        )
+        return self.model_copy(update={"promoted": False, "rules": (*self.rules, late)})
+
+    def to_json(self) -> bytes:
+        """Return the content of decision.json."""
+        return self.model_dump_json(indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Decision:
+        """Return the decision that `to_json` wrote."""
+        return cls.model_validate_json(data)
 
 
 def check_cutoffs(challenger: dt.date, champion: dt.date, version: int) -> None:
@@ -82,7 +124,7 @@ def check_cutoffs(challenger: dt.date, champion: dt.date, version: int) -> None:
 
 
 def decide(challenger: Challenger, champion: Champion | None, gate: Gate) -> Decision:
-    """Return whether the challenger becomes champion, rule by rule. The first model of a ticker has none to beat.
+    """Return whether the challenger becomes champion, rule by rule. The first model of a ticker meets no champion.
 
     Raises:
         NotComparable: when the champion's cutoff lies after the challenger's.
@@ -91,19 +133,25 @@ def decide(challenger: Challenger, champion: Champion | None, gate: Gate) -> Dec
     if champion:
         check_cutoffs(challenger.cutoff, champion.cutoff, champion.version)
         rules.append(_champion(challenger, champion, gate))
-    return Decision(all(one.passed for one in rules), gate.policy, champion.version if champion else None, tuple(rules))
+    return Decision(
+        promoted=all(one.passed for one in rules),
+        policy=gate.policy,
+        champion=champion.version if champion else None,
+        rules=tuple(rules),
+    )
 
 
 def refuse(gate: Gate, champion: int, name: str, says: str, value: str, limit: str) -> Decision:
-    """Return the decision against a challenger that cannot be compared with the champion at all."""
-    return Decision(False, gate.policy, champion, (Rule(name, says, value, limit, passed=False),))
+    """Return the refusal of a challenger that cannot be compared with the champion."""
+    rule = Rule(name=name, says=says, value=value, limit=limit, passed=False)
+    return Decision(promoted=False, policy=gate.policy, champion=champion, rules=(rule,))
 
 
 def _data(challenger: Challenger) -> Rule:
     fault = f", with the fault {challenger.fault}" if challenger.fault else ""
     return Rule(
         name="data",
-        says="No critical finding in the prices, and none damaged on purpose",
+        says="Prices must have no critical finding and no injected fault",
         value=f"{challenger.critical} critical, {challenger.warnings} warning(s){fault}",
         limit="0 critical, no fault",
         passed=not challenger.critical and not challenger.fault,
@@ -111,7 +159,8 @@ def _data(challenger: Challenger) -> Rule:
 
 
 def _errors(challenger: Challenger, gate: Gate) -> list[Rule]:
-    ratio, most = challenger.rmse_usd / challenger.naive_rmse_usd, 1 + gate.tolerance
+    ratio = challenger.rmse_usd / challenger.naive_rmse_usd
+    most = 1 + gate.tolerance
     return [
         Rule(
             name="rmse",
@@ -122,7 +171,7 @@ def _errors(challenger: Challenger, gate: Gate) -> list[Rule]:
         ),
         Rule(
             name="naive",
-            says="Diebold-Mariano must not say that it is worse than naive",
+            says="The Diebold-Mariano test must not find the forecast worse than naive",
             value=f"p {challenger.p_worse_than_naive:.4f}",
             limit=f"p at least {gate.significance}",
             passed=challenger.p_worse_than_naive >= gate.significance,
@@ -133,7 +182,7 @@ def _errors(challenger: Challenger, gate: Gate) -> list[Rule]:
 def _coverage(challenger: Challenger, gate: Gate) -> Rule:
     return Rule(
         name="coverage",
-        says="The 95 % interval must hold about as many test rows as it says",
+        says="The 95 % interval must hold about 95 % of the test rows",
         value=f"{challenger.coverage_95:.1%}",
         limit=f"{gate.min_coverage_95:.1%} to {gate.max_coverage_95:.1%}",
         passed=gate.min_coverage_95 <= challenger.coverage_95 <= gate.max_coverage_95,
@@ -152,7 +201,7 @@ def _champion(challenger: Challenger, champion: Champion, gate: Gate) -> Rule:
         )
     return Rule(
         name="champion",
-        says="Diebold-Mariano must not say that it is worse than the champion on the same rows",
+        says="The Diebold-Mariano test must not find the forecast worse than the champion's on the same rows",
         value=f"p {champion.challenger_p_worse:.4f}, {both}",
         limit=f"p at least {gate.significance}",
         passed=champion.challenger_p_worse >= gate.significance,

@@ -1,4 +1,4 @@
-"""The model that MLflow keeps: the last raw closes in, the next session's forecast in dollars out.
+"""The model that MLflow serves: the last raw closes in, the next session's forecast in dollars out.
 
 MLflow stores this file and runs it when the model is loaded ("models from code"), so no object of ours is pickled.
 """
@@ -6,7 +6,6 @@ MLflow stores this file and runs it when the model is loaded ("models from code"
 from __future__ import annotations
 
 import datetime as dt
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +26,11 @@ class ClosecastModel(PythonModel):
     """One ticker's network with its scaler, its weight and its intervals."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load what `train` wrote."""
+        """Load the network and the recipe that `train` wrote."""
         from pipeline.forecasting import model
 
         self.network = model.load(Path(context.artifacts["network"]))
-        self.recipe = forecaster.Recipe(**json.loads(Path(context.artifacts["recipe"]).read_text()))
+        self.recipe = forecaster.Recipe.from_json(Path(context.artifacts["recipe"]).read_bytes())
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -56,7 +55,7 @@ class ClosecastModel(PythonModel):
         del context
         try:
             return self._forecasts(model_input, every_session=bool((params or {}).get("every_session")))
-        except DataError as error:  # the one kind whose words MLflow's server hands on to whoever asked
+        except DataError as error:  # MLflow's server shows the text of this one kind of error
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
     def _forecasts(self, model_input: pd.DataFrame, *, every_session: bool) -> pd.DataFrame:
@@ -65,10 +64,10 @@ class ClosecastModel(PythonModel):
         first = forecaster.first_forecast(self.recipe) if every_session else len(closes)
         sessions = self._sessions(model_input, first, len(closes) + 1)
         made = forecaster.forecast(self.network, closes, range(first, len(closes) + 1), self.recipe)
-        told = pd.DataFrame({"forecast_usd" if n == "usd" else f"{n}_usd": v for n, v in made._asdict().items()})
-        told.insert(0, "session", sessions)
-        told.insert(0, "ticker", self.recipe.ticker)
-        return told
+        forecasts = pd.DataFrame(forecaster.columns(made))
+        forecasts.insert(0, "session", sessions)
+        forecasts.insert(0, "ticker", self.recipe.ticker)
+        return forecasts
 
     def _check_ticker(self, rows: pd.DataFrame) -> None:
         if "ticker" in rows and (others := set(rows["ticker"].dropna()) - {self.recipe.ticker}):
@@ -88,20 +87,20 @@ class ClosecastModel(PythonModel):
 
 
 def _days(rows: pd.DataFrame) -> list[dt.date]:
-    """Return the date of each row, shape (n,); none at all if the rows have no dates.
+    """Return the date of each row, shape (n,); empty if the rows have no dates.
 
     Raises:
-        DataError: a row without a date among others that have one, something that is no whole date, or another order.
+        DataError: a row without a date among others that have one, a value that is not a whole date, or another order.
     """
-    told = rows["session"].dropna() if "session" in rows else ()
-    if len(told) not in {0, len(rows)}:
+    dates = rows["session"].dropna() if "session" in rows else ()
+    if len(dates) not in {0, len(rows)}:
         raise DataError(
             "Either each row has a session, or none has.",
-            f"{len(rows) - len(told)} of {len(rows)} rows without one",
+            f"{len(rows) - len(dates)} of {len(rows)} rows without one",
             "Send the date of each row, or leave the column out.",
         )
-    try:  # strict, unlike pandas, to which 2025 is New Year's Day
-        days = [dt.datetime.fromisoformat(str(day)).date() for day in told]
+    try:  # strict: pandas reads 2025 as New Year's Day
+        days = [dt.datetime.fromisoformat(str(day)).date() for day in dates]
     except ValueError as error:
         raise DataError("Each session must be a date such as 2025-11-21.", str(error), "Correct it.") from None
     if days != sorted(set(days)):

@@ -1,7 +1,8 @@
-"""The steps of one unit, in their order: read the folder, call pure functions, return an `Outcome`.
+"""The steps of one unit, in the order of the flow: each reads its files, calls pure functions, returns an `Outcome`.
 
-A step knows nothing of Airflow, and of MLflow only the registry that it is handed. Heavy libraries are imported where
-they are used: each Airflow task is a process of its own and pays for what it imports.
+A step imports neither Airflow nor MLflow. It reads MLflow's registry through the unit, and returns what should change
+there as an effect. Heavy libraries are imported where they are used: each Airflow task is a process of its own and pays
+for its imports.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ FLOW = (
     Step(split_scale, ("validated.parquet",)),
     Step(window, ("split.json",)),
     Step(train, ("scaled.npz", "scaler.json", "split.json", "windows.json")),
-    Step(evaluate, ("model.keras", "recipe.json", "scaled.npz", "split.json", "windows.json")),
+    Step(
+        evaluate,
+        ("model.keras", "recipe.json", "scaled.npz", "split.json", "windows.json"),
+        may_read=("walk_forward.parquet",),
+    ),
     Step(promote, ("metrics.json", "predictions.parquet", "recipe.json", "scaled.npz")),
-    Step(forecast, ("decision.json", "validated.parquet")),
+    Step(forecast, ("validated.parquet",)),
 )

@@ -1,18 +1,18 @@
-"""The network of a unit: what it sees, how it is trained, how well it forecasts."""
+"""Step `evaluate`: the scores of the network on the test rows, beside forecasts that need no network."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import calendar
 from pipeline.arrays import Dates, Floats
 from pipeline.errors import DataError
 from pipeline.evaluation import baselines, metrics
+from pipeline.evaluation.scores import FoldScores, Scores
 from pipeline.forecasting import forecaster
 from pipeline.outcome import Outcome
-from pipeline.store.formats import arrays_of, frame_bytes, frame_of, json_bytes
+from pipeline.store.formats import arrays_of, frame_bytes, frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,100 +20,131 @@ if TYPE_CHECKING:
     from pipeline.steps.unit import Unit
 
 
+class Baselines(NamedTuple):
+    """Forecasts of the same rows by simpler means, each of shape (n,), in the currency of the prices."""
+
+    naive: Floats
+    drift: Floats
+    ar1: Floats
+    network: Floats  # alone, not mixed with naive
+
+
 def evaluate(unit: Unit) -> Outcome:
-    """Score the network in dollars on the test rows, beside forecasts that need none on the same rows."""
+    """Score the network on the test rows, beside naive, drift, AR(1) and the network alone on the same rows."""
     from pipeline.forecasting import model
     from pipeline.reporting import plots
 
     arrays = arrays_of(unit.read("scaled.npz"))
-    closes, sessions, rows = arrays["closes"], arrays["sessions"], unit.windows.test
-    network, recipe = model.from_bytes(unit.read("model.keras")), unit.recipe
-    made = forecaster.forecast(network, closes, rows, recipe)
-    actual, tested, known = closes[rows.start : rows.stop], sessions[rows.start : rows.stop], unit.split.test
-    others = {
-        "naive": baselines.naive(closes, rows),
-        "drift": baselines.drift(closes, rows, known),
-        "ar1": baselines.ar1(closes, rows, known),
-        "network": forecaster.forecast(network, closes, rows, recipe._replace(weight=1.0)).usd,  # not mixed with naive
-    }
-    if (actual == others["naive"]).all():
+    closes = arrays["closes"]
+    sessions = arrays["sessions"]
+    rows = unit.windows.test
+    known = unit.split.test
+    network = model.from_bytes(unit.read("model.keras"))
+    made = forecaster.forecast(network, closes, rows, unit.recipe)
+    alone = forecaster.forecast(network, closes, rows, unit.recipe._replace(weight=1.0))
+    others = Baselines(
+        naive=baselines.naive(closes, rows),
+        drift=baselines.drift(closes, rows, known),
+        ar1=baselines.ar1(closes, rows, known),
+        network=alone.usd,
+    )
+    actual = closes[rows.start : rows.stop]
+    tested = sessions[rows.start : rows.stop]
+    if (actual == others.naive).all():
         raise DataError(
             "Closes must move in the test rows.", f"{len(rows)} equal closes", "Look at the prices; take another START."
         )
-    scores = _scores(actual, made, others, closes[:known])
-    walked, curves = _walked(unit)
+    walked = _walk_forward(unit)
+    scores = _scores(actual, made, others, closes[:known]).model_copy(update={"walk_forward": walked.scores})
     return Outcome(
         files={
-            "metrics.json": json_bytes(scores | walked),
+            "metrics.json": scores.to_json(),
             "predictions.parquet": frame_bytes(_predictions(tested, actual, made, others)),
             "close.png": plots.closes(sessions, closes, rows, unit.ticker),
             "forecast.png": plots.actual_and_forecast(tested, actual, made, scores, unit.ticker),
-            "residuals.png": plots.residuals(tested, actual, made.usd, others["naive"], unit.ticker),
+            "residuals.png": plots.residuals(tested, actual, made.usd, others.naive, unit.ticker),
         },
         attach=("metrics.json", "predictions.parquet", "close.png", "forecast.png", "residuals.png"),
-        metrics=scores | walked,
-        curves=curves,
+        metrics=scores.metrics(),
+        curves=walked.curves,
     )
 
 
-def _scores(
-    actual: Floats, made: forecaster.Forecasts, others: dict[str, Floats], train_closes: Floats
-) -> dict[str, float]:
-    naive = others["naive"]
-    worse = metrics.diebold_mariano(actual, made.usd, naive)
-    scores = {
-        "test_rows": float(len(actual)),
-        "rmse_usd": metrics.rmse(actual, made.usd),
-        **{f"{name}_rmse_usd": metrics.rmse(actual, forecast) for name, forecast in others.items()},
-        "mae_usd": metrics.mae(actual, made.usd),
-        "naive_mae_usd": metrics.mae(actual, naive),
-        "mape_pct": metrics.mape_pct(actual, made.usd),
-        "naive_mape_pct": metrics.mape_pct(actual, naive),
-        "mase": metrics.mase(actual, made.usd, train_closes),
-        "direction_acc": metrics.direction_acc(actual, made.usd, naive),
-        "dm_statistic": worse.statistic,
-        "dm_p_value": worse.p_worse,
-        "coverage_80": metrics.coverage(actual, made.low_80, made.high_80),
-        "coverage_95": metrics.coverage(actual, made.low_95, made.high_95),
-        "width_80_usd": metrics.mean_width(made.low_80, made.high_80),
-        "width_95_usd": metrics.mean_width(made.low_95, made.high_95),
-    }
-    scores["rmse_over_naive"] = scores["rmse_usd"] / scores["naive_rmse_usd"]
-    scores["skill"] = metrics.skill(scores["rmse_usd"], scores["naive_rmse_usd"])
-    for name in ("ar1", "network"):
-        scores[f"{name}_skill"] = metrics.skill(scores[f"{name}_rmse_usd"], scores["naive_rmse_usd"])
-        scores[f"{name}_dm_p_value"] = metrics.diebold_mariano(actual, others[name], naive).p_worse
-    return {name: value for name, value in scores.items() if np.isfinite(value)}
+def _scores(actual: Floats, made: forecaster.Forecasts, others: Baselines, train_closes: Floats) -> Scores:
+    rmse = metrics.rmse(actual, made.usd)
+    naive_rmse = metrics.rmse(actual, others.naive)
+    ar1_rmse = metrics.rmse(actual, others.ar1)
+    network_rmse = metrics.rmse(actual, others.network)
+    worse = metrics.diebold_mariano(actual, made.usd, others.naive)
+    return Scores(
+        test_rows=len(actual),
+        rmse_usd=rmse,
+        naive_rmse_usd=naive_rmse,
+        drift_rmse_usd=metrics.rmse(actual, others.drift),
+        ar1_rmse_usd=ar1_rmse,
+        network_rmse_usd=network_rmse,
+        mae_usd=metrics.mae(actual, made.usd),
+        naive_mae_usd=metrics.mae(actual, others.naive),
+        mape_pct=metrics.mape_pct(actual, made.usd),
+        naive_mape_pct=metrics.mape_pct(actual, others.naive),
+        mase=_defined(metrics.mase(actual, made.usd, train_closes)),
+        direction_acc=_defined(metrics.direction_acc(actual, made.usd, others.naive)),
+        dm_statistic=_defined(worse.statistic),
+        dm_p_value=worse.p_worse,
+        coverage_80=metrics.coverage(actual, made.low_80, made.high_80),
+        coverage_95=metrics.coverage(actual, made.low_95, made.high_95),
+        width_80_usd=metrics.mean_width(made.low_80, made.high_80),
+        width_95_usd=metrics.mean_width(made.low_95, made.high_95),
+        rmse_over_naive=rmse / naive_rmse,
+        skill=metrics.skill(rmse, naive_rmse),
+        ar1_skill=metrics.skill(ar1_rmse, naive_rmse),
+        ar1_dm_p_value=metrics.diebold_mariano(actual, others.ar1, others.naive).p_worse,
+        network_skill=metrics.skill(network_rmse, naive_rmse),
+        network_dm_p_value=metrics.diebold_mariano(actual, others.network, others.naive).p_worse,
+    )
 
 
-def _walked(unit: Unit) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Return the figures of walk-forward over all folds, and fold by fold; none where it is off."""
+def _defined(score: float) -> float | None:
+    return score if math.isfinite(score) else None
+
+
+class _Walked(NamedTuple):
+    """Scores of a walk-forward: over all folds, and one value per fold."""
+
+    scores: FoldScores | None
+    curves: dict[str, list[float]]
+
+
+def _walk_forward(unit: Unit) -> _Walked:
     if not unit.plan.walk_forward:
-        return {}, {}
+        return _Walked(None, {})
     frame = frame_of(unit.read("walk_forward.parquet"))
-
-    def errors(rows: pd.DataFrame) -> dict[str, float]:
-        actual, forecast, naive = (rows[f"{name}_usd"].to_numpy() for name in ("close", "forecast", "naive"))
-        rmse, naive_rmse = metrics.rmse(actual, forecast), metrics.rmse(actual, naive)
-        inside = metrics.coverage(actual, rows["low_95_usd"].to_numpy(), rows["high_95_usd"].to_numpy())
-        skill = metrics.skill(rmse, naive_rmse) if naive_rmse else 0.0
-        return {"rmse_usd": rmse, "naive_rmse_usd": naive_rmse, "skill": skill, "coverage_95": inside}
-
-    folds = [errors(rows) for _, rows in frame.groupby("fold")]
-    weights = [float(rows["weight"].iloc[0]) for _, rows in frame.groupby("fold")]
-    curves = {f"fold/{name}": [fold[name] for fold in folds] for name in folds[0]} | {"fold/weight": weights}
-    return {f"walk_forward/{name}": value for name, value in errors(frame).items()}, curves
+    folds = [_fold_scores(rows) for _, rows in frame.groupby("fold")]
+    curves = {f"fold/{name}": [getattr(fold, name) for fold in folds] for name in FoldScores.model_fields}
+    curves["fold/weight"] = [float(rows["weight"].iloc[0]) for _, rows in frame.groupby("fold")]
+    return _Walked(_fold_scores(frame), curves)
 
 
-def _predictions(
-    sessions: Dates, actual: Floats, made: forecaster.Forecasts, others: dict[str, Floats]
-) -> pd.DataFrame:
+def _fold_scores(rows: pd.DataFrame) -> FoldScores:
+    actual = rows["close_usd"].to_numpy()
+    rmse = metrics.rmse(actual, rows["forecast_usd"].to_numpy())
+    naive_rmse = metrics.rmse(actual, rows["naive_usd"].to_numpy())
+    return FoldScores(
+        rmse_usd=rmse,
+        naive_rmse_usd=naive_rmse,
+        skill=metrics.skill(rmse, naive_rmse) if naive_rmse else 0.0,
+        coverage_95=metrics.coverage(actual, rows["low_95_usd"].to_numpy(), rows["high_95_usd"].to_numpy()),
+    )
+
+
+def _predictions(sessions: Dates, actual: Floats, made: forecaster.Forecasts, others: Baselines) -> pd.DataFrame:
     import pandas as pd
 
+    bounds = forecaster.columns(made)
     columns = {
         "close_usd": actual,
-        "forecast_usd": made.usd,
-        **{f"{name}_usd": forecast for name, forecast in others.items()},
-        **{f"{name}_usd": bound for name, bound in made._asdict().items() if name != "usd"},
+        "forecast_usd": bounds.pop("forecast_usd"),
+        **{f"{name}_usd": forecast for name, forecast in others._asdict().items()},
+        **bounds,
     }
     return pd.DataFrame(columns, index=calendar.session_index(sessions))

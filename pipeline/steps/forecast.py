@@ -1,86 +1,70 @@
-"""What is served: the gate between a trained network and its users, and the forecast of the next session."""
+"""Step `forecast`: the champion's forecast of the next session, and the scores of the forecasts before it."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline import calendar
-from pipeline.arrays import Floats
 from pipeline.evaluation import live
 from pipeline.forecasting import forecaster
-from pipeline.outcome import Finding, Outcome
+from pipeline.outcome import Effects, Finding, ForecastRecord, Outcome
 from pipeline.serving import ledger
-from pipeline.store.formats import frame_bytes, frame_of, json_bytes
+from pipeline.serving.served import LiveWindow, ScoredForecast, Served
+from pipeline.store.formats import frame_bytes, frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.arrays import Floats
     from pipeline.steps.unit import Unit
     from pipeline.tracking.versions import Version
 
-_ANCHOR = 20  # sessions back: a bar that old is corrected no more, only restated
+_ANCHOR = 20  # sessions back: a bar that old is no longer corrected, only restated
 _LIVE_SESSIONS = (20, 60)  # sessions that served forecasts are judged over
 
 
 def forecast(unit: Unit) -> Outcome:
-    """Write the champion's forecast of the next session into the ledger, and score the forecasts before it."""
-    import pandas as pd
+    """Forecast the next session by the champion, and score the forecasts that the ledger has of earlier sessions.
 
-    plan = unit.plan
+    The row for the ledger is an effect: the runner writes it.
+    """
     closes: pd.Series[float] = frame_of(unit.read("validated.parquet"))["close"].astype("float64")
-    place = unit.settings.ledger_place
-    champion, row = unit.registry.champion(unit.ticker), None
-    why = _why_not(champion, unit)
-    if champion and not why:
-        row = _row(unit, champion, closes)
-        ledger.write(place, row)
-    written = ledger.read(place, unit.ticker)
-    # A run of the past must not see what was forecast after it.
-    known = written[(written["synthetic"] == plan.synthetic) & (written["session"] <= pd.Timestamp(plan.as_of))]
-    scored = live.score(known, closes)
-    closed_at = calendar.closes_at(plan.calendar, pd.DatetimeIndex(scored["session"]))
-    scored["late"] = scored["created"].array >= closed_at.array
-    lately = {window: live.summary(scored, window) for window in _LIVE_SESSIONS}
-    newest = scored.iloc[-1] if len(scored) else None
-    made = _told(written, row)
-    told = {
-        "forecast": made,
-        "why_not": why,
-        "scored": None if newest is None else {name: _plain(value) for name, value in newest.items()},
-        "live": {
-            str(window): one and one._asdict() | {"late": int(scored.loc[scored["ago"] < window, "late"].sum())}
-            for window, one in lately.items()
-        },
-    }
-    figures = {
-        f"{name}_{window}": value
-        for window, one in lately.items()
-        if one
-        for name, value in (("skill", one.skill), ("rmse_usd", one.rmse_usd), ("coverage_95", one.coverage_95))
-        if np.isfinite(value)
-    }
-    if newest is not None:
-        figures |= {"error_usd": float(newest["error_usd"]), "sessions": float(len(scored))}
+    champion = unit.registry.champion(unit.ticker)
+    refusal = _refusal(champion, unit)
+    written = ledger.read(unit.settings.ledger_place, unit.ticker)
+    record = None
+    if champion and not refusal:
+        record = _already_written(written, champion, unit) or _record(unit, champion, closes)
+    scored = _scored(written, closes, unit)
+    windows = {sessions: live.summary(scored, sessions) for sessions in _LIVE_SESSIONS}
+    served = Served(
+        forecast=record,
+        why_not=refusal,
+        scored=_newest(scored),
+        live={str(sessions): _window(summary, scored, sessions) for sessions, summary in windows.items()},
+    )
+    scores = _live_scores(served, len(scored))
     return Outcome(
-        files={"forecast.json": json_bytes(told), "scored.parquet": frame_bytes(scored)},
+        files={"forecast.json": served.to_json(), "scored.parquet": frame_bytes(scored)},
         attach=("forecast.json", "scored.parquet"),
-        metrics={f"live/{name}": value for name, value in figures.items()} | _forecast_metrics(made),
-        tags={"forecast": why or f"v{champion.number if champion else '?'} for {row.session if row else '?'}"},
-        live=figures,
-        live_session=None if newest is None else newest["session"].date(),
-        findings=_decay(unit, lately[_LIVE_SESSIONS[-1]]),
+        metrics={f"live/{name}": value for name, value in scores.items()},
+        live=scores,
+        live_session=served.scored.session if served.scored else None,
+        effects=Effects(forecast=record, no_forecast=refusal),
+        findings=_decay(unit, windows[_LIVE_SESSIONS[-1]]),
     )
 
 
-def _why_not(champion: Version | None, unit: Unit) -> str:
-    """Return why nothing is forecast, "" when something is."""
+def _refusal(champion: Version | None, unit: Unit) -> str:
+    """Return why this run makes no forecast, "" when it makes one."""
     if champion is None:
         return "no champion yet: no version has passed the gate"
     if unit.plan.fault:
-        return f"prices damaged on purpose ({unit.plan.fault}): what is written down once would count"
+        return f"prices with the injected fault {unit.plan.fault}: a row of the ledger counts for ever"
     if champion.synthetic != unit.plan.synthetic:
         return f"champion v{champion.number} was trained on {'synthetic' if champion.synthetic else 'real'} prices"
     if champion.as_of > unit.plan.as_of:
@@ -88,14 +72,21 @@ def _why_not(champion: Version | None, unit: Unit) -> str:
     return ""
 
 
-def _row(unit: Unit, champion: Version, closes: pd.Series[float]) -> ledger.Row:
+def _already_written(written: pd.DataFrame, champion: Version, unit: Unit) -> ForecastRecord | None:
+    """Return the ledger's row of this session and version, which another try or run may have written."""
+    session = str(calendar.next_session(unit.plan.calendar, unit.plan.as_of))
+    rows = written[(written["session"] == session) & (written["version"] == champion.number)]
+    return None if rows.empty else ledger.record_of(rows.iloc[0])
+
+
+def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> ForecastRecord:
     network, recipe = unit.registry.load(unit.ticker, champion)
-    then = closes[closes.index == recipe.cutoff]
-    factor = float(then.iloc[0]) / recipe.cutoff_close_usd if len(then) else 1.0
+    at_cutoff = closes[closes.index == recipe.cutoff]
+    factor = float(at_cutoff.iloc[0]) / recipe.cutoff_close_usd if len(at_cutoff) else 1.0
     values: Floats = np.asarray(closes, "float64")
     made = forecaster.forecast(network, values, range(len(values), len(values) + 1), recipe.rebased(factor))
     anchor = max(0, len(closes) - 1 - _ANCHOR)
-    return ledger.Row(
+    return ForecastRecord(
         ticker=unit.ticker,
         session=calendar.next_session(unit.plan.calendar, unit.plan.as_of),
         version=champion.number,
@@ -115,27 +106,55 @@ def _row(unit: Unit, champion: Version, closes: pd.Series[float]) -> ledger.Row:
     )
 
 
-def _told(written: pd.DataFrame, row: ledger.Row | None) -> dict[str, Any] | None:
-    """Return the ledger's row: another run may have written it first, and what it wrote is what counts."""
-    if row is None:
+def _scored(written: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.DataFrame:
+    """Return the forecasts of closed sessions with their errors, and whether each was written after its close."""
+    import pandas as pd
+
+    plan = unit.plan
+    # A run of the past must not see forecasts that were made after it.
+    known = written[(written["synthetic"] == plan.synthetic) & (written["session"] <= pd.Timestamp(plan.as_of))]
+    scored = live.score(known, closes)
+    closed_at = calendar.closes_at(plan.calendar, pd.DatetimeIndex(scored["session"]))
+    scored["late"] = scored["created"].array >= closed_at.array
+    return scored
+
+
+def _newest(scored: pd.DataFrame) -> ScoredForecast | None:
+    if scored.empty:
         return None
-    same = written[(written["session"] == str(row.session)) & (written["version"] == row.version)].iloc[0]
-    return {str(name): _plain(value) for name, value in same.items()}
+    row = scored.iloc[-1]
+    added = {name: row[name] for name in ScoredForecast.model_fields if name not in ForecastRecord.model_fields}
+    return ScoredForecast.model_validate(ledger.record_of(row).model_dump() | added)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of a table
-    if hasattr(value, "item"):
-        return value.item()
-    return value.isoformat()[:10] if hasattr(value, "isoformat") and getattr(value, "hour", 1) == 0 else value
+def _window(summary: live.Live | None, scored: pd.DataFrame, sessions: int) -> LiveWindow | None:
+    if summary is None:
+        return None
+    values = summary._asdict() | {"late": int(scored.loc[scored["ago"] < sessions, "late"].sum())}
+    if not math.isfinite(summary.skill):
+        values["skill"] = None
+    return LiveWindow.model_validate(values)
 
 
-def _forecast_metrics(made: dict[str, Any] | None) -> dict[str, float]:
-    return {name: made[name] for name in ("forecast_usd", "low_95_usd", "high_95_usd")} if made else {}
+def _live_scores(served: Served, sessions: int) -> dict[str, float]:
+    """Return the scores of served forecasts by their name in MLflow."""
+    scores: dict[str, float] = {}
+    for window, summary in served.live.items():
+        if summary is None:
+            continue
+        if summary.skill is not None:
+            scores[f"skill_{window}"] = summary.skill
+        scores[f"rmse_usd_{window}"] = summary.rmse_usd
+        scores[f"coverage_95_{window}"] = summary.coverage_95
+    if served.scored:
+        scores["error_usd"] = served.scored.error_usd
+        scores["sessions"] = float(sessions)
+    return scores
 
 
 def _decay(unit: Unit, summary: live.Live | None) -> tuple[Finding, ...]:
     gate = unit.plan.gate
-    passed = live.decayed(
+    crossed = live.decayed(
         summary, min_rows=gate.min_live_sessions, min_skill=gate.min_live_skill, min_coverage=gate.min_live_coverage_95
     )
     return tuple(
@@ -145,5 +164,5 @@ def _decay(unit: Unit, summary: live.Live | None) -> tuple[Finding, ...]:
             observed=one,
             todo=f"Look at closecast champion show {unit.ticker}; closecast champion rollback {unit.ticker} goes back.",
         )
-        for one in passed
+        for one in crossed
     )

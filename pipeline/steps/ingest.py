@@ -1,4 +1,4 @@
-"""The prices of a unit: where they come from, and whether they can be used."""
+"""Step `ingest`: the snapshot of a ticker's prices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ingest(unit: Unit) -> Outcome:
     if raw.empty:
         raise DataError(
             f"The source must have prices of {unit.ticker} up to {unit.plan.as_of}.",
-            "none" + (f" since {unit.plan.start}" if unit.plan.start else ""),
+            f"no row since {unit.plan.start}" if unit.plan.start else "no row",
             "Take an earlier START, or a later AS_OF.",
         )
     data = frame_bytes(raw)

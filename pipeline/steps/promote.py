@@ -1,94 +1,94 @@
-"""What is served: the gate between a trained network and its users, and the forecast of the next session."""
+"""Step `promote`: the gate between a trained network and its users."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipeline.arrays import Floats
 from pipeline.errors import NotComparable
 from pipeline.evaluation import metrics
+from pipeline.evaluation.scores import Scores
 from pipeline.forecasting import forecaster
-from pipeline.outcome import Finding, Outcome, Release
+from pipeline.outcome import Effects, Finding, Outcome, Release
 from pipeline.serving import promotion
-from pipeline.serving.promotion import Challenger, Champion, Decision
-from pipeline.store.formats import arrays_of, frame_of, json_bytes, json_of
+from pipeline.serving.promotion import Challenger, Champion, Changes, Decision
+from pipeline.store.formats import arrays_of, frame_of
 from pipeline.versions import versions
 
 if TYPE_CHECKING:
     from pipeline.steps.unit import Unit
     from pipeline.tracking.versions import Version
 
-
 _RECENT = 250  # sessions whose returns are compared with the champion's training data
 _MAX_PSI = 0.25  # above it a distribution has changed, by custom (Siddiqi, "Credit Risk Scorecards", 2006)
+_CHECKED = ("ingest", "validate")
+
+
+class Rescored(NamedTuple):
+    """The champion on the challenger's test rows."""
+
+    rmse_usd: float
+    challenger_p_worse: float
+    return_edges: tuple[float, ...]
 
 
 def promote(unit: Unit) -> Outcome:
-    """Decide whether the version just trained is served, beside the champion on the same rows."""
-    plan, recipe = unit.plan, unit.recipe
+    """Decide whether the version just trained is served, beside the champion on the same rows.
+
+    Registering the version and moving the alias are an effect: the runner performs it.
+    """
+    plan = unit.plan
     served = unit.registry.champion_before(unit.ticker, plan.dag_run_id)
     challenger = _challenger(unit)
-    rescored = _rescored(unit, served) if served and served.synthetic == plan.synthetic else {}
-    decision = _decision(unit, challenger, served, rescored)
-    drift, findings = _drift(unit, served, rescored)
+    rescored = _rescored(unit, served) if served and served.synthetic == plan.synthetic else None
+    decision = _decision(unit, challenger, served, rescored).model_copy(
+        update={
+            "champion_rmse_usd": rescored.rmse_usd if rescored else None,
+            "changes": _changes(unit, served) if served else Changes(),
+        }
+    )
+    returns = _recent_returns(unit)
+    psi = _drift_psi(returns, rescored.return_edges if rescored else unit.recipe.return_edges)
+    findings = _drift_findings(psi, len(returns), served if rescored else None)
     if served and any(rule.name == "cutoff" for rule in decision.rules):
         findings += (_not_compared(decision),)
-    told = {
-        "promoted": decision.promoted,
-        "reason": decision.reason,
-        "policy": decision.policy,
-        "champion": decision.champion,
-        "rules": [rule._asdict() for rule in decision.rules],
-        "champion_rmse_usd": rescored.get("rmse_usd"),
-        "changes": _changes(unit, served) if served else {},
-    }
-    tags = {
-        "decision": decision.reason,
-        **{
-            f"decision.{rule.name}": f"{'pass' if rule.passed else 'FAIL'}: {rule.value} (limit: {rule.limit})"
-            for rule in decision.rules
-        },
-    }
-    about = {
-        "ticker": unit.ticker,
-        "as_of": str(plan.as_of),
-        "cutoff": recipe.cutoff,
-        "synthetic": str(plan.synthetic).lower(),
-        "source": plan.source,
-        "preset": plan.preset_name,
-        "dag_run_id": plan.dag_run_id,
-    }
+    tags = _decision_tags(decision)
     return Outcome(
-        files={"decision.json": json_bytes(told)},
+        files={"decision.json": decision.to_json()},
         attach=("decision.json",),
         metrics={
             "promoted": float(decision.promoted),
-            **({"champion_rmse_usd": rescored["rmse_usd"]} if rescored else {}),
-            **drift,
+            **({"champion_rmse_usd": rescored.rmse_usd} if rescored else {}),
+            "drift_psi": psi,
         },
         tags=tags,
-        release=Release(
-            promoted=decision.promoted,
-            champion=served.number if served else None,
-            reason=decision.reason,
-            tags=about | tags,
-            description=_table(decision),
+        effects=Effects(
+            release=Release(
+                promoted=decision.promoted,
+                champion=served.number if served else None,
+                reason=decision.reason,
+                tags=_version_tags(unit) | tags,
+                description=_table(decision),
+            )
         ),
         findings=findings,
     )
 
 
 def _challenger(unit: Unit) -> Challenger:
-    scores, manifests = json_of(unit.read("metrics.json")), [unit.folder.manifest(n) for n in _CHECKED]
+    scores = Scores.from_json(unit.read("metrics.json"))
+    manifests = [unit.manifests[name] for name in _CHECKED]
     found = [finding.severity for one in manifests if one for finding in one.outcome.findings]
     return Challenger(
         cutoff=dt.date.fromisoformat(unit.recipe.cutoff),
-        rmse_usd=scores["rmse_usd"],
-        naive_rmse_usd=scores["naive_rmse_usd"],
-        p_worse_than_naive=scores["dm_p_value"],
-        coverage_95=scores["coverage_95"],
+        rmse_usd=scores.rmse_usd,
+        naive_rmse_usd=scores.naive_rmse_usd,
+        p_worse_than_naive=scores.dm_p_value,
+        coverage_95=scores.coverage_95,
         critical=found.count("critical"),
         warnings=found.count("warning"),
         fault=unit.plan.fault,
@@ -96,31 +96,30 @@ def _challenger(unit: Unit) -> Challenger:
     )
 
 
-_CHECKED = ("ingest", "validate")
-
-
-def _rescored(unit: Unit, served: Version) -> dict[str, Any]:
-    """Return how the champion forecasts the challenger's test rows; nothing when it was trained on some of them."""
+def _rescored(unit: Unit, served: Version) -> Rescored | None:
+    """Return the champion's errors on the challenger's test rows; None when it was trained on some of them."""
     if served.cutoff > dt.date.fromisoformat(unit.recipe.cutoff):
-        return {}
-    arrays, tested = arrays_of(unit.read("scaled.npz")), frame_of(unit.read("predictions.parquet"))
-    closes, sessions = arrays["closes"], arrays["sessions"]
+        return None
+    arrays = arrays_of(unit.read("scaled.npz"))
+    tested = frame_of(unit.read("predictions.parquet"))
+    closes = arrays["closes"]
     network, recipe = unit.registry.load(unit.ticker, served)
-    then = np.flatnonzero(sessions == np.datetime64(recipe.cutoff))
-    factor = closes[then[0]] / recipe.cutoff_close_usd if len(then) else 1.0
+    at_cutoff = np.flatnonzero(arrays["sessions"] == np.datetime64(recipe.cutoff))
+    factor = closes[at_cutoff[0]] / recipe.cutoff_close_usd if len(at_cutoff) else 1.0
     rows = range(len(closes) - len(tested), len(closes))
     champion = forecaster.forecast(network, closes, rows, recipe.rebased(factor)).usd
-    actual, challenger = tested["close_usd"].to_numpy(), tested["forecast_usd"].to_numpy()
-    return {
-        "rmse_usd": metrics.rmse(actual, champion),
-        "p": metrics.diebold_mariano(actual, challenger, champion).p_worse,
-        "return_edges": recipe.return_edges,
-    }
+    actual = tested["close_usd"].to_numpy()
+    challenger = tested["forecast_usd"].to_numpy()
+    return Rescored(
+        rmse_usd=metrics.rmse(actual, champion),
+        challenger_p_worse=metrics.diebold_mariano(actual, challenger, champion).p_worse,
+        return_edges=recipe.return_edges,
+    )
 
 
-def _decision(unit: Unit, challenger: Challenger, served: Version | None, rescored: dict[str, Any]) -> Decision:
+def _decision(unit: Unit, challenger: Challenger, served: Version | None, rescored: Rescored | None) -> Decision:
     gate = unit.plan.gate
-    if served is None or (served.synthetic and not challenger.synthetic):  # one of made-up prices is none to beat
+    if served is None or (served.synthetic and not challenger.synthetic):  # real prices beat synthetic ones
         return promotion.decide(challenger, None, gate)
     if challenger.synthetic and not served.synthetic:
         return promotion.refuse(
@@ -132,7 +131,8 @@ def _decision(unit: Unit, challenger: Challenger, served: Version | None, rescor
     except NotComparable as error:
         limit = f"cutoff not before {served.cutoff}, that of v{served.number}"
         return promotion.refuse(gate, served.number, "cutoff", error.rule, f"cutoff {challenger.cutoff}", limit)
-    champion = Champion(served.number, served.cutoff, rescored["rmse_usd"], rescored["p"], served.synthetic)
+    assert rescored is not None  # noqa: S101 - the cutoffs were compared
+    champion = Champion(served.number, served.cutoff, rescored.rmse_usd, rescored.challenger_p_worse, served.synthetic)
     return promotion.decide(challenger, champion, gate)
 
 
@@ -147,41 +147,72 @@ def _not_compared(decision: Decision) -> Finding:
     )
 
 
-def _drift(
-    unit: Unit, served: Version | None, rescored: dict[str, Any]
-) -> tuple[dict[str, float], tuple[Finding, ...]]:
-    """Return by how much recent returns are distributed otherwise than those that the champion was trained on."""
-    edges = np.array(rescored.get("return_edges", unit.recipe.return_edges))
-    closes = arrays_of(unit.read("scaled.npz"))["closes"][-_RECENT - 1 :]
-    psi = metrics.psi(np.full(len(edges) + 1, 1 / (len(edges) + 1)), np.diff(np.log(closes)), edges)
-    who = f"v{served.number}'s" if rescored and served else "its own"
+def _drift_psi(returns: Floats, deciles: tuple[float, ...]) -> float:
+    """Return the population stability index of recent returns against training data with these deciles."""
+    share = 1 / (len(deciles) + 1)
+    return metrics.psi(np.full(len(deciles) + 1, share), returns, np.array(deciles))
+
+
+def _drift_findings(psi: float, rows: int, compared: Version | None) -> tuple[Finding, ...]:
+    if psi <= _MAX_PSI:
+        return ()
+    owner = f"v{compared.number}'s" if compared else "its own"
     finding = Finding(
-        rule="Recent returns should be distributed as in the training data of what is served",
+        rule="Recent returns should be distributed as in the training data of the served version",
         severity="info",
-        observed=f"PSI {psi:.2f} of the last {len(closes) - 1} returns against {who} training data",
+        observed=f"PSI {psi:.2f} of the last {rows} returns against {owner} training data",
         limit=f"at most {_MAX_PSI}",
         todo="Expect errors of another size than in training.",
     )
-    return {"drift_psi": psi}, (finding,) if psi > _MAX_PSI else ()
+    return (finding,)
 
 
-def _changes(unit: Unit, served: Version) -> dict[str, dict[str, list[str | None]]]:
-    """Return what is otherwise than in the champion's run: name -> [champion, challenger]."""
+def _recent_returns(unit: Unit) -> Floats:
+    closes: Floats = arrays_of(unit.read("scaled.npz"))["closes"][-_RECENT - 1 :]
+    return np.diff(np.log(closes))
+
+
+def _changes(unit: Unit, served: Version) -> Changes:
+    """Return the differences between the champion's run and this one."""
     params, tags = unit.registry.facts(served)
-    ingested, plan = unit.folder.manifest("ingest"), unit.plan
+    plan = unit.plan
     data = {"as_of": str(plan.as_of), "cutoff": unit.recipe.cutoff, "source": plan.source}
-    data |= {name: ingested.outcome.tags.get(name, "") for name in ("first_session", "data_sha256")} if ingested else {}
-    mine = {name: str(value) for name, value in plan.preset.model_dump().items()} | {"preset": plan.preset_name}
-    theirs = {name.removeprefix("version."): value for name, value in tags.items() if name.startswith("version.")}
+    ingested = unit.manifests["ingest"]
+    if ingested:
+        data |= {name: ingested.outcome.tags.get(name, "") for name in ("first_session", "data_sha256")}
+    parameters = {name: str(value) for name, value in plan.preset.model_dump().items()}
+    parameters["preset"] = plan.preset_name
+    return Changes(
+        data=_differing({name: tags.get(name, served.tags.get(name)) for name in data}, data),
+        parameters=_differing(params, parameters),
+        versions=_differing({name: tags.get(f"version.{name}") for name in versions()}, versions()),
+    )
+
+
+def _differing(before: Mapping[str, str | None], now: Mapping[str, str]) -> dict[str, tuple[str | None, str]]:
+    return {name: (before.get(name), value) for name, value in now.items() if before.get(name) != value}
+
+
+def _version_tags(unit: Unit) -> dict[str, str]:
+    """Return the tags of the registered version: the ticker, the data and the run that made it."""
+    plan = unit.plan
     return {
-        "data": _differing({name: tags.get(name, served.tags.get(name)) for name in data}, data),
-        "parameters": _differing({name: params.get(name) for name in mine}, mine),
-        "versions": _differing({name: theirs.get(name) for name in versions()}, versions()),
+        "ticker": unit.ticker,
+        "as_of": str(plan.as_of),
+        "cutoff": unit.recipe.cutoff,
+        "synthetic": str(plan.synthetic).lower(),
+        "source": plan.source,
+        "preset": plan.preset_name,
+        "dag_run_id": plan.dag_run_id,
     }
 
 
-def _differing(before: dict[str, str | None], now: dict[str, str]) -> dict[str, list[str | None]]:
-    return {name: [before[name], value] for name, value in now.items() if before[name] != value}
+def _decision_tags(decision: Decision) -> dict[str, str]:
+    tags = {"decision": decision.reason}
+    for rule in decision.rules:
+        verdict = "pass" if rule.passed else "FAIL"
+        tags[f"decision.{rule.name}"] = f"{verdict}: {rule.value} (limit: {rule.limit})"
+    return tags
 
 
 def _table(decision: Decision) -> str:

@@ -1,4 +1,4 @@
-"""The network of a unit: what it sees, how it is trained, how well it forecasts."""
+"""Step `split_scale`: the parts of the history, and the scaler fitted on train."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def split_scale(unit: Unit) -> Outcome:
-    """Cut the history into parts and scale the target's values by what train alone knows."""
+    """Cut the history into parts, and scale the target's values by a scaler fitted on train only."""
     preset = unit.plan.preset
     prices = frame_of(unit.read("validated.parquet"))
     closes = prices["close"].to_numpy("float64")

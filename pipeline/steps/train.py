@@ -1,4 +1,4 @@
-"""The network of a unit: what it sees, how it is trained, how well it forecasts."""
+"""Step `train`: the fitted network, its curves and its recipe."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 
 def train(unit: Unit) -> Outcome:
-    """Fit the network; hand back its weights, its curves and all that serving needs."""
+    """Fit the network, and return its weights, its curves and the recipe that serving needs."""
     from pipeline.forecasting import model
     from pipeline.reporting import plots
 
     if unit.settings.gpu == "require":
         model.require_gpu()
     preset = unit.plan.preset
-    arrays, parts = arrays_of(unit.read("scaled.npz")), unit.split
+    arrays = arrays_of(unit.read("scaled.npz"))
+    parts = unit.split
     fitted = forecaster.fit(
         arrays["closes"],
         unit.windows,
@@ -45,7 +46,7 @@ def train(unit: Unit) -> Outcome:
     return Outcome(
         files={
             "model.keras": model.to_bytes(trained.network),
-            "recipe.json": json_bytes(recipe._asdict()),
+            "recipe.json": recipe.to_json(),
             "history.json": json_bytes(trained.curves),
             "loss.png": plots.loss_curves(trained.curves, trained.best_epoch, unit.ticker),
             **folds,
@@ -75,16 +76,17 @@ def train(unit: Unit) -> Outcome:
 
 
 def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, bytes]:
-    """Train again for each fold on what was known then, and return what was forecast for the test rows."""
+    """Train once per fold on the sessions known by then, and return the forecasts of all test rows."""
     import pandas as pd
 
-    preset, forecasts = unit.plan.preset, []
+    preset = unit.plan.preset
     tested = unit.windows.test
+    forecasts = []
     for number, fold in enumerate(walk_forward.lay_folds(tested, unit.plan.walk_forward, sliding=unit.plan.sliding), 1):
         known = closes[fold.train.start : fold.train.stop]
         parts = split(len(known), 1.0, preset.validation_fraction)
         values = target.to_values(known, preset.target)
-        laid = _laid(parts, unit)
+        laid = _fold_windows(parts, unit)
         trained, recipe = forecaster.fit(
             known, laid, fit_scaler(values, preset.scaler), preset,
             preset_name=unit.plan.preset_name, ticker=unit.ticker, calendar=unit.plan.calendar,
@@ -98,7 +100,7 @@ def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, byte
                     "cutoff": recipe.cutoff,
                     "close_usd": closes[fold.test.start : fold.test.stop],
                     "naive_usd": baselines.naive(closes, fold.test),
-                    **{f"{name}_usd" if name != "usd" else "forecast_usd": v for name, v in made._asdict().items()},
+                    **forecaster.columns(made),
                     "weight": recipe.weight,
                 },
                 index=calendar.session_index(sessions[fold.test.start : fold.test.stop]),
@@ -107,7 +109,7 @@ def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, byte
     return {"walk_forward.parquet": frame_bytes(pd.concat(forecasts))}
 
 
-def _laid(parts: Split, unit: Unit) -> windows.Windows:
+def _fold_windows(parts: Split, unit: Unit) -> windows.Windows:
     preset = unit.plan.preset
     laid = windows.windows_of(parts, preset)
     if not laid.train or (preset.validation_fraction and not laid.validation):

@@ -1,4 +1,4 @@
-"""What a step is given: one ticker in one run, and what may be used of the world."""
+"""The input of a step: one ticker in one run, the files that the step declares, and a registry to read from."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import UsageError
-from pipeline.forecasting import windows
 from pipeline.forecasting.forecaster import Recipe
 from pipeline.forecasting.split import Split
+from pipeline.forecasting.windows import Windows
 from pipeline.store.formats import json_of
 
 if TYPE_CHECKING:
@@ -23,30 +23,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unit:
-    """One ticker in one run."""
+    """One ticker in one run, as one step sees it. Each file is read once."""
 
     ticker: str
     plan: Plan
     folder: Folder
     settings: Settings
-    registry: Registry
-    before: tuple[str, ...]  # names of the steps before the one that is done
+    registry: Registry  # to read from; the runner moves aliases
+    step: Step
+    before: tuple[str, ...]  # names of the steps before this one
     on_epoch: Callable[[int, int, float], None] | None = None
 
     def read(self, name: str) -> bytes:
         """Return a file that a step before this one wrote.
 
         Raises:
-            Damaged: when it is not as it was written.
+            ValueError: when the step does not declare the file, which is a bug.
+            Damaged: when its content differs from what was written.
             StoreError: when it is missing or cannot be read.
         """
-        by = self._writers.get(name)
-        return self.folder.read_written(name, by) if by else self.folder.read(name)
+        if name not in self.step.reads + self.step.may_read:
+            message = f"Step {self.step.name} must declare {name!r} in its `reads`. Declared: {self.step.reads}."
+            raise ValueError(message)
+        if name not in self._contents:
+            writer = self._writers.get(name)
+            self._contents[name] = self.folder.read_written(name, writer) if writer else self.folder.read(name)
+        return self._contents[name]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Return the names of the files that the step reads in this run."""
+        return self.step.reads + tuple(name for name in self.step.may_read if name in self._writers)
+
+    @cached_property
+    def _contents(self) -> dict[str, bytes]:
+        return {}
+
+    @cached_property
+    def manifests(self) -> dict[str, Manifest | None]:
+        """Return the manifests of the steps before this one, by step; None where one has not finished."""
+        return {name: self.folder.manifest(name) for name in self.before}
 
     @cached_property
     def _writers(self) -> dict[str, Manifest]:
-        manifests = [self.folder.manifest(step) for step in self.before]
-        return {name: one for one in manifests if one for name in one.outputs}
+        return {name: one for one in self.manifests.values() if one for name in one.outputs}
 
     @property
     def suite(self) -> bytes:
@@ -62,31 +82,32 @@ class Unit:
             raise UsageError(
                 "Prices are checked against a suite of Great Expectations.",
                 f"{path}: {error.strerror}",
-                "Put it there, or correct CLOSECAST_HOME, the folder that it is looked for in.",
+                "Put the suite there, or correct CLOSECAST_HOME, the folder above expectations/.",
             ) from error
 
-    @property
+    @cached_property
     def split(self) -> Split:
         """Return the parts that `split_scale` cut."""
         return Split(**json_of(self.read("split.json")))
 
-    @property
-    def windows(self) -> windows.Windows:
+    @cached_property
+    def windows(self) -> Windows:
         """Return the windows that `window` laid."""
         laid = json_of(self.read("windows.json"))
-        return windows.Windows(laid["lookback"], *(range(*laid[part]) for part in ("train", "validation", "test")))
+        return Windows(laid["lookback"], *(range(*laid[part]) for part in ("train", "validation", "test")))
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
-        """Return what `train` says a forecast needs beside the network."""
-        return Recipe(**json_of(self.read("recipe.json")))
+        """Return the recipe that `train` wrote: scaler, weight and intervals of the network."""
+        return Recipe.from_json(self.read("recipe.json"))
 
 
 class Step(NamedTuple):
-    """A step and what its result depends on."""
+    """A step and the files that its result depends on."""
 
     function: Callable[[Unit], Outcome]
     reads: tuple[str, ...]  # files that steps before it wrote
+    may_read: tuple[str, ...] = ()  # the same, for files that only some runs have
     judges: bool = False  # by the suite of the settings
 
     @property

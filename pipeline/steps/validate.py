@@ -1,4 +1,4 @@
-"""The prices of a unit: where they come from, and whether they can be used."""
+"""Step `validate`: prices of sessions only, judged by Great Expectations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def validate(unit: Unit) -> Outcome:
-    """Remove what is no price of a session, and let Great Expectations judge; a critical finding ends the unit here."""
+    """Remove rows without a price or a session, and check the rest. A critical finding ends the unit here."""
     from pipeline.prices import suite as checks
     from pipeline.prices.clean import clean
 

@@ -1,4 +1,4 @@
-"""The network of a unit: what it sees, how it is trained, how well it forecasts."""
+"""Step `window`: the rows that each part predicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def window(unit: Unit) -> Outcome:
-    """Say which rows each part predicts; the windows themselves are views, never copies on disk."""
+    """Choose the rows that each part predicts. The windows are views: no copy is written to disk."""
     preset = unit.plan.preset
     parts = unit.split
     laid = windows.windows_of(parts, preset)

@@ -1,1 +1,1 @@
-"""MLflow: runs, what a step logs, registered versions, the server's login."""
+"""MLflow: runs, the log of a step, registered versions, the server's login."""

@@ -1,4 +1,4 @@
-"""The connection to MLflow, and its failures told as ours."""
+"""The connection to MLflow. Its failures become errors of ours."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def connect(settings: Settings) -> mlflow.MlflowClient:
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
-    with answering(uri), _alone(uri):
+    with answering(uri), _sqlite_lock(uri):
         return mlflow.MlflowClient(uri)
 
 
 @contextlib.contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Let one client at a time create the tables of SQLite: two at once stumble over each other's migrations."""
+def _sqlite_lock(uri: str) -> Iterator[None]:
+    """Let one client at a time create the tables of SQLite: migrations of two clients at once fail."""
     if not uri.startswith("sqlite:///"):
         yield
         return
@@ -53,17 +53,17 @@ def _alone(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """Turn the failures of an MLflow that is away, locked or full into `Unavailable`; an old schema is told, too."""
+    """Raise `Unavailable` when MLflow is away, locked or full, and `PipelineError` when its schema is old."""
     try:
         yield
     except MlflowException as error:
         if "API request to" in str(error) or "timed out" in str(error) or "database is locked" in str(error):
-            raise no_answer(uri, str(error)) from None  # its text holds the whole URL, the password too
+            raise no_answer(uri, str(error)) from None  # its text holds the whole URL with the password
         if "out-of-date database schema" in str(error):
             raise PipelineError(
                 "MLflow's database must have the schema of the installed MLflow.",
                 without_secrets(uri),
-                "Run `make run` or `make up` once, which migrate that of var/; for another: mlflow db upgrade URL.",
+                "Run `make run` or `make up` once, which migrate var/; for another one: mlflow db upgrade URL.",
             ) from None
         if "OperationalError" in str(error):
             raise _refused(str(error)) from error
@@ -74,7 +74,7 @@ def answering(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def gone_is_fine() -> Iterator[None]:
-    """Delete in this block: MLflow's client repeats a deletion whose answer was lost, and is then told of nothing."""
+    """Accept in this block that the object is gone: MLflow's client repeats a deletion whose answer was lost."""
     try:
         yield
     except MlflowException as error:
@@ -83,8 +83,8 @@ def gone_is_fine() -> Iterator[None]:
 
 
 def _refused(received: str) -> Unavailable:
-    """Return the error of an MLflow whose disk is full or locked: worth another try once somebody has looked."""
+    """Return the error of an MLflow with a full or locked disk. Another try may succeed."""
     words = received[received.find("(sqlite3") if "(sqlite3" in received else 0 :].partition("\n")[0]
     return Unavailable(
-        "MLflow must keep what it is given.", words[:200], "Look whether its disk has room and belongs to you."
+        "MLflow must be able to write.", words[:200], "Look whether its disk has room and belongs to you."
     )

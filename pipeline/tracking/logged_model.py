@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
 from pipeline.forecasting.device import backend
+from pipeline.forecasting.forecaster import Recipe
 from pipeline.tracking.client import gone_is_fine
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ _SIGNATURE = ModelSignature(
 
 
 def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
-    """Return the id of the step's one model; what an attempt or a lost answer left half-logged is deleted.
+    """Return the id of the step's one model; models that a killed try or a lost answer left are deleted.
 
-    A whole model of an earlier training of the same run stays: it may be the champion.
+    A whole model of an earlier training of the same run is kept: it may be the champion.
 
     Args:
         client: of the tracking server.
@@ -59,7 +59,7 @@ def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifes
         folder: where its files are.
 
     Raises:
-        Damaged: when one of them is not as it was written.
+        Damaged: when a file differs from what the step wrote.
     """
     whole = [
         str(model.model_id)
@@ -75,7 +75,7 @@ def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifes
     if not _is_linked(client, run_id, kept):
         try:
             client.log_outputs(run_id, [LoggedModelOutput(kept, 0)])
-        except MlflowException:  # it takes this once only, and its client repeats what was not answered
+        except MlflowException:  # MLflow takes a link once, and its client repeats a request whose answer was lost
             if not _is_linked(client, run_id, kept):
                 raise
     return kept
@@ -92,8 +92,8 @@ def _models(client: mlflow.MlflowClient, experiment: str, run_id: str) -> Sequen
 
 
 def _log_new(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
-    recipe = json.loads(folder.read_written("recipe.json", manifest))
-    days = pd.bdate_range("2024-01-02", periods=recipe["lookback"] + 1).strftime("%Y-%m-%d")
+    recipe = Recipe.from_json(folder.read_written("recipe.json", manifest))
+    days = pd.bdate_range("2024-01-02", periods=recipe.lookback + 1).strftime("%Y-%m-%d")
     example = pd.DataFrame({"session": days, "close": [100.0 + day % 2 for day in range(len(days))]})
     with tempfile.TemporaryDirectory() as temporary:
         places = {name: Path(temporary) / name for name in manifest.outcome.model}
@@ -103,7 +103,7 @@ def _log_new(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest
             experiment,
             name="model",
             source_run_id=run_id,
-            tags={"ticker": recipe["ticker"], "step_key": manifest.key},
+            tags={"ticker": recipe.ticker, "step_key": manifest.key},
             params={**client.get_run(run_id).data.params, **manifest.outcome.params},
         )
         mlflow.pyfunc.log_model(
@@ -114,7 +114,7 @@ def _log_new(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest
             code_paths=[str(_PACKAGE)],
             signature=_SIGNATURE,
             input_example=example,
-            # Without a list MLflow starts a second interpreter that imports TensorFlow to find it out.
+            # Without a list MLflow infers it in a second interpreter that imports TensorFlow: 21 s.
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in (*_SERVED_WITH, backend())],
         )
     return str(model.model_id)

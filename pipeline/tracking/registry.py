@@ -1,14 +1,13 @@
-"""MLflow's model registry: one registered model per ticker, and which of its versions is served.
+"""MLflow's model registry: one registered model per ticker, its versions, and the alias `champion`.
 
-A version is known by the tags that it was registered with. The alias `champion` is what is served; each move of it is
-written down on the version that it moves to, before it moves, so that the moves can be followed back from there.
+Each move of the alias is recorded as a tag of the version that it moves to, before it moves. So the moves can be
+followed back from the present champion.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +17,19 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError, Unavailable, UsageError
 from pipeline.forecasting.forecaster import Recipe
-from pipeline.serving.promotion import SUPERSEDED
+from pipeline.outcome import Released
 from pipeline.tracking.client import answering, connect, gone_is_fine
-from pipeline.tracking.versions import CHALLENGER, CHAMPION, MAX_TAG, MOVE, Move, Version, moves_of, name_of, version_of
+from pipeline.tracking.versions import (
+    CHALLENGER,
+    CHAMPION,
+    MAX_TAG,
+    Move,
+    Version,
+    move_tag,
+    moves_of,
+    name_of,
+    version_of,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -39,23 +48,24 @@ class Registry:
         Raises:
             Unavailable: when a server does not answer.
         """
-        self._uri, self._client = settings.mlflow_uri, connect(settings)
+        self._uri = settings.mlflow_uri
+        self._client = connect(settings)
 
     def champion(self, ticker: str) -> Version | None:
-        """Return the version that is served, None when there is none."""
+        """Return the served version, None when there is none."""
         return self._by_alias(ticker, CHAMPION)
 
     def champion_before(self, ticker: str, dag_run_id: str) -> Version | None:
         """Return the version that was served before a run; the champion, unless that run has moved the alias already.
 
-        A decision that has to be made again must not compare a version with itself.
+        A decision that is made again must not compare a version with itself.
         """
         champion = self.champion(ticker)
         if champion is None or champion.dag_run_id != dag_run_id:
             return champion
         known = {one.number: one for one in self.versions(ticker)}
         before = (known.get(move.before or 0) for move in self.history(ticker))
-        # A run that was cleared and trained again may have moved it more than once.
+        # A run that was cleared and trained again may have moved the alias more than once.
         return next((one for one in before if one is None or one.dag_run_id != dag_run_id), None)
 
     def versions(self, ticker: str) -> list[Version]:
@@ -76,7 +86,7 @@ class Registry:
             with tempfile.TemporaryDirectory() as folder, answering(self._uri):
                 place = mlflow.artifacts.download_artifacts(f"models:/{version.model_id}", dst_path=folder)
                 files = Path(place) / "artifacts"
-                recipe = Recipe(**json.loads((files / "recipe.json").read_text()))
+                recipe = Recipe.from_json((files / "recipe.json").read_bytes())
                 return model.load(files / "model.keras"), recipe
         except (MlflowException, PipelineError, ValueError, TypeError) as error:
             if isinstance(error, Unavailable) and not isinstance(error.__cause__, FileNotFoundError):
@@ -88,21 +98,18 @@ class Registry:
             ) from error
 
     def facts(self, version: Version) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the parameters and the tags of the run that made a version; empty when it was deleted."""
+        """Return the parameters and the tags of the run that made a version; empty when that run was deleted."""
         with contextlib.suppress(MlflowException), answering(self._uri):
             data = self._client.get_run(version.run_id).data
             return dict(data.params), dict(data.tags)
         return {}, {}
 
-    def release(self, ticker: str, model_id: str, run_id: str, release: Release, when: dt.datetime) -> tuple[int, str]:
-        """Register a trained model once, and move the aliases as was decided; can be repeated at any time.
+    def release(self, ticker: str, model_id: str, run_id: str, release: Release, when: dt.datetime) -> Released:
+        """Register a trained model once, and move the aliases as decided. A second call changes nothing.
 
         The alias `champion` moves last, and only from the version that the decision was made against, or from another
-        version of the same run, which trained again: a decision that is carried out late must not replace a champion
-        that it has never seen, and one that was carried out must not undo what a person decided since.
-
-        Returns:
-            The number of the version, and why it is not served although the decision promoted it; "" otherwise.
+        version of the same run, which trained again. A decision that is carried out late must not replace a champion
+        that it has never seen, and a decision that was carried out must not undo what a person decided since.
         """
         name = name_of(ticker)
         with answering(self._uri):
@@ -113,15 +120,15 @@ class Registry:
             current = self.champion(ticker)
             number = current.number if current else None
             if not release.promoted or number == version:
-                return version, ""
+                return Released(version=version)
             again = current and current.number < version and current.dag_run_id == release.tags.get("dag_run_id")
             left = any(move.before == version for one in self.versions(ticker) for move in moves_of(one))
             if (number == release.champion or again) and not left:
                 self._move(ticker, version, number, release.reason, when)
-                return version, ""
-            late = f"{SUPERSEDED}: v{number} became champion after the decision was made"
-            self._client.set_model_version_tag(name, str(version), "decision", late)
-        return version, late
+                return Released(version=version)
+            released = Released(version=version, superseded=True, superseded_by=number)
+            self._client.set_model_version_tag(name, str(version), "decision", released.reason)
+        return released
 
     def set_champion(self, ticker: str, number: int, reason: str, *, back: bool = False) -> None:
         """Serve another version, as a person decided; `back` says that this undoes a move.
@@ -139,8 +146,8 @@ class Registry:
         current = self.champion(ticker)
         if current is None or current.number != number:
             with answering(self._uri):
-                before, now = current.number if current else None, dt.datetime.now(dt.UTC)
-                self._move(ticker, number, before, reason, now, back=back)
+                before = current.number if current else None
+                self._move(ticker, number, before, reason, dt.datetime.now(dt.UTC), back=back)
 
     def roll_back(self, ticker: str, reason: str) -> int:
         """Serve the version again that was served before the champion, and return its number.
@@ -157,8 +164,8 @@ class Registry:
         before = served[-2] if served else None
         if before is None:
             raise UsageError(
-                f"A rollback needs a champion of {ticker} that had one before it.",
-                "none",
+                f"A rollback needs a champion of {ticker} that replaced another one.",
+                "no earlier champion",
                 f"Look at closecast champion show {ticker}.",
             )
         self.set_champion(ticker, before, reason, back=True)
@@ -167,7 +174,7 @@ class Registry:
     def history(self, ticker: str) -> list[Move]:
         """Return the moves that led to the present champion, newest first.
 
-        Followed back from where the alias is: a move that was written down by a process that died then is left out.
+        The moves are followed back from the alias. A move that a process recorded before it died is left out.
         """
         champion = self.champion(ticker)
         moves = [move for one in self.versions(ticker) for move in moves_of(one)]
@@ -185,19 +192,19 @@ class Registry:
                 return version_of(self._client.get_model_version_by_alias(name_of(ticker), alias))
             except MlflowException as error:
                 if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                    return None  # no such model, no such alias
+                    return None  # no such model, or no such alias
                 raise
 
     def _register(self, ticker: str, model_id: str, run_id: str, release: Release) -> int:
         name = name_of(ticker)
-        with contextlib.suppress(MlflowException):  # it is there already
+        with contextlib.suppress(MlflowException):  # the model exists
             self._client.create_registered_model(name, {"ticker": ticker})
-        if not self._of_model(name, model_id):
+        if not self._versions_of(name, model_id):
             self._client.create_model_version(
                 name, f"models:/{model_id}", run_id, tags={**release.tags, "model_id": model_id}, model_id=model_id
             )
         # Two processes may both get here, and a client repeats a request whose answer was lost: the oldest counts.
-        oldest, *ghosts = self._of_model(name, model_id)
+        oldest, *ghosts = self._versions_of(name, model_id)
         for ghost in ghosts:
             with gone_is_fine():
                 self._client.delete_model_version(name, ghost.version)
@@ -206,14 +213,14 @@ class Registry:
         self._client.update_model_version(name, oldest.version, release.description)
         return int(oldest.version)
 
-    def _of_model(self, name: str, model_id: str) -> list[ModelVersion]:
+    def _versions_of(self, name: str, model_id: str) -> list[ModelVersion]:
         found = self._client.search_model_versions(f"name = '{name}' and tags.model_id = '{model_id}'")
         return sorted(found, key=lambda one: int(one.version))
 
     def _move(
         self, ticker: str, to: int, before: int | None, reason: str, when: dt.datetime, *, back: bool = False
     ) -> None:
-        name, stamp = name_of(ticker), f"{when.astimezone(dt.UTC):%Y-%m-%dT%H.%M.%S.%fZ}"
-        told = json.dumps({"from": before, "reason": reason[:MAX_TAG], "back": back})
-        self._client.set_model_version_tag(name, str(to), f"{MOVE}{stamp}", told)
+        name = name_of(ticker)
+        tag, value = move_tag(Move(when, to, before, reason, back))
+        self._client.set_model_version_tag(name, str(to), tag, value)
         self._client.set_registered_model_alias(name, CHAMPION, str(to))

@@ -1,8 +1,4 @@
-"""MLflow's model registry: one registered model per ticker, and which of its versions is served.
-
-A version is known by the tags that it was registered with. The alias `champion` is what is served; each move of it is
-written down on the version that it moves to, before it moves, so that the moves can be followed back from there.
-"""
+"""A version of a registered model, and the moves of the alias `champion`, as MLflow's tags record them."""
 
 from __future__ import annotations
 
@@ -15,9 +11,11 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-CHAMPION, CHALLENGER = "champion", "challenger"
-MOVE = "champion."  # tag of a move: champion.<time> = {"from": 3, "reason": "..."}
-MAX_TAG = 5000
+CHAMPION = "champion"  # alias of the served version
+CHALLENGER = "challenger"  # alias of the version that was trained last
+MAX_TAG = 5000  # characters: MLflow cuts longer tags
+_MOVE = "champion."  # tag of a move: champion.<time> = {"from": 3, "reason": "..."}
+_TIME = "%Y-%m-%dT%H.%M.%S.%f"
 
 
 class Version(NamedTuple):
@@ -45,7 +43,7 @@ class Version(NamedTuple):
 
     @property
     def synthetic(self) -> bool:
-        """Return whether it was trained on prices that are made up."""
+        """Return whether it was trained on synthetic prices."""
         return self.tags["synthetic"] == "true"
 
 
@@ -69,12 +67,18 @@ def version_of(found: ModelVersion) -> Version:
     return Version(int(found.version), str(found.tags.get("model_id", "")), str(found.run_id), dict(found.tags))
 
 
+def move_tag(move: Move) -> tuple[str, str]:
+    """Return the tag, name and value, that records a move on the version that it leads to."""
+    value = {"from": move.before, "reason": move.reason[:MAX_TAG], "back": move.back}
+    return f"{_MOVE}{move.when.astimezone(dt.UTC).strftime(_TIME)}Z", json.dumps(value)
+
+
 def moves_of(version: Version) -> list[Move]:
     """Return the moves of the alias `champion` to this version, in no order."""
     moves = []
     for tag, value in version.tags.items():
-        if tag.startswith(MOVE):
-            told = json.loads(value)
-            when = dt.datetime.strptime(tag.removeprefix(MOVE), "%Y-%m-%dT%H.%M.%S.%f%z")
-            moves.append(Move(when, version.number, told["from"], told["reason"], told["back"]))
+        if tag.startswith(_MOVE):
+            recorded = json.loads(value)
+            when = dt.datetime.strptime(tag.removeprefix(_MOVE), f"{_TIME}%z")
+            moves.append(Move(when, version.number, recorded["from"], recorded["reason"], recorded["back"]))
     return moves

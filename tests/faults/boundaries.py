@@ -22,6 +22,9 @@ MLFLOW_WRITES = (
 )  # fmt: skip
 
 
+RESULTS = b'"results": {'  # of effects: a manifest with them is written a second time
+
+
 def install(reached: Callable[[str], None]) -> None:
     """Call `reached` with the name of each boundary, such as "train: write model.keras", before it is crossed."""
     import mlflow
@@ -58,7 +61,7 @@ def install(reached: Callable[[str], None]) -> None:
 
     done, runner.run = runner.run, run
     reported, runs.report = runs.report, report
-    before(Folder, "write", lambda _, name, *__: f"write {name}")
+    before(Folder, "write", lambda _, name, data: f"write {name}{' with results' if RESULTS in data else ''}")
     before(Folder, "create", lambda *_: "write ledger")
     # A file is written beside its place under a name with a dot, and then moved there.
     before(Path, "replace", lambda path, target: f"move {Path(target).name}" if path.name.startswith(".") else "")

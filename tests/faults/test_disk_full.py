@@ -17,7 +17,7 @@ from pipeline.settings import load_settings
 from pipeline.steps import FLOW
 from pipeline.store.folder import Folder
 from pipeline.store.runs import last_snapshot, read_plan
-from pipeline.tracking.runs import Tracker
+from pipeline.tracking.registry import Registry
 from tests.faults.conftest import set_tiny
 from tests.support.running import check
 
@@ -99,7 +99,7 @@ def test_store_full_at_each_write(tmp_path, monkeypatch):
     with disk(tmp_path / "store") as store:
         whole_run("before", as_of="2025-11-20")
         before, write = content(store.place), Folder.write
-        champion = Tracker(settings).registry.champion("FULL")
+        champion = Registry(settings).champion("FULL")
 
         def write_or_fill(folder, name, data):
             if store.writes_left == 0:
@@ -114,7 +114,7 @@ def test_store_full_at_each_write(tmp_path, monkeypatch):
 
         def undecided():
             untouched()
-            assert Tracker(settings).registry.champion("FULL") == champion
+            assert Registry(settings).champion("FULL") == champion
 
         monkeypatch.setattr(Folder, "write", write_or_fill)
         (batch,), told = until_written(lambda: runs.plan(settings, "full"), store, undecided)

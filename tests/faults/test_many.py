@@ -21,7 +21,8 @@ from pipeline import runner, runs
 from pipeline.errors import Unavailable
 from pipeline.steps import FLOW
 from pipeline.store.runs import read_plan, unit_folder
-from pipeline.tracking.runs import Tracker
+from pipeline.tracking.runs import Runs
+from pipeline.tracking.step_log import log_step
 from tests.support.stacks import eventually, free_port
 from tests.test_runner import tiny_settings
 
@@ -80,9 +81,9 @@ def log_all(settings, plan, folders, ticker):
     for step in FLOW:
         for attempt in range(5, -1, -1):
             try:
-                tracker = Tracker(settings)
+                tracker = Runs(settings)
                 manifest = folders[ticker].manifest(step.name)
-                tracker.log(plan, ticker, manifest, folders[ticker], last=step.name == plan.until)
+                log_step(tracker, plan, ticker, manifest, folders[ticker], last=step.name == plan.until)
                 break
             except Unavailable:
                 if not attempt:
@@ -95,7 +96,7 @@ def test_fifty_tickers(trained, tmp_path, request, kind, at_once):
     settings, plan, folders = trained
     uri = request.getfixturevalue("server") if kind == "server" else f"sqlite:///{tmp_path}/mlflow.db"
     settings = settings.model_copy(update={"tracking_uri": uri, "experiment": f"many-{kind}"})
-    Tracker(settings).open_parent(plan)
+    Runs(settings).open_parent(plan)
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(lambda ticker: log_all(settings, plan, folders, ticker), TICKERS))
     client = mlflow.MlflowClient(uri)

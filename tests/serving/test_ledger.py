@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import Damaged, StoreError, Unavailable, UsageError
+from pipeline.outcome import ForecastRecord
 from pipeline.serving import ledger
 from pipeline.store.formats import frame_bytes
 
-ROW = ledger.Row(
+ROW = ForecastRecord(
     ticker="^GSPC", session=dt.date(2025, 11, 24), version=2, run="manual__1", as_of=dt.date(2025, 11, 21),
     created=dt.datetime(2025, 11, 21, 22, 30, 0, 123456, tzinfo=dt.UTC), source="yahoo", synthetic=False,
     last_close_usd=6602.99, forecast_usd=6603.5, low_80_usd=6500.0, high_80_usd=6700.0, low_95_usd=6400.0,
@@ -29,21 +30,21 @@ def test_a_row_reads_back_as_it_was(place):
     ledger.write(place, ROW)
     (found,) = ledger.read(place, "^GSPC").to_dict("records")
     days = {name: pd.Timestamp(getattr(ROW, name)) for name in ("session", "as_of", "anchor_session")}
-    assert found == ROW._asdict() | days | {"created": pd.Timestamp(ROW.created)}
+    assert found == ROW.model_dump() | days | {"created": pd.Timestamp(ROW.created)}
 
 
 def test_a_second_write_changes_nothing(place):
     """Same ticker, session and version: what was said first stays."""
     ledger.write(place, ROW)
-    ledger.write(place, ROW._replace(forecast_usd=1.0, run="manual__2"))
+    ledger.write(place, ROW.model_copy(update={"forecast_usd": 1.0, "run": "manual__2"}))
     assert ledger.read(place, "^GSPC")["forecast_usd"].tolist() == [6603.5]
 
 
 def test_rows_come_by_session_and_then_as_they_were_written(place):
     """Other versions and sessions are rows of their own; other tickers are not seen."""
-    later = ROW._replace(version=3, created=ROW.created + dt.timedelta(hours=1))
-    before = ROW._replace(session=dt.date(2025, 11, 21), created=ROW.created + dt.timedelta(days=9))
-    for row in (later, ROW, before, ROW._replace(ticker="NFLX")):
+    later = ROW.model_copy(update={"version": 3, "created": ROW.created + dt.timedelta(hours=1)})
+    before = ROW.model_copy(update={"session": dt.date(2025, 11, 21), "created": ROW.created + dt.timedelta(days=9)})
+    for row in (later, ROW, before, ROW.model_copy(update={"ticker": "NFLX"})):
         ledger.write(place, row)
     rows = ledger.read(place, "^GSPC")
     assert list(zip(rows["session"].dt.day, rows["version"], strict=True)) == [(21, 2), (24, 2), (24, 3)]
@@ -62,7 +63,7 @@ def test_no_ledger_yet_is_an_empty_one(place):
 def test_twenty_writers_at_once_leave_one_row(place):
     """Of each session; each of them is one that somebody wrote."""
     days = [dt.date(2025, 11, day) for day in range(10, 15)]
-    rows = [ROW._replace(session=day, run=f"manual__{writer}") for writer in range(20) for day in days]
+    rows = [ROW.model_copy(update={"session": day, "run": f"manual__{writer}"}) for writer in range(20) for day in days]
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(lambda row: ledger.write(place, row), rows))
     found = ledger.read(place, "^GSPC")
@@ -102,7 +103,7 @@ def test_a_url_that_names_no_database_is_corrected_and_not_tried_again(ask, plac
 def test_a_row_that_cannot_be_read_is_named(tmp_path):
     """Half a file, or one of something else: damage, not a bug; other tickers are read."""
     ledger.write(str(tmp_path), ROW)
-    ledger.write(str(tmp_path), ROW._replace(ticker="NFLX"))
+    ledger.write(str(tmp_path), ROW.model_copy(update={"ticker": "NFLX"}))
     file = tmp_path / "^GSPC" / "2025-11-24-v2.parquet"
     for broken in (file.read_bytes()[:99], b"", frame_bytes(pd.DataFrame({"ticker": ["^GSPC"]}))):
         file.write_bytes(broken)

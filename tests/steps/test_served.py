@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline import runner, runs
+from pipeline.outcome import ForecastRecord
 from pipeline.prices.sources import sample
 from pipeline.serving import ledger
 from pipeline.steps import FLOW
@@ -116,7 +117,7 @@ def test_prices_damaged_on_purpose_are_not_forecast_from(tiny):
     """A champion is there: what was written down once would count, and a clean run could not replace it."""
     night("1", "2025-11-20")
     folder = night("fault", "2025-11-21", fault="unadjusted_split")
-    assert "damaged on purpose (unadjusted_split)" in told(folder, "forecast")["why_not"]
+    assert "the injected fault unadjusted_split" in told(folder, "forecast")["why_not"]
     assert told(night("2", "2025-11-21"), "forecast")["forecast"]["run"] == "manual__2"
     assert ledger.read(tiny.ledger_place, "AAA")["run"].tolist() == ["manual__1", "manual__2"]
 
@@ -131,7 +132,8 @@ def test_a_run_that_is_cleared_under_new_code_replaces_its_own_champion(tiny, mo
     assert [(move.before, move.to) for move in registry.history("AAA")] == [(2, 3), (1, 2), (None, 1)]
     assert told(folder, "decision")["champion"] == 1
     assert told(folder, "decision")["promoted"]
-    assert folder.manifest("forecast").outcome.tags["forecast"] == "v3 for 2025-11-24"
+    recorded = folder.manifest("forecast").results.recorded
+    assert (recorded.version, recorded.session) == (3, dt.date(2025, 11, 24))
     for version in registry.versions("AAA"):
         assert registry.load("AAA", version)[1].ticker == "AAA"
     forecasts = ledger.read(tiny.ledger_place, "AAA")
@@ -248,7 +250,7 @@ def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
     for session, before in zip(closes.index[-31:-1], closes.index[-32:-2], strict=True):
         made, last = 1.1 * closes[session], closes[before]
         bounds = {"low_80_usd": made - 1, "high_80_usd": made + 1, "low_95_usd": made - 2, "high_95_usd": made + 2}
-        row = ledger.Row(
+        row = ForecastRecord(
             ticker="AAA", session=session.date(), version=1, run="old", as_of=before.date(),
             created=before.to_pydatetime().replace(tzinfo=dt.UTC), source="sample", synthetic=True,
             last_close_usd=last, forecast_usd=made, anchor_session=before.date(), anchor_close_usd=last, **bounds,

@@ -260,7 +260,7 @@ def test_the_ledger_is_written_once():
     """By whoever comes first."""
     place = "s3://closecast/ledger"
     with ThreadPoolExecutor(20) as pool:
-        list(pool.map(lambda n: ledger.write(place, ROW._replace(run=f"manual__{n}")), range(20)))
+        list(pool.map(lambda n: ledger.write(place, ROW.model_copy(update={"run": f"manual__{n}"})), range(20)))
     (written,) = ledger.read(place, ROW.ticker)["run"]
-    ledger.write(place, ROW._replace(run="late"))
+    ledger.write(place, ROW.model_copy(update={"run": "late"}))
     assert ledger.read(place, ROW.ticker)["run"].tolist() == [written]

@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import PipelineError, UsageError
 from pipeline.outcome import Release
 from pipeline.tracking.registry import Registry
-from pipeline.tracking.runs import Tracker
+from pipeline.tracking.runs import Runs
 
 NOON = dt.datetime(2025, 11, 21, 12, tzinfo=dt.UTC)
 
@@ -16,7 +16,7 @@ NOON = dt.datetime(2025, 11, 21, 12, tzinfo=dt.UTC)
 @pytest.fixture
 def registry(tiny):
     """Return an empty registry."""
-    Tracker(tiny)
+    Runs(tiny)
     return Registry(tiny)
 
 
@@ -39,10 +39,10 @@ def decision(*, promoted=True, champion=None, as_of="2025-11-21", synthetic="fal
 def release(registry, hour=0, ticker="NFLX", model=None, **said):
     """Carry a decision out and return the number of the version."""
     when, said = NOON + dt.timedelta(hours=hour), {"run": f"run-{hour}"} | said
-    number, late = registry.release(ticker, *(model or trained(registry)), decision(**said), when)
-    tags = registry.versions(ticker)[number - 1].tags
-    assert (tags["decision"] == late) if late else (tags["decision"] == "because")
-    return number
+    released = registry.release(ticker, *(model or trained(registry)), decision(**said), when)
+    tags = registry.versions(ticker)[released.version - 1].tags
+    assert tags["decision"] == (released.reason if released.superseded else "because")
+    return released.version
 
 
 def test_the_first_promoted_version_is_served(registry):

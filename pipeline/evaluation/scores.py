@@ -1,0 +1,77 @@
+"""The scores of one unit on its test rows. `metrics.json`: written and read here alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_WALK_FORWARD = "walk_forward/"
+
+
+class FoldScores(BaseModel):
+    """Scores over the rows of one fold, or of all folds, of a walk-forward."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rmse_usd: float
+    naive_rmse_usd: float
+    skill: float
+    coverage_95: float
+
+
+class Scores(BaseModel):
+    """Errors on the test rows, in the currency of the prices where the name ends in `_usd`.
+
+    A field is None where the score is undefined on these rows, as MASE is for closes of train that never moved.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    test_rows: int
+    rmse_usd: float = Field(description="of the forecast as served: network and naive, weighted")
+    naive_rmse_usd: float
+    drift_rmse_usd: float | None = None
+    ar1_rmse_usd: float | None = None
+    network_rmse_usd: float | None = Field(default=None, description="of the network alone")
+    mae_usd: float
+    naive_mae_usd: float
+    mape_pct: float
+    naive_mape_pct: float
+    mase: float | None = None
+    direction_acc: float | None = Field(default=None, description="share of moves with the forecast sign")
+    dm_statistic: float | None = None
+    dm_p_value: float = Field(description="Diebold-Mariano against naive, one-sided: small means worse")
+    coverage_80: float
+    coverage_95: float
+    width_80_usd: float
+    width_95_usd: float
+    rmse_over_naive: float
+    skill: float = Field(description="1 - rmse / naive_rmse")
+    ar1_skill: float | None = None
+    ar1_dm_p_value: float | None = None
+    network_skill: float | None = None
+    network_dm_p_value: float | None = None
+    walk_forward: FoldScores | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """Return the defined scores by their name in MLflow."""
+        named = self.model_dump(exclude={"walk_forward"})
+        if self.walk_forward:
+            named |= {f"{_WALK_FORWARD}{name}": value for name, value in self.walk_forward.model_dump().items()}
+        return {name: float(value) for name, value in named.items() if value is not None and math.isfinite(value)}
+
+    def to_json(self) -> bytes:
+        """Return the content of metrics.json."""
+        return json.dumps(self.metrics(), indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Scores:
+        """Return the scores that `to_json` wrote."""
+        named: dict[str, Any] = json.loads(data)
+        folds = {
+            name.removeprefix(_WALK_FORWARD): value for name, value in named.items() if name.startswith(_WALK_FORWARD)
+        }
+        return cls.model_validate(named | ({"walk_forward": folds} if folds else {}))

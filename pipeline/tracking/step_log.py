@@ -1,0 +1,195 @@
+"""Logs a finished step to MLflow. Logging changes no alias and no version: the runner performs effects.
+
+A step can be logged again without adding anything: it is recognised by its key, and its values carry the time stamp of
+its manifest.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.dataset_source_registry import resolve_dataset_source
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from pipeline.store.formats import frame_of
+from pipeline.tracking.client import answering
+from pipeline.tracking.logged_model import log_model
+from pipeline.tracking.runs import MAX_TAG, Runs
+
+if TYPE_CHECKING:
+    from mlflow.data.dataset_source import DatasetSource
+    from mlflow.entities import Run
+
+    from pipeline.outcome import Manifest, Outcome, Results
+    from pipeline.plan import Plan
+    from pipeline.store.folder import Folder
+
+_BATCH = 1000  # metrics in one request
+
+
+def log_step(runs: Runs, plan: Plan, ticker: str, manifest: Manifest, folder: Folder, *, last: bool) -> None:
+    """Log a finished step to the ticker's run; a step that was logged before is left alone.
+
+    Args:
+        runs: of the experiment.
+        plan: of the run.
+        ticker: of the unit.
+        manifest: of the step.
+        folder: with the step's files.
+        last: whether the unit is finished with this step.
+
+    Raises:
+        Damaged: when a file differs from what the step wrote.
+        Unavailable: when MLflow does not answer.
+    """
+    run = runs.unit_run(plan, ticker)
+    tag = f"step.{manifest.step}"
+    # A failed step that is tried again has the same key, and another end.
+    logged = f"failed {manifest.started.isoformat()}" if manifest.failed else manifest.key
+    if run.data.tags.get(tag) == logged:
+        return
+    run_id = str(run.info.run_id)
+    with answering(runs.uri):
+        _log_files(runs, run_id, manifest, folder)
+        model_id = None
+        if manifest.outcome.model:
+            model_id = log_model(runs.client, runs.experiment, run_id, manifest, folder)
+        _log_dataset(runs, run_id, ticker, plan, manifest, folder)
+        _log_values(runs, run, manifest, model_id)
+        if manifest.outcome.live_session:
+            _log_live(runs, plan, ticker, manifest.outcome, manifest.outcome.live_session)
+        status = _status(manifest, last=last)
+        if run.info.status != status:
+            runs.set_status(run_id, status)
+        runs.client.set_tag(run_id, tag, logged)  # last: from here on the step counts as logged
+
+
+def _status(manifest: Manifest, *, last: bool) -> str:
+    if manifest.failed:
+        return "FAILED"
+    return "FINISHED" if last else "RUNNING"
+
+
+def _log_files(runs: Runs, run_id: str, manifest: Manifest, folder: Folder) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in manifest.outcome.attach:
+            (Path(temporary) / name).write_bytes(folder.read_written(name, manifest))
+        if manifest.outcome.attach:
+            runs.client.log_artifacts(run_id, temporary)
+
+
+def _log_values(runs: Runs, run: Run, manifest: Manifest, model_id: str | None) -> None:
+    outcome = manifest.outcome
+    run_id = run.info.run_id
+    stamp = int(manifest.started.timestamp() * 1000)
+    model_id = model_id or run.data.tags.get("model_id")
+    values = {**outcome.metrics, **_result_metrics(manifest.results), f"seconds/{manifest.step}": manifest.seconds}
+    metrics = [Metric(name, value, stamp, 0, model_id=model_id) for name, value in values.items()]
+    curves = [
+        Metric(name, value, stamp, epoch)
+        for name, points in outcome.curves.items()
+        for epoch, value in enumerate(points, start=1)
+    ]
+    for first in range(0, len(curves), _BATCH):
+        runs.client.log_batch(run_id, curves[first : first + _BATCH])
+    tags = {
+        **outcome.tags,
+        **_result_tags(manifest.results),
+        **{f"version.{name}": version for name, version in manifest.versions.items()},
+        **({"model_id": model_id} if model_id else {}),
+        **_finding_tags(run, manifest),
+    }
+    runs.client.log_batch(
+        run_id,
+        metrics,
+        [Param(name, value) for name, value in outcome.params.items()],
+        [RunTag(name, value) for name, value in tags.items()],
+    )
+
+
+def _result_metrics(results: Results | None) -> dict[str, float]:
+    """Return the metrics of effect results."""
+    if results is None:
+        return {}
+    metrics: dict[str, float] = {}
+    if results.released and results.released.superseded:
+        metrics["promoted"] = 0.0  # the decision promoted it, and came too late
+    if results.recorded:
+        metrics["forecast_usd"] = results.recorded.forecast_usd
+        metrics["low_95_usd"] = results.recorded.low_95_usd
+        metrics["high_95_usd"] = results.recorded.high_95_usd
+    return metrics
+
+
+def _result_tags(results: Results | None) -> dict[str, str]:
+    """Return the tags of effect results."""
+    if results is None:
+        return {}
+    tags: dict[str, str] = {}
+    if results.released:
+        tags["version"] = str(results.released.version)
+        if results.released.superseded:
+            tags["decision"] = results.released.reason
+    if results.recorded:
+        tags["forecast"] = f"v{results.recorded.version} for {results.recorded.session}"
+    elif results.no_forecast:
+        tags["forecast"] = results.no_forecast
+    return tags
+
+
+def _finding_tags(run: Run, manifest: Manifest) -> dict[str, str]:
+    findings = "\n\n".join(f"**{finding.severity}** {finding}" for finding in manifest.outcome.findings)
+    mine = f"findings.{manifest.step}"
+    others = [name for name in run.data.tags if name.startswith("findings.")]
+    if not findings and mine not in others:  # an earlier try may have had some
+        return {}
+    notes = [run.data.tags[name] for name in others if name != mine]
+    note = "\n\n".join(filter(None, [*notes, findings]))
+    return {mine: findings[:MAX_TAG], "mlflow.note.content": note[:MAX_TAG]}
+
+
+def _log_live(runs: Runs, plan: Plan, ticker: str, outcome: Outcome, session: dt.date) -> None:
+    """Add one point to the series of a ticker's served forecasts, unless the series has one of this session."""
+    run = runs.live_run(ticker, synthetic=plan.synthetic)
+    step = session.toordinal()
+    known = {
+        point.step
+        for name in outcome.live
+        if name in run.data.metrics
+        for point in runs.client.get_metric_history(run.info.run_id, name)
+    }
+    if step in known:
+        return
+    midnight = dt.datetime.combine(session, dt.time(), dt.UTC)
+    stamp = int(midnight.timestamp() * 1000)
+    runs.client.log_batch(run.info.run_id, [Metric(name, value, stamp, step) for name, value in outcome.live.items()])
+    runs.set_status(run.info.run_id, "FINISHED")
+
+
+def _log_dataset(runs: Runs, run_id: str, ticker: str, plan: Plan, manifest: Manifest, folder: Folder) -> None:
+    name = manifest.outcome.dataset
+    if name is None:
+        return
+    frame = frame_of(folder.read_written(name, manifest)).reset_index()
+    dataset = mlflow.data.pandas_dataset.from_pandas(
+        frame,
+        source=_dataset_source(folder.path(name)),
+        name=f"{ticker} {plan.source}",
+        digest=manifest.outputs[name][:36],  # MLflow takes 36 characters
+    )
+    context = InputTag("mlflow.data.context", "training")
+    runs.client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])  # noqa: SLF001
+
+
+def _dataset_source(url: str) -> DatasetSource:
+    """Return an address as MLflow takes it: an address that it has no client for becomes plain text."""
+    try:
+        return resolve_dataset_source(url)
+    except MlflowException:
+        return CodeDatasetSource({"url": url})
