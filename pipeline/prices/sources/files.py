@@ -163,9 +163,8 @@ def _positions(fields: list[str], owners: list[str], ticker: str, file: Path) ->
     """Return the positions of each known name that belongs to `ticker`; of all, unless several tickers are named."""
     places: dict[str, dict[str, list[int]]] = {}  # ticker ("" for an unnamed one) -> known name -> positions
     for at, (name, owner) in enumerate(zip(fields, owners, strict=True)):
-        prefix, field = owner, name
-        if _key(name) not in _KNOWN:
-            prefix, _, field = name.rpartition(".")  # quantmod: NFLX.Close
+        known = _key(name) in _KNOWN
+        prefix, _, field = (owner, "", name) if known else name.rpartition(".")  # quantmod: NFLX.Close
         if _key(field) in _KNOWN:
             of_ticker = "" if _key(field) in _NAMES["date"] else _key(prefix)
             places.setdefault(of_ticker, {}).setdefault(_key(field), []).append(at)

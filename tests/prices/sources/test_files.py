@@ -219,7 +219,7 @@ def test_bytes_that_excel_adds_do_no_harm(read: Callable[..., pd.DataFrame]) -> 
         ("Date,Close\n2020-01-02,inf\n", "'inf' in line 2 .* number as close"),
         ("Date,Close\n2020-01-02,1,2,3\n", "Expected 2 fields in line 2, saw 4"),
         ("Open,Close\n1,2\n", "no date column; the columns are 'Open', 'Close'"),
-        ("Date,Adj Close\n2020-01-02,2\n", "no close column(.|\n)*Adj Close does not serve as close"),
+        ("Date,Adj Close\n2020-01-02,2\n", "no close column(.|\n)*Adj Close cannot replace close"),
         ("Date,Close,close\n2020-01-02,2,3\n", "2 columns called 'Close'"),
         ("<html><body>Too Many Requests</body></html>", "no date column"),
         ("Date,Close\n", "without any row"),
