@@ -348,7 +348,7 @@ MANGLED = st.lists(st.lists(CELLS, max_size=5).map(",".join), max_size=8).map(
 @given(content=st.one_of(st.binary(max_size=200), MANGLED, MANGLED.map(lambda text: b"Date,Close\n" + text)))
 @example(b"\n\n")
 @example(b"\0")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_bytes_make_a_csv_file_crash(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     """Whatever a CSV file holds, the result is a frame or a PipelineError."""
     path = tmp_path_factory.getbasetemp() / "mangled.csv"
@@ -357,7 +357,7 @@ def test_no_bytes_make_a_csv_file_crash(tmp_path_factory: pytest.TempPathFactory
 
 
 @given(at=st.integers(0, 10_000), put=st.binary(min_size=1, max_size=8), cut=st.sampled_from([False, True]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_bytes_make_a_parquet_file_crash(
     tmp_path_factory: pytest.TempPathFactory, *, at: int, put: bytes, cut: bool
 ) -> None:
