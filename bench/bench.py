@@ -1,4 +1,4 @@
-"""Seconds of what this project adds: `make bench`. Figures of one machine are compared with each other only."""
+"""Seconds that this project adds: `make bench`. Compare figures of one machine only."""
 
 from __future__ import annotations
 
@@ -65,9 +65,11 @@ def checks() -> tuple[float, float]:
     from pipeline.settings import load_settings
 
     as_of = dt.date(2026, 11, 12)
-    prices, trading = sample.fetch("AAA", None, as_of, calendar="XNYS"), sessions("XNYS", sample.FIRST, as_of)
+    prices = sample.fetch("AAA", None, as_of, calendar="XNYS")
+    trading = sessions("XNYS", sample.FIRST, as_of)
     suite = load_settings().suite_path.read_bytes()
-    judged, compared = [], []
+    judged = []
+    compared = []
     for _ in range(6):
         started = time.perf_counter()
         check(
@@ -88,7 +90,8 @@ def main() -> None:
     judged, compared = checks()
     print(f"22 rules on one ticker    {judged:8.2f} s")
     print(f"compare with the last     {1000 * compared:8.2f} ms")
-    layered, fused = epoch(fused=False), epoch(fused=True)
+    layered = epoch(fused=False)
+    fused = epoch(fused=True)
     print(f"one epoch, three layers   {layered:8.2f} s")
     print(f"one epoch, one loop       {fused:8.2f} s, {fused / layered:.2f} of the above")
 

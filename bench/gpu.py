@@ -1,9 +1,9 @@
 """Seconds per epoch on the processor and on a GPU, at batch 32 and 1,024, of the real network.
 
-    python bench/gpu.py            every backend that is installed, on every device there is
+    python bench/gpu.py            every installed backend, on every device
 
-Needs Keras, NumPy and TensorFlow or JAX, and this checkout; nothing is installed, and neither Airflow nor MLflow are
-imported. Figures of one machine and one call are compared with each other only.
+Needs Keras, NumPy and TensorFlow or JAX, and this checkout. Installs nothing and imports neither Airflow nor MLflow.
+Compare figures of one machine and one call only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import time
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-WINDOWS, LOOKBACK, UNITS = 2329, 100, (20, 20, 20)
+WINDOWS = 2329
+LOOKBACK = 100
+UNITS = (20, 20, 20)
 BATCHES = (32, 1024)
 
 
@@ -27,21 +29,23 @@ def measure(times: int) -> dict[str, object]:
     sys.path.insert(0, str(CHECKOUT))
     import numpy as np
 
-    from pipeline.forecasting import model, training
+    from pipeline.forecasting import device, model, training
 
     trainer = training._trainer(LOOKBACK, UNITS, "simple_rnn", 1e-3, None)  # noqa: SLF001
     windows = np.random.default_rng(0).normal(size=(WINDOWS, LOOKBACK, 1)).astype("float32")
     place = model.device()
-    seconds, compiling = {}, {}
+    seconds = {}
+    compiling = {}
     for batch in BATCHES:
         taken = []
         for _ in range(times + 1):
             started = time.perf_counter()
             trainer.fused.fit(windows, windows[:, -1, 0], batch_size=batch, epochs=1, verbose=0)
             taken.append(time.perf_counter() - started)
-        seconds[str(batch)], compiling[str(batch)] = float(np.median(taken[1:])), taken[0]
+        seconds[str(batch)] = float(np.median(taken[1:]))
+        compiling[str(batch)] = taken[0]
     return {
-        "backend": model.backend(), "device": place, "name": model.name_of(place),
+        "backend": device.backend(), "device": place, "name": device.name_of(place),
         "seconds": seconds, "first": compiling,
     }  # fmt: skip
 
@@ -72,7 +76,8 @@ def main() -> None:
         for one in (cpu, best) if best["device"] != cpu["device"] else (cpu,):
             for batch, seconds in one["seconds"].items():
                 ratio = f"{seconds / cpu['seconds'][batch]:.2f}" if one is best else ""
-                where, first = f"{one['device']} {one['name']}", one["first"][batch]
+                where = f"{one['device']} {one['name']}"
+                first = one["first"][batch]
                 print(f"| {backend} | {where} | {batch} | {seconds:.3f} | {first:.1f} | {ratio} |", flush=True)
 
 

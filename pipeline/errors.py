@@ -1,17 +1,17 @@
-"""Everything that can go wrong for a reason a person can act on.
+"""The errors that a person can act on.
 
-    PipelineError               ends the unit that it happened in, never its neighbours
+    PipelineError               ends its own unit, never another unit
     ├── UsageError              wrong settings or parameters: exit code 2
-    ├── DataError               the prices cannot be used: retrying will not help
+    ├── DataError               the prices cannot be used; a retry does not help
     │   ├── UnknownTicker
     │   └── UnreadablePrices
-    ├── TrainingDiverged        the network left the numbers
-    ├── NotComparable           the champion knows rows that the challenger is tested on
+    ├── TrainingDiverged        the loss is not finite or grows away
+    ├── NotComparable           the champion was trained on rows that the challenger is tested on
     ├── Damaged                 an artefact is not as it was written
-    ├── StoreError              the store cannot be read or written
-    └── Unavailable             a service did not answer: worth another try
+    ├── StoreError              the store refuses to read or write
+    └── Unavailable             a service did not answer; a retry may help
 
-Anything that is not a `PipelineError` is a bug and keeps its traceback.
+Every other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import re
 
 
 class PipelineError(Exception):
-    """A failure told in three parts, each of them one line.
+    """A failure with a message of three parts, one line each.
 
     Args:
-        rule: what has to hold.
-        received: what was found instead.
-        todo: what the reader can do about it.
+        rule: the rule that was broken.
+        received: the value that broke it.
+        todo: the next step of the reader.
     """
 
     exit_code = 1
@@ -33,32 +33,34 @@ class PipelineError(Exception):
 
     def __init__(self, rule: str, received: str, todo: str) -> None:
         super().__init__(rule, received, todo)
-        self.rule, self.received, self.todo = (" ".join(part.split()) for part in (rule, received, todo))
+        self.rule = " ".join(rule.split())
+        self.received = " ".join(received.split())
+        self.todo = " ".join(todo.split())
 
     def __str__(self) -> str:
         return f"{self.rule}\nReceived: {self.received}\nTo do: {self.todo}"
 
 
 class UsageError(PipelineError):
-    """The command, the settings or the run parameters ask for something impossible."""
+    """The command, the settings or the run parameters are wrong."""
 
     exit_code = 2
 
 
 class DataError(PipelineError):
-    """The prices themselves cannot be used."""
+    """The prices cannot be used."""
 
 
 class UnknownTicker(DataError):
-    """The source has never heard of the ticker."""
+    """The source does not know the ticker."""
 
 
 class UnreadablePrices(DataError):
-    """The source answered, but not with a price table."""
+    """The source answered with something else than a price table."""
 
 
 class TrainingDiverged(PipelineError):
-    """The loss became NaN or infinite, or ran away from its first epoch."""
+    """The loss became NaN or infinite, or rose far above its first epoch."""
 
 
 class NotComparable(PipelineError):
@@ -66,7 +68,7 @@ class NotComparable(PipelineError):
 
 
 class Damaged(PipelineError):
-    """A file of the store does not have the hash that it was written with."""
+    """A file of the store no longer has the hash of its manifest."""
 
 
 class StoreError(PipelineError):
@@ -74,12 +76,12 @@ class StoreError(PipelineError):
 
 
 class Unavailable(PipelineError):
-    """A service did not answer, or asked us to come back later."""
+    """A service did not answer, or asked for a later retry."""
 
     retryable = True
 
 
 def without_secrets(text: str, url: str = "") -> str:
-    """Return `text` without the user and password that `url`, or a URL in the text, may hold."""
+    """Return `text` without the user and password of `url` and of any URL in the text."""
     login = url.partition("://")[2].partition("/")[0].rpartition("@")[0]
     return re.sub(r"://[^/@\s]*@", "://", text.replace(f"{login}@", "") if login else text)

@@ -1,4 +1,4 @@
-"""What a figure was made with: the text of our code, and the libraries."""
+"""Versions behind a figure: a hash of the pipeline's code, the git commit, the libraries."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NAMED_VERSIONS = (
 
 @cache
 def code_version() -> str:
-    """Return a hash of the package's text, its pages included: other code, other results.
+    """Return a hash of the package's modules and page templates: a step is repeated when it changes.
 
-    The suite is none of it: `validate` reads the one of the settings, which is among that step's inputs.
+    The suite is not included: it is an input of the step `validate`, with its own hash.
     """
     package = CHECKOUT / "pipeline"
     texts = sorted([*package.rglob("*.py"), *package.rglob("*.j2")])
@@ -35,13 +35,14 @@ def code_version() -> str:
 
 @cache
 def versions() -> dict[str, str]:
-    """Return what the figures were made with."""
+    """Return the versions of Python, this code, the backend and the main libraries."""
     named = {name: importlib.metadata.version(name) for name in (backend(), *_NAMED_VERSIONS)}
     ours = {"code": code_version()[:12], "git": _git_sha(), "backend": backend()}
     return {"python": platform.python_version(), **ours, **named}
 
 
 def _git_sha() -> str:
+    """Return the commit of the checkout, with `-dirty` after local changes; "unknown" without git."""
     try:
         asked = subprocess.run(
             ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607

@@ -51,6 +51,15 @@ def test_a_day_that_is_no_closed_session_names_the_one_that_is_meant(day, meant)
     assert f"AS_OF={meant}" in error.value.todo
 
 
+def test_the_last_closed_session_itself_is_a_valid_as_of():
+    """AS_OF is checked against the session that closed last: that one counts, the next one does not yet."""
+    for now, newest in (("2025-11-26 16:00", dt.date(2025, 11, 26)), ("2025-11-28 12:59", dt.date(2025, 11, 26))):
+        assert last_closed_session("XNYS", at(now)) == newest
+        assert check_session("XNYS", newest, at(now)) == newest
+    with pytest.raises(UsageError, match="2025-11-28, which has not closed"):
+        check_session("XNYS", dt.date(2025, 11, 28), at("2025-11-28 12:59"))
+
+
 def test_the_next_session_lies_over_weekends_and_holidays():
     """Thanksgiving, and the Friday before a weekend."""
     assert next_session("XNYS", dt.date(2025, 11, 26)) == dt.date(2025, 11, 28)

@@ -15,8 +15,8 @@ from pipeline.store.runs import read_plan, unit_folder
 @pytest.mark.parametrize(
     ("file", "counts"),
     [
-        ("pipeline/steps/network.py", True),
-        ("pipeline/validation.html.j2", True),
+        ("pipeline/steps/train.py", True),
+        ("pipeline/pages/validation.html.j2", True),
         ("expectations/prices.json", False),
         ("README.md", False),
     ],

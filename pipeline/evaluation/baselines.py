@@ -1,7 +1,7 @@
-"""Forecasts that need no training, or two numbers of it: what a network has to beat.
+"""Baselines of the point forecast, with two fitted numbers at most.
 
-Each is one session ahead: the forecast of row t is made of the rows before t, and of what the train rows taught.
-Targets are rows at or after `train_stop`, the first row that is not train; row `len(closes)` is the session to come.
+Each forecasts one session ahead: the forecast of row t uses the rows before t, and numbers fitted to the train rows.
+Targets are rows at or after `train_stop`, the first row after train; row `len(closes)` is the session to come.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.arrays import Floats
 
 
 class Ar1(NamedTuple):
-    """The line r[t] = const + phi * r[t-1], r[t] being log(close[t] / close[t-1])."""
+    """The line r[t] = const + phi * r[t-1], where r[t] = log(close[t] / close[t-1])."""
 
     const: float
     phi: float
@@ -34,7 +34,7 @@ def drift(closes: Floats, targets: range, train_stop: int) -> Floats:
     Args:
         closes: prices in dollars, shape (n,), ascending by session.
         targets: rows to forecast.
-        train_stop: first row that is not train, at least 2.
+        train_stop: first row after train, at least 2.
     """
     # Log returns add up: those of rows 1 to train_stop - 1 are the return from the first row to the last.
     growth = float(np.log(closes[train_stop - 1] / closes[0])) / (train_stop - 1)
@@ -47,7 +47,7 @@ def ar1(closes: Floats, targets: range, train_stop: int) -> Floats:
     Args:
         closes: prices in dollars, shape (n,), ascending by session.
         targets: rows to forecast.
-        train_stop: first row that is not train, at least 4: two numbers need two pairs of returns.
+        train_stop: first row after train, at least 4: two numbers need two pairs of returns.
     """
     last = naive(closes, targets)
     before = closes[targets.start - 2 : targets.stop - 2]
@@ -61,7 +61,7 @@ def fit_ar1(train_closes: Floats) -> Ar1:
     Source: Hamilton, "Time Series Analysis", 1994, 5.2: maximum likelihood given the first return.
 
     Args:
-        train_closes: prices in dollars, shape (m,), ascending by session, nothing but train.
+        train_closes: prices in dollars, shape (m,), ascending by session, rows of train only.
     """
     # AutoReg of statsmodels gives the same two numbers; importing it takes half a second longer.
     from statsmodels.regression.linear_model import OLS

@@ -1,10 +1,11 @@
-"""How good the forecasts were that have been served: each one beside the close that came.
+"""Live scores: served forecasts compared with the closes that followed.
 
-History may have been restated since a forecast was made, by a split for instance. Each forecast therefore keeps an
-anchor: an older session and its close as it was told then. The close that the same session has now, over that one, is
-the factor that brings the forecast's dollars to today's. The last close known then tells the same, unless it has been
-corrected since; where both disagree by more than a correction, one of them was in other dollars than the forecast, as
-on the day of a split whose history followed a night later, and the one that was restated less is believed.
+The source may restate its history after a forecast, for a split for example. Each forecast therefore keeps an anchor:
+an older session and its close at that time. The anchor's close now over its close then is the factor that converts the
+forecast to dollars of today. The last close before the forecast gives a second factor, which is equal unless the source
+corrected that close later. If both factors differ by more than a correction, one of the two closes was not in the
+forecast's dollars: on the day of a split the source may restate the history a night later. The factor nearer to 1 is
+used then.
 """
 
 from __future__ import annotations
@@ -14,46 +15,41 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.arrays import Floats
 from pipeline.evaluation import metrics
 
-_CORRECTION = 0.2  # a close that was corrected by more was in other dollars
-_DOLLARS = ("last_close", "forecast", "low_80", "high_80", "low_95", "high_95")  # columns, without their `_usd`
+_CORRECTION = 0.2  # largest log distance of both factors that a corrected close explains
+_DOLLARS = ("last_close", "forecast", "low_80", "high_80", "low_95", "high_95")  # columns without their suffix `_usd`
 
 
 class Live(NamedTuple):
-    """Served forecasts of the last sessions together."""
+    """Scores of the served forecasts of the last sessions."""
 
     rows: int
     rmse_usd: float
     naive_rmse_usd: float
-    skill: float  # NaN where no close moved
+    skill: float  # NaN if no close moved
     coverage_80: float  # share of rows inside the 80 % interval
     coverage_95: float
 
 
 def score(forecasts: pd.DataFrame, closes: pd.Series[float]) -> pd.DataFrame:
-    """Return one row per session that was forecast and has closed, oldest first, in the dollars of `closes`.
+    """Return one row per session with a forecast and a close, oldest first, in the dollars of `closes`.
 
-    Of several forecasts of a session the first one that was written counts: a run that is repeated when the close is
-    known must not improve the record.
+    Of several forecasts of a session the first one written counts: a run that is repeated after the close must not
+    improve the record.
 
     Args:
         forecasts: rows of the ledger, of one ticker; other columns are kept.
-        closes: dollars by session, ascending, unique; what lies after the last one is not scored.
+        closes: dollars by session, ascending, unique; later sessions are not scored.
 
     Returns:
-        The rows of `forecasts` with dollars rescaled, and: `factor` they were multiplied with, `close_usd`,
-        `error_usd` (forecast - close), `inside_80`, `inside_95`, and `ago`, the sessions from that one to the last.
+        The rows of `forecasts` in dollars of today, and the columns `factor` (dollars today / then), `close_usd`,
+        `error_usd` (forecast - close), `inside_80`, `inside_95`, and `ago` (sessions from this one to the last).
     """
     first = forecasts.sort_values(["session", "created"], kind="stable").drop_duplicates("session")
     scored = first[first["session"].isin(closes.index)].reset_index(drop=True)
-    anchor, last = (
-        np.log(closes.reindex(pd.DatetimeIndex(scored[session])).to_numpy() / scored[close].to_numpy("float64"))
-        for session, close in (("anchor_session", "anchor_close_usd"), ("as_of", "last_close_usd"))
-    )
-    less = np.where(np.isnan(anchor) | (np.abs(last) < np.abs(anchor)), last, anchor)
-    restated = np.where(np.isnan(anchor) | (np.abs(last - anchor) > _CORRECTION), less, anchor)
-    scored["factor"] = np.exp(np.nan_to_num(restated))  # a history that starts later cannot tell: 1
+    scored["factor"] = _restated_by(scored, closes)
     for name in _DOLLARS:
         scored[f"{name}_usd"] *= scored["factor"]
     scored["close_usd"] = closes.reindex(pd.DatetimeIndex(scored["session"])).to_numpy()
@@ -64,18 +60,35 @@ def score(forecasts: pd.DataFrame, closes: pd.Series[float]) -> pd.DataFrame:
     return scored
 
 
+def _restated_by(scored: pd.DataFrame, closes: pd.Series[float]) -> Floats:
+    """Return the factor from dollars then to dollars of today for each row, shape (len(scored),)."""
+    anchor = _log_change(closes, scored["anchor_session"], scored["anchor_close_usd"])
+    last = _log_change(closes, scored["as_of"], scored["last_close_usd"])
+    smaller = np.where(np.isnan(anchor) | (np.abs(last) < np.abs(anchor)), last, anchor)
+    chosen = np.where(np.isnan(anchor) | (np.abs(last - anchor) > _CORRECTION), smaller, anchor)
+    factors: Floats = np.exp(np.nan_to_num(chosen))  # 1 where the history of today has neither session
+    return factors
+
+
+def _log_change(closes: pd.Series[float], sessions: pd.Series[pd.Timestamp], then: pd.Series[float]) -> Floats:
+    """Return log(close now / close then) for each row; NaN where `closes` lacks the session."""
+    now = closes.reindex(pd.DatetimeIndex(sessions)).to_numpy("float64")
+    return np.log(now / then.to_numpy("float64"))
+
+
 def summary(scored: pd.DataFrame, sessions: int) -> Live | None:
-    """Return the figures of the last `sessions` sessions; None when none of them was forecast.
+    """Return the scores of the last `sessions` sessions; None without a scored forecast among them.
 
     Args:
-        scored: of `score`.
-        sessions: how far to look back, from the last close.
+        scored: the result of `score`.
+        sessions: number of sessions, up to the last close.
     """
     recent = scored[scored["ago"] < sessions]
     if recent.empty:
         return None
     actual, forecast, naive = (recent[f"{name}_usd"].to_numpy() for name in ("close", "forecast", "last_close"))
-    rmse, naive_rmse = metrics.rmse(actual, forecast), metrics.rmse(actual, naive)
+    rmse = metrics.rmse(actual, forecast)
+    naive_rmse = metrics.rmse(actual, naive)
     return Live(
         rows=len(recent),
         rmse_usd=rmse,
@@ -87,22 +100,22 @@ def summary(scored: pd.DataFrame, sessions: int) -> Live | None:
 
 
 def decayed(live: Live | None, *, min_rows: int, min_skill: float, min_coverage: float) -> list[str]:
-    """Return what has passed its limit, one sentence each; nothing with fewer than `min_rows` rows.
+    """Return a sentence for each limit that is crossed; an empty list with fewer than `min_rows` rows.
 
     Args:
-        live: of `summary`.
-        min_rows: scored forecasts before anything is judged.
-        min_skill: least skill.
-        min_coverage: least share of rows inside the 95 % interval.
+        live: the result of `summary`.
+        min_rows: scored forecasts needed for a judgement.
+        min_skill: lowest accepted skill.
+        min_coverage: lowest accepted share of rows inside the 95 % interval.
     """
     if live is None or live.rows < min_rows:
         return []
-    told = []
+    crossed = []
     if live.skill < min_skill:
-        told.append(f"skill {live.skill:+.4f} over {live.rows} served forecasts (limit: at least {min_skill:+.4f})")
+        crossed.append(f"skill {live.skill:+.4f} over {live.rows} served forecasts (limit: at least {min_skill:+.4f})")
     if live.coverage_95 < min_coverage:
-        told.append(
+        crossed.append(
             f"{live.coverage_95:.1%} of {live.rows} closes inside their 95 % interval "
             f"(limit: at least {min_coverage:.1%})"
         )
-    return told
+    return crossed

@@ -1,4 +1,4 @@
-"""Error figures. `actual` and `forecast` are dollars of the same rows, shape (n,); each docstring names its unit."""
+"""Error metrics. `actual` and `forecast` are dollars of the same rows, shape (n,); each docstring names its unit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from pipeline.arrays import Floats
 from pipeline.errors import UsageError
 
-_FEWEST_ROWS = 10  # with fewer, the variance of Diebold and Mariano is guesswork
+FEWEST_ROWS = 10  # with fewer rows the variance of Diebold and Mariano is too uncertain
 _SMALLEST_SHARE = 1e-4  # of a bin of `psi`; the logarithm of an empty one is infinite
 
 
 class DieboldMariano(NamedTuple):
-    """What `diebold_mariano` found."""
+    """The result of `diebold_mariano`."""
 
     statistic: float  # above 0 when `forecast` has the larger squared errors; no unit
     p_worse: float  # one-sided: small when `forecast` is worse than `other`
@@ -42,9 +42,9 @@ def mape_pct(actual: Floats, forecast: Floats) -> float:
 
 
 def mase(actual: Floats, forecast: Floats, train_closes: Floats) -> float:
-    """Return `mae` over the naive forecast's `mae` on train: 1 is as wrong as naive was there. No unit.
+    """Return `mae` over the naive forecast's `mae` on train: 1 means errors as large as those of naive there. No unit.
 
-    NaN if the closes never moved on train: naive was never wrong there, so it is no yardstick.
+    NaN if the closes never moved on train, because the errors of naive are 0 there.
 
     Source: Hyndman and Koehler, "Another look at measures of forecast accuracy", 2006.
     """
@@ -53,24 +53,25 @@ def mase(actual: Floats, forecast: Floats, train_closes: Floats) -> float:
 
 
 def skill(model_rmse: float, naive_rmse: float) -> float:
-    """Return 1 - model / naive, both RMSE of the same rows. 0 is no better than doing nothing; no unit."""
+    """Return 1 - model / naive, both RMSE of the same rows. 0 is as good as naive; no unit."""
     return 1 - model_rmse / naive_rmse
 
 
 def direction_acc(actual: Floats, forecast: Floats, last_closes: Floats) -> float:
-    """Return the share of rows, 0 to 1, in which the close moved to the side that the forecast said.
+    """Return the share of rows, 0 to 1, in which the close moved in the direction of the forecast.
 
-    A row counts if both moved: a close that stood still has no side, and a forecast that equals the last close took
-    none. NaN if no row counts, as for the naive forecast: it took no side, so it was neither right nor wrong.
+    A row counts if both moved: an unchanged close has no direction, nor has a forecast that equals the last close. NaN
+    if no row counts, as for the naive forecast.
 
     Args:
         actual: dollars, shape (n,).
         forecast: dollars, shape (n,).
         last_closes: the close before each row, in dollars, shape (n,).
     """
-    moved, said = np.sign(actual - last_closes), np.sign(forecast - last_closes)
-    counts = (moved != 0) & (said != 0)
-    return float(np.mean(moved[counts] == said[counts])) if counts.any() else float("nan")
+    moved = np.sign(actual - last_closes)
+    predicted = np.sign(forecast - last_closes)
+    counts = (moved != 0) & (predicted != 0)
+    return float(np.mean(moved[counts] == predicted[counts])) if counts.any() else float("nan")
 
 
 def diebold_mariano(
@@ -78,9 +79,9 @@ def diebold_mariano(
 ) -> DieboldMariano:
     """Test whether `forecast` has larger squared errors than `other` on the same rows.
 
-    The mean of d = (actual - forecast)^2 - (actual - other)^2 over its standard error, against Student's t with n - 1
-    degrees of freedom. Forecasts equally wrong in every row give statistic 0 and p_worse 1: nothing speaks against
-    either. If d is the same in every row but not 0, the statistic is infinite. NaN gives NaN.
+    The statistic is the mean of d = (actual - forecast)^2 - (actual - other)^2 over its standard error, compared with
+    Student's t with n - 1 degrees of freedom. Forecasts with equal errors in every row give statistic 0 and p_worse 1.
+    If d is the same in every row but not 0, the statistic is infinite. NaN gives NaN.
 
     Sources: Diebold and Mariano, "Comparing predictive accuracy", 1995 (the test); Newey and West, "A simple, positive
     semi-definite, heteroskedasticity and autocorrelation consistent covariance matrix", 1987 (Bartlett weights) and
@@ -88,22 +89,23 @@ def diebold_mariano(
     and Newbold, "Testing the equality of prediction mean squared errors", 1997 (correction for few rows, Student's t).
 
     Args:
-        actual: dollars, shape (n,), in order of time.
+        actual: dollars (or returns, as for the other two), shape (n,), in order of time.
         forecast: dollars, shape (n,).
-        other: what it is compared with, in dollars, shape (n,).
-        horizon: sessions between the last row known and the row forecast; errors overlap for horizon - 1 rows.
-        lags: autocovariances to use; the larger of horizon - 1 and the rule of 1994 unless given.
+        other: the forecast to compare with, in dollars, shape (n,).
+        horizon: sessions from the last known row to the forecast row; errors overlap for horizon - 1 rows.
+        lags: autocovariances to use; by default the larger of horizon - 1 and the rule of 1994.
 
     Raises:
         UsageError: with fewer than 10 rows, or with no more rows than `horizon`.
     """
     loss = (actual - forecast) ** 2 - (actual - other) ** 2
-    rows, fewest = len(loss), max(_FEWEST_ROWS, horizon + 1)
+    rows = len(loss)
+    fewest = max(FEWEST_ROWS, horizon + 1)
     if rows < fewest:
         raise UsageError(
-            f"Forecasts of {horizon} session(s) ahead are compared on at least {fewest} rows.",
+            f"Forecasts {horizon} session(s) ahead must be compared on at least {fewest} rows.",
             f"{rows} row(s)",
-            "Compare on more rows: a smaller train_fraction or a longer history leaves more to test on.",
+            "Compare on more rows: set a smaller train_fraction or use a longer history.",
         )
     if lags is None:
         lags = max(horizon - 1, int(4 * (rows / 100) ** (2 / 9)))
@@ -114,7 +116,7 @@ def diebold_mariano(
     from scipy.stats import t
     from statsmodels.regression.linear_model import OLS
 
-    # A regression on nothing but a constant: its t value is the mean over the Newey-West standard error.
+    # A regression on a constant: its t value is the mean over the Newey-West standard error.
     fit = OLS(loss, np.ones(rows)).fit(cov_type="HAC", cov_kwds={"maxlags": lags, "use_correction": False})
     few_rows = np.sqrt((rows + 1 - 2 * horizon + horizon * (horizon - 1) / rows) / rows)
     statistic = float(fit.tvalues[0] * few_rows)
@@ -122,12 +124,12 @@ def diebold_mariano(
 
 
 def coverage(actual: Floats, low: Floats, high: Floats) -> float:
-    """Return the share of rows, 0 to 1, whose close lies from `low` to `high` dollars, both included."""
+    """Return the share of rows, 0 to 1, with a close from `low` to `high` dollars, both included."""
     return float(np.mean((low <= actual) & (actual <= high)))
 
 
 def mean_width(low: Floats, high: Floats) -> float:
-    """Return the mean distance of the bounds, in dollars."""
+    """Return the mean distance between the bounds, in dollars."""
     return float(np.mean(high - low))
 
 
@@ -147,19 +149,19 @@ def bin_shares(values: Floats, edges: Floats) -> Floats:
 
 
 def psi(expected: Floats, sample: Floats, edges: Floats) -> float:
-    """Return the population stability index of `sample`: 0 is distributed as expected; no unit.
+    """Return the population stability index of `sample`: 0 means the expected distribution; no unit.
 
-    The sum over bins of (a - e) log(a / e), for actual share a and expected share e. Custom reads below 0.1 as stable
-    and above 0.25 as changed; without any change it still is about (bins - 1) / n, so n has to be some hundreds. Shares
-    below 0.0001 count as 0.0001.
+    The sum over bins of (a - e) log(a / e), for actual share a and expected share e. By custom, below 0.1 is stable and
+    above 0.25 is changed. Without a change it is about (bins - 1) / n, so n must be some hundreds. Shares below 0.0001
+    count as 0.0001.
 
     Sources: Siddiqi, "Credit Risk Scorecards", 2006 (index, custom); Yurdakul, "Statistical properties of population
-    stability index", 2018 (its size without any change).
+    stability index", 2018 (its size without a change).
 
     Args:
-        expected: share of each bin in the past, 0 to 1, shape (len(edges) + 1,), of `bin_shares`.
-        sample: values of today, shape (n,), no NaN.
-        edges: inner edges of the bins, of `decile_edges` of the past values.
+        expected: past share of each bin, 0 to 1, shape (len(edges) + 1,), from `bin_shares`.
+        sample: new values, shape (n,), no NaN.
+        edges: inner edges of the bins, from `decile_edges` of the past values.
     """
     was = np.maximum(expected, _SMALLEST_SHARE)
     now = np.maximum(bin_shares(sample, edges), _SMALLEST_SHARE)

@@ -1,4 +1,4 @@
-"""The scores of one unit on its test rows. `metrics.json`: written and read here alone."""
+"""The scores of one unit on its test rows, and their JSON in `metrics.json`."""
 
 from __future__ import annotations
 

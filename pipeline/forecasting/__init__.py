@@ -1,1 +1,1 @@
-"""From closes to a forecast: split, scale, windows, network, intervals. Pure but for the `.keras` files."""
+"""From closes to a forecast: split, scale, windows, network, intervals. Pure, except for the `.keras` files."""

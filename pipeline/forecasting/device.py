@@ -1,13 +1,14 @@
-"""Where the network is computed: chosen before Keras is imported, named afterwards.
+"""The device of the network: chosen before Keras is imported, named afterwards.
 
-The only place that speaks to TensorFlow or JAX by its name; all else is Keras 3. Imports nothing heavy, for it is asked
-before that, and where a model is served there are no settings.
+The only module that uses TensorFlow or JAX by name; all others use Keras 3. It imports nothing heavy, because it runs
+before Keras is imported, and no settings, because a machine that only serves has none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import platform
 import sys
@@ -16,14 +17,14 @@ from pathlib import Path
 from pipeline.errors import UsageError
 
 BACKENDS = ("tensorflow", "jax")
-_CARDS = ("nvidia[0-9]*", "dxg", "kfd")  # what Linux shows of a card in /dev: NVIDIA's, WSL's, AMD's
+_CARDS = ("nvidia[0-9]*", "dxg", "kfd")  # Linux's names of a card in /dev: NVIDIA's, WSL's, AMD's
 
 
 def backend() -> str:
-    """Return Keras's backend: KERAS_BACKEND; unset TensorFlow, or JAX where only that is installed.
+    """Return Keras's backend: KERAS_BACKEND, else TensorFlow, else JAX where only JAX is installed.
 
     Raises:
-        UsageError: for another one, or one that is not installed.
+        UsageError: for another backend, or one that is not installed.
     """
     name = os.environ.get("KERAS_BACKEND") or next(filter(importlib.util.find_spec, BACKENDS), "tensorflow")
     if name not in BACKENDS:
@@ -36,13 +37,13 @@ def backend() -> str:
 
 
 def hide() -> None:
-    """Keep the backend from any card; it listens until it is imported."""
+    """Hide every card from the backend; this works until the backend is imported."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["JAX_PLATFORMS"] = "cpu"
 
 
 def name_of(place: str) -> str:
-    """Return what a person calls a device of Keras, such as "NVIDIA H100 80GB HBM3" for "gpu:0"."""
+    """Return the product name of a device of Keras, such as "NVIDIA H100 80GB HBM3" for "gpu:0"."""
     if place.startswith("cpu"):
         return _processor()
     if backend() == "jax":
@@ -56,20 +57,21 @@ def name_of(place: str) -> str:
 
 
 def check_card() -> None:
-    """Look, in no time, whether this machine can have a GPU at all; `check_gpu` asks the backend.
+    """Check in milliseconds that this machine may have a GPU; `check_gpu` asks the backend.
 
     Raises:
-        UsageError: when there is none for sure.
+        UsageError: when Linux shows no card.
     """
-    if sys.platform == "linux" and not any(card for pattern in _CARDS for card in Path("/dev").glob(pattern)):
+    cards = itertools.chain.from_iterable(Path("/dev").glob(pattern) for pattern in _CARDS)
+    if sys.platform == "linux" and not any(cards):
         raise _no_gpu(f"no card among the devices of {platform.node()}")
 
 
 def check_gpu(place: str) -> None:
-    """Look whether a device of Keras is a GPU.
+    """Check that a device of Keras is a GPU.
 
     Raises:
-        UsageError: when it is none.
+        UsageError: for another device.
     """
     if not place.startswith("gpu"):
         raise _no_gpu(f"{backend()} computes on {place} of {platform.node()}, {name_of(place)}")
@@ -77,7 +79,7 @@ def check_gpu(place: str) -> None:
 
 def _no_gpu(received: str) -> UsageError:
     return UsageError(
-        "With gpu = require there must be a GPU.",
+        "With gpu = require this machine must have a GPU.",
         received,
         "Install its driver and, in the checkout, `.venv/bin/uv pip install --editable '.[gpu]'` (for JAX "
         "`... 'jax[cuda12]'`), again when the lock has changed. Or set CLOSECAST_GPU=auto.",
@@ -85,6 +87,7 @@ def _no_gpu(received: str) -> UsageError:
 
 
 def _processor() -> str:
+    """Return the model name of the processor."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""From closes to a forecast in dollars, and nothing in between left out: what `evaluate` scores is what serves."""
+"""From closes to a forecast in dollars. `evaluate`, `forecast` and the served model all call this module."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pipeline.forecasting.training import Trained
     from pipeline.settings.preset import Preset
 
-_CALIBRATION_SHARE = 10  # without a validation part: the last tenth of train
+_CALIBRATION_SHARE = 10  # without a validation part intervals are calibrated on the last tenth of train
 
 
 class Recipe(NamedTuple):
-    """What a network needs around it to speak dollars. `recipe.json`."""
+    """All values beside the weights that turn closes into a forecast in dollars. Stored as `recipe.json`."""
 
     ticker: str
     calendar: str
@@ -35,12 +35,12 @@ class Recipe(NamedTuple):
     center: float
     spread: float
     weight: float  # of the network against naive
-    half_width_80: float  # of the intervals, in volatilities
+    half_width_80: float  # of the interval, in volatilities
     half_width_95: float
-    cutoff: str  # last session that training has seen
-    cutoff_close_usd: float  # its close: another one now means that history was restated since
+    cutoff: str  # last session that training saw
+    cutoff_close_usd: float  # its close; another value today means that the source restated the history
     return_edges: tuple[float, ...]  # deciles of train's log returns
-    preset: str = ""  # its name; here and below "" in a model that was logged before it was written down
+    preset: str = ""  # its name; "" in a model that was logged before this field existed, as for `cell`
     cell: str = ""
 
     def to_json(self) -> bytes:
@@ -59,11 +59,11 @@ class Recipe(NamedTuple):
 
     @property
     def volatility_window(self) -> int:
-        """Return how many returns the volatility of a row is made of: those of its window."""
+        """Return the number of returns behind the volatility of a row: the returns inside its window."""
         return max(1, self.lookback - 1)
 
     def rebased(self, factor: float) -> Recipe:
-        """Return the recipe for prices that a restatement made `factor` times as large. Returns do not change by it."""
+        """Return the recipe for prices that a restatement multiplied by `factor`. Returns stay the same."""
         if self.target != "close":
             return self._replace(cutoff_close_usd=self.cutoff_close_usd * factor)
         return self._replace(
@@ -109,24 +109,24 @@ def fit(
     train_stop: int,
     on_epoch: Callable[[int, int, float], None] | None = None,
 ) -> Fitted:
-    """Train the network, then choose its weight and its intervals on rows that its weights were not fitted to.
+    """Train the network, then choose its blend weight and its intervals on rows that did not fit its weights.
 
-    Without a validation part the intervals are calibrated on the last tenth of train, and are then too narrow.
+    Without a validation part the intervals are calibrated on the last tenth of train and are too narrow.
 
     Args:
         closes: prices in dollars, shape (n,). Rows from `train_stop` on have no influence.
-        laid: which rows train and validation predict.
+        laid: the rows that train and validation predict.
         scaler: fitted on rows before `train_stop`.
-        preset: the recipe of the network.
-        preset_name: what the recipe is called.
-        ticker: whose closes they are.
-        calendar: of its exchange.
+        preset: what defines the network and its training.
+        preset_name: its name.
+        ticker: the ticker of `closes`.
+        calendar: the calendar of its exchange.
         cutoff: session of row `train_stop - 1`.
-        train_stop: first row that training may not see.
+        train_stop: first row that training must not see.
         on_epoch: called after each epoch.
 
     Raises:
-        TrainingDiverged: when the loss leaves the numbers.
+        TrainingDiverged: when the loss is not finite or grows away.
     """
     from pipeline.forecasting import training
 
@@ -156,16 +156,17 @@ def fit(
         preset=preset_name,
         cell=preset.cell,
     )
-    actual, last = known[rows.start : rows.stop], known[rows.start - 1 : rows.stop - 1]
-    alone = _network_usd(trained.network, known, rows, recipe)
-    weight = choose_weight(actual, alone, last) if preset.blend else 1.0
+    actual = known[rows.start : rows.stop]
+    last = known[rows.start - 1 : rows.stop - 1]
+    unblended = _network_usd(trained.network, known, rows, recipe)
+    weight = choose_weight(actual, unblended, last) if preset.blend else 1.0
     expected = intervals.volatility(known, recipe.volatility_window)[rows.start : rows.stop]
-    half_widths = intervals.calibrate(actual, blend(alone, last, weight), expected)
+    half_widths = intervals.calibrate(actual, blend(unblended, last, weight), expected)
     return Fitted(trained, recipe._replace(weight=weight, half_width_80=half_widths[80], half_width_95=half_widths[95]))
 
 
 def first_forecast(recipe: Recipe) -> int:
-    """Return how many closes the first forecast needs, which is also the row that it forecasts."""
+    """Return the number of closes that a forecast needs, which is also the first row that can be forecast."""
     return max(target.first_value(recipe.target) + recipe.lookback, recipe.volatility_window + 1)
 
 
@@ -175,11 +176,11 @@ def forecast(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) 
     Args:
         network: takes (n, lookback, 1).
         closes: prices in dollars, shape (n,), ascending by session.
-        rows: which rows to forecast, each from the rows before it; `len(closes)` is the session after the last.
-        recipe: what the network was trained with.
+        rows: rows to forecast, each from the rows before it; `len(closes)` is the session after the last.
+        recipe: the recipe of the network.
 
     Raises:
-        DataError: when there are too few closes, or one that is not a positive number.
+        DataError: for too few closes, or a close that is not a positive number.
     """
     need = first_forecast(recipe)
     if not rows or rows.start < need or rows.stop > len(closes) + 1:
@@ -193,7 +194,7 @@ def forecast(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) 
         raise DataError(
             "Closes must be positive numbers, in dollars.",
             f"{closes[broken[0]]} in row {broken[0]}, and {len(broken) - 1} more",
-            "Correct or leave out these rows.",
+            "Correct or remove these rows.",
         )
     last = closes[rows.start - 1 : rows.stop - 1]
     usd = blend(_network_usd(network, closes, rows, recipe), last, recipe.weight)
@@ -203,6 +204,7 @@ def forecast(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) 
 
 
 def _network_usd(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) -> Floats:
+    """Return the network's own forecasts in dollars, before blending, shape (len(rows),)."""
     from pipeline.forecasting import model
 
     scaled = recipe.scaler.scale(target.to_values(closes, recipe.target))

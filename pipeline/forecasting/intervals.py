@@ -1,8 +1,8 @@
-"""Intervals around a forecast, by split-conformal calibration on rows that the weights have not seen.
+"""Intervals around a forecast, by split-conformal calibration on rows that did not fit the weights.
 
-The residual of a row is |log(close / forecast)| over the volatility expected for that row, so that an interval is wide
-after wild days and narrow after calm ones. Its quantile over the calibration rows, times tomorrow's volatility, is the
-half-width of the interval in log terms.
+The residual of a row is |log(close / forecast)| over the volatility expected for that row. Intervals are therefore wide
+after volatile days and narrow after calm ones. The quantile of the residuals of the calibration rows, times tomorrow's
+volatility, is the half-width of the interval in log terms.
 
 Sources: Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, "Distribution-free predictive inference for regression", 2018
 (split-conformal, residuals scaled by a spread); J.P. Morgan, "RiskMetrics", 1996 (volatility, decay 0.94 for days).
@@ -19,8 +19,8 @@ from pipeline.arrays import Floats
 
 LEVELS = (80, 95)  # per cent
 _DECAY = 0.94
-_CALMEST = 1e-4  # volatility of a price that has stood still; 0 would divide
-_CENT = 0.01  # no price is below it, whatever a network says
+_CALMEST = 1e-4  # least volatility, for a price that has not moved; 0 would be a divisor
+_CENT = 0.01  # least forecast that an interval is built around
 
 
 class Interval(NamedTuple):
@@ -31,13 +31,13 @@ class Interval(NamedTuple):
 
 
 def volatility(closes: Floats, window: int) -> Floats:
-    """Return the standard deviation of log returns expected for each row, shape (n + 1,): entry t knows rows < t only.
+    """Return the expected standard deviation of each row's log return, shape (n + 1,): entry t uses rows < t only.
 
     Args:
         closes: prices in dollars, shape (n,). Entry n is for the session after the last.
-        window: returns that an entry is made of, the newest with the greatest weight; no other row has any influence,
-            so that a forecast from the last closes alone has the same interval as one from the whole history. The
-            first `window + 1` entries are NaN.
+        window: number of returns behind an entry, the newest with the greatest weight. No other row has an influence,
+            so that a forecast from the last closes has the same interval as one from the whole history. The first
+            `window + 1` entries are NaN.
     """
     squares = np.diff(np.log(closes)) ** 2  # entry i is the return of row i+1
     if len(squares) < window:
@@ -52,16 +52,20 @@ def calibrate(actual: Floats, forecast: Floats, volatilities: Floats) -> dict[in
     """Return the half-width of the interval of each of `LEVELS`, in volatilities.
 
     With n rows it is the ceil((n + 1) * level)-th smallest residual: a new row of the same kind then lies inside at
-    least that often. With fewer than 19 rows there is none for 95 %: the largest is taken.
+    least that often. With fewer than 19 rows this residual does not exist for 95 %; the largest is used.
 
     Args:
         actual: closes of the calibration rows in dollars, shape (n,).
-        forecast: what was forecast for them, shape (n,).
-        volatilities: what `volatility` expected for them, shape (n,).
+        forecast: their forecasts in dollars, shape (n,).
+        volatilities: entries of `volatility` for the same rows, shape (n,).
     """
     residuals = np.sort(np.abs(np.log(actual / np.maximum(forecast, _CENT))) / volatilities)
     count = len(residuals)
-    return {level: float(residuals[min(count, -(-(count + 1) * level // 100)) - 1]) for level in LEVELS}
+    half_widths = {}
+    for level in LEVELS:
+        rank = -(-(count + 1) * level // 100)  # (count + 1) * level / 100, rounded up without floats
+        half_widths[level] = float(residuals[min(count, rank) - 1])
+    return half_widths
 
 
 def around(forecast: Floats, volatilities: Floats, half_widths: Mapping[int, float]) -> dict[int, Interval]:
@@ -69,8 +73,8 @@ def around(forecast: Floats, volatilities: Floats, half_widths: Mapping[int, flo
 
     Args:
         forecast: dollars, shape (n,).
-        volatilities: what `volatility` expects for the same rows, shape (n,).
-        half_widths: of `calibrate`.
+        volatilities: entries of `volatility` for the same rows, shape (n,).
+        half_widths: the result of `calibrate`.
     """
     center = np.maximum(forecast, _CENT)
     spread = {level: np.exp(half_width * volatilities) for level, half_width in half_widths.items()}

@@ -1,4 +1,4 @@
-"""The network: the only user of Keras, and of nothing but its version 3 API, so that every backend works."""
+"""The network. With training.py the only user of Keras, by its version 3 API only, so that every backend works."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 
 from pipeline.forecasting.device import backend, check_gpu
 
-# Before Keras imports its backend. Both libraries would take the whole memory of a card, and leave none
-# to the next task; these variables also hold for what they start, and cannot come too late as calls can.
+# Set before Keras imports its backend. By default both libraries reserve the whole memory of a card, and the next task
+# would get no memory. Variables also reach child processes, and cannot come too late as calls can.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-os.environ["KERAS_BACKEND"] = backend()  # a user's keras.json has no say: no step's key knows of it
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's banner is no news
+os.environ["KERAS_BACKEND"] = backend()  # a user's keras.json is ignored: no step's key includes it
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's banner
 
-with contextlib.suppress(ImportError):  # a machine that only serves has none
-    # Before TensorFlow, whose copy of BoringSSL is visible to all: curl_cffi would take it for its own, and yfinance
-    # would get no answer ("Impersonating chrome is not supported") in a process that has trained.
+with contextlib.suppress(ImportError):  # a machine that only serves does not have it
+    # Before TensorFlow, which exports its copy of BoringSSL: curl_cffi would use that copy, and yfinance would fail
+    # ("Impersonating chrome is not supported") in a process that has trained.
     import curl_cffi  # noqa: F401
 
 import keras
@@ -38,8 +38,8 @@ def build(lookback: int, units: Sequence[int], cell: str = "simple_rnn", *, zero
     Args:
         lookback: sessions in a window; the input is (batch, lookback, 1), the output (batch, 1).
         units: width of each layer. SimpleRNN with (20, 20, 20) has 440 + 820 + 820 + 21 = 2,101 parameters.
-        cell: one of `LAYERS`.
-        zero_start: whether the output layer starts at zero, so that the fresh network predicts 0 for every window.
+        cell: a key of `LAYERS`.
+        zero_start: whether the output layer starts at zero, so that the new network predicts 0 for every window.
     """
     windows = keras.Input((lookback, 1))
     hidden = windows
@@ -66,7 +66,7 @@ def to_bytes(network: keras.Model) -> bytes:
 
 
 def load(path: Path) -> keras.Model:
-    """Return the network in a `.keras` file; code hidden in one is refused."""
+    """Return the network in a `.keras` file; Keras refuses a file that contains code."""
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
@@ -79,24 +79,24 @@ def from_bytes(data: bytes) -> keras.Model:
 
 
 def layer_parameters(network: keras.Model) -> list[int]:
-    """Return the parameters of each layer that has any."""
+    """Return the number of parameters of each layer with parameters."""
     return [layer.count_params() for layer in network.layers if layer.count_params()]
 
 
 def device() -> str:
     """Return where Keras computes here, such as "cpu:0" or "gpu:0"."""
-    return str(keras.distribution.list_devices()[0])  # those of the best kind; asked for a kind, JAX may raise
+    return str(keras.distribution.list_devices()[0])  # the best kind comes first; with a kind as argument JAX may raise
 
 
 def require_gpu() -> None:
-    """Look whether Keras computes on a GPU here.
+    """Check that Keras computes on a GPU here.
 
     Raises:
-        UsageError: when it does not.
+        UsageError: when it computes on another device.
     """
     check_gpu(device())
 
 
 def tensor(windows: Floats) -> npt.NDArray[np.float32]:
-    """Return windows of shape (n, lookback) as the network takes them: float32, shape (n, lookback, 1)."""
-    return windows.astype("float32")[:, :, np.newaxis]  # (n, lookback, 1)
+    """Return windows of shape (n, lookback) as the network's input: float32, shape (n, lookback, 1)."""
+    return windows.astype("float32")[:, :, np.newaxis]

@@ -1,4 +1,4 @@
-"""Scaling of the target's values. scikit-learn fits; two numbers remain, so that JSON keeps them exactly."""
+"""Scaling of the target's values. scikit-learn fits two numbers, which JSON stores exactly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.arrays import Floats
 
 
 class Scaler(NamedTuple):
-    """scaled = (value - center) / spread."""
+    """The linear map scaled = (value - center) / spread."""
 
     kind: Literal["minmax", "standard"]
     center: float
@@ -21,16 +21,16 @@ class Scaler(NamedTuple):
         return (values - self.center) / self.spread
 
     def unscale(self, scaled: Floats) -> Floats:
-        """Return the values that `scaled` stands for, same shape."""
+        """Return the unscaled values of `scaled`, same shape."""
         return scaled * self.spread + self.center
 
 
 def fit_scaler(train_values: Floats, kind: Literal["minmax", "standard"]) -> Scaler:
-    """Fit scikit-learn's MinMaxScaler or StandardScaler to the values of train, NaN left out.
+    """Fit scikit-learn's MinMaxScaler or StandardScaler to the values of train, without NaN.
 
     Args:
-        train_values: shape (n,): rows of train and no others.
-        kind: which scaler.
+        train_values: shape (n,), rows of train only.
+        kind: `minmax` for MinMaxScaler, `standard` for StandardScaler.
     """
     from sklearn.preprocessing import MinMaxScaler, StandardScaler
 

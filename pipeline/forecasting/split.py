@@ -23,8 +23,8 @@ def split(rows: int, train_fraction: float, validation_fraction: float) -> Split
 
     Args:
         rows: sessions in the history.
-        train_fraction: share of the history that is train, rounded down to whole sessions.
-        validation_fraction: share of train that is validation, rounded down; 0 gives an empty validation part.
+        train_fraction: share of the history for train, rounded down to whole sessions.
+        validation_fraction: share of train for validation, rounded down; 0 gives an empty validation part.
     """
     test = int(rows * train_fraction)
     return Split(validation=test - int(test * validation_fraction), test=test, end=rows)

@@ -1,4 +1,4 @@
-"""What the network sees and predicts, and the way back to dollars.
+"""The target: values that the network sees and predicts, and their conversion to dollars.
 
 Target `close` is the price itself. Target `log_return` is r[t] = log(close[t] / close[t-1]); the forecast of a close is
 then the close before it times exp(r). Both are one value per session, aligned with the rows of the history.
@@ -16,7 +16,7 @@ Target = Literal["close", "log_return"]
 
 
 def to_values(closes: Floats, target: Target) -> Floats:
-    """Return the target's value of each session, shape (n,); NaN where there is none.
+    """Return the target's value of each session, shape (n,); NaN for a session without one.
 
     Args:
         closes: prices in dollars, shape (n,), ascending by session.
@@ -28,7 +28,7 @@ def to_values(closes: Floats, target: Target) -> Floats:
 
 
 def first_value(target: Target) -> int:
-    """Return the first row in which `to_values` has a value."""
+    """Return the first row with a value in `to_values`."""
     return 0 if target == "close" else 1
 
 
@@ -38,7 +38,7 @@ def to_dollars(predicted: Floats, last_closes: Floats, target: Target) -> Floats
     Args:
         predicted: predicted values of the target, shape (n,).
         last_closes: the close of the session before each predicted one, in dollars, shape (n,).
-        target: what `predicted` is.
+        target: the target of `predicted`.
     """
     if target == "close":
         return predicted.copy()

@@ -1,4 +1,4 @@
-"""Training of the network: one compiled trainer per process, its curves, and a stop when it diverges."""
+"""Training of the network: compiled trainers that tickers share, curves per epoch, and a stop on divergence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.forecasting.model import LAYERS, PREDICT_BATCH, build, device, tensor  # first: it prepares Keras' import
+from pipeline.forecasting.model import LAYERS, PREDICT_BATCH, build, device, tensor  # first: it prepares Keras
 
 # isort: split
 import keras
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from pipeline.settings.preset import Preset
 OnEpoch = Callable[[int, int, float], None]  # (epoch from 1, epochs, loss)
 
-DIVERGED_FACTOR = 10.0  # loss above its first epoch this many times is no training any more
+DIVERGED_FACTOR = 10.0  # a loss above this many times its first epoch stops the training
 
 
 class Trained(NamedTuple):
-    """A trained network and how it came about."""
+    """A trained network, its curves, and the device that trained it."""
 
     network: keras.Model
     curves: dict[str, list[float]]  # loss, val_loss, gradient_norm: one value per epoch
-    best_epoch: int  # from 1; its weights are the network's
+    best_epoch: int  # from 1; the network has its weights
     fit_seconds: float
     device: str  # such as "gpu:0"
     device_name: str  # such as "NVIDIA H100 80GB HBM3"
@@ -46,17 +46,17 @@ def train(
     validation: tuple[Floats, Floats] | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Trained:
-    """Fit the preset's network. Same data, preset and machine: same weights.
+    """Fit the preset's network. The same data, preset and machine give the same weights.
 
     Args:
         inputs: scaled windows of train, shape (n, lookback).
         targets: the scaled value after each window, shape (n,).
-        preset: the recipe.
+        preset: what defines the network and its training.
         validation: windows and targets that choose the best epoch; None trains all epochs and keeps the last.
         on_epoch: called after each epoch.
 
     Raises:
-        TrainingDiverged: when the loss is no number or above `DIVERGED_FACTOR` times its first epoch.
+        TrainingDiverged: when the loss is not finite or above `DIVERGED_FACTOR` times its first epoch.
     """
     trainer = _trainer(preset.lookback, preset.units, preset.cell, preset.learning_rate, preset.clip_norm)
     trainer.reset(preset.seed, zero_start=preset.zero_start)
@@ -77,7 +77,8 @@ def train(
         validation_data=validation and (tensor(validation[0]), validation[1].astype("float32")),
         validation_batch_size=PREDICT_BATCH,
     )
-    fit_seconds, place = time.perf_counter() - started, device()
+    fit_seconds = time.perf_counter() - started
+    place = device()
     chosen = recorder.curves["val_loss"] if preset.patience is not None else None
     return Trained(
         network=trainer.network,
@@ -91,9 +92,9 @@ def train(
 
 
 class _Adam(keras.optimizers.Adam):
-    """Adam that adds up the global norm of the raw gradients: recurrent networks vanish or explode.
+    """Adam that sums the global norm of the raw gradients: those of recurrent networks vanish or explode.
 
-    Here because an optimizer sees the gradients on every backend, a `train_step` on one only.
+    An optimizer sees the gradients on every backend, a `train_step` on one only.
     """
 
     def build(self, variables: list[Any]) -> None:
@@ -110,8 +111,8 @@ class _Adam(keras.optimizers.Adam):
 class _Trainer:
     """A network and its compiled twin.
 
-    The twin runs the same cells and weights as one loop over the sessions instead of one loop per layer: half the
-    seconds, the same numbers. Compiling takes seconds, so one trainer serves every ticker of a process.
+    The twin runs the same cells and weights in one loop over the sessions instead of one loop per layer: half the
+    seconds, the same numbers. Compiling takes seconds, so all tickers of a process share one trainer.
     """
 
     def __init__(
@@ -126,12 +127,12 @@ class _Trainer:
         optimizer = _Adam(learning_rate, global_clipnorm=clip_norm, name="adam")
         self.fused.compile(optimizer=optimizer, loss="mse", jit_compile=True)
         optimizer.build(self.fused.trainable_variables)
-        # On JAX the first `fit` would draw a shuffle to build the loss, and train in another order than all later ones.
+        # On JAX the first `fit` would draw a shuffle to build the loss, and train in another order than later calls.
         self.fused.compute_loss(y=ops.zeros((1, 1)), y_pred=ops.zeros((1, 1)))
         self._fresh_state = [ops.convert_to_numpy(variable).copy() for variable in optimizer.variables]
 
     def reset(self, seed: int, *, zero_start: bool) -> None:
-        """Start again as if new: nothing of the ticker before is left, in weights, optimizer or random state."""
+        """Restore initial weights, optimizer and random state, so that no value of the last ticker remains."""
         keras.utils.set_random_seed(seed)
         self.network.set_weights(build(*self._shape, zero_start=zero_start).get_weights())
         for variable, value in zip(self.fused.optimizer.variables, self._fresh_state, strict=True):
@@ -148,11 +149,13 @@ def _trainer(
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Keeps the curves and stops a training that has left the numbers."""
+    """Keeps the curves and stops a training that diverges."""
 
     def __init__(self, epochs: int, steps: int, on_epoch: OnEpoch | None) -> None:
         super().__init__()
-        self._epochs, self._steps, self._on_epoch = epochs, steps, on_epoch
+        self._epochs = epochs
+        self._steps = steps
+        self._on_epoch = on_epoch
         self._norm_sum = 0.0
         self.curves: dict[str, list[float]] = {"loss": [], "val_loss": [], "gradient_norm": []}
 
@@ -169,12 +172,13 @@ class _Recorder(keras.callbacks.Callback):
             self._on_epoch(epoch + 1, self._epochs, self.curves["loss"][-1])
 
     def _stop_if_diverged(self, epoch: int) -> None:
-        first, loss = self.curves["loss"][0], self.curves["loss"][-1]
+        first = self.curves["loss"][0]
+        loss = self.curves["loss"][-1]
         if np.isfinite(loss) and loss <= DIVERGED_FACTOR * first:
             return
         raise TrainingDiverged(
-            f"The training loss must stay a number and below {DIVERGED_FACTOR:.0f} times its first epoch.",
+            f"The training loss must stay finite and below {DIVERGED_FACTOR:.0f} times its first epoch.",
             f"loss {loss:.4g} in epoch {epoch}, {first:.4g} in epoch 1, "
             f"gradient norm {self.curves['gradient_norm'][-1]:.4g}",
-            "Lower learning_rate, or set clip_norm (1.0 is a good start), in the preset.",
+            "Lower learning_rate in the preset, or set its clip_norm (1.0 is a good start).",
         )

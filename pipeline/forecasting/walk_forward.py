@@ -1,18 +1,18 @@
-"""Walk-forward: train again and again on what was known at the time, and forecast what came next.
+"""Walk-forward: each fold trains on the rows known at its time and forecasts the rows that follow.
 
-With three folds over the test rows (`=` the network may see it, `.` purged, `x` forecast):
+With three folds over the test rows (`=` the network may see the row, `.` purged, `x` forecast):
 
     row      0                        first test row        end
     fold 1   ==========================.xxxxxxx
     fold 2   =================================.xxxxxxx
     fold 3   ========================================.xxxxxxx
 
-Expanding, as drawn, keeps all history. Sliding forgets the oldest rows, so that each fold sees equally many:
+Expanding folds, as drawn, keep all history. Sliding folds drop the oldest rows, so that each sees equally many:
 
     fold 3                 ==========================.xxxxxxx
 
-The purge leaves out the last `horizon` rows before the first forecast, so that no target of training overlaps one that
-is forecast (López de Prado, "Advances in Financial Machine Learning", 7.4).
+The purge removes the last `HORIZON` rows before the first forecast, so that no target of training overlaps a forecast
+one (López de Prado, "Advances in Financial Machine Learning", 7.4).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ HORIZON = 1  # sessions ahead that a forecast looks
 
 
 class Fold(NamedTuple):
-    """Rows of one origin."""
+    """The rows of one training and of its forecasts."""
 
-    train: range  # what the network may see; validation is its last part
-    test: range  # what it forecasts, before the next fold is trained
+    train: range  # rows that the network may see; their last part is validation
+    test: range  # rows that it forecasts
 
 
 def lay_folds(test: range, count: int, *, sliding: bool = False, purge: int = HORIZON) -> list[Fold]:
@@ -35,12 +35,12 @@ def lay_folds(test: range, count: int, *, sliding: bool = False, purge: int = HO
 
     Args:
         test: rows to forecast; all rows before them are history.
-        count: how often to train, at least 1; more than there are test rows counts as once per row.
+        count: number of trainings, at least 1; a count above the number of test rows means one training per row.
         sliding: whether each fold sees as many rows as the first.
-        purge: rows left out between what is seen and what is forecast.
+        purge: rows between the last row seen and the first row forecast.
 
     Raises:
-        ValueError: when there are no rows to see, or none to forecast.
+        ValueError: without rows to see or without rows to forecast.
     """
     seen = test.start - purge
     if seen < 1 or not test or count < 1:
@@ -48,7 +48,9 @@ def lay_folds(test: range, count: int, *, sliding: bool = False, purge: int = HO
         raise ValueError(msg)
     count = min(count, len(test))
     edges = [test.start + len(test) * fold // count for fold in range(count + 1)]
-    return [
-        Fold(range(first - purge - seen if sliding else 0, first - purge), range(first, stop))
-        for first, stop in pairwise(edges)
-    ]
+    folds = []
+    for first, stop in pairwise(edges):
+        train_stop = first - purge
+        train_start = train_stop - seen if sliding else 0
+        folds.append(Fold(range(train_start, train_stop), range(first, stop)))
+    return folds

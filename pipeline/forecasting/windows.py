@@ -1,15 +1,15 @@
-"""Windows: the one place that says which past rows predict which row.
+"""Windows: which past rows predict which row.
 
 The window of target row t is rows t-lookback .. t-1, nothing later. With lookback 3:
 
     row                 0  1  2  3  4  5  6  7
-    target 3 is seen    x  x  x  ?
-    target 4 is seen       x  x  x  ?
-    target 7 is seen                x  x  x  ?
+    target 3            x  x  x  ?
+    target 4               x  x  x  ?
+    target 7                        x  x  x  ?
 
 A part (train, validation, test) owns the target rows first..stop-1. With `reach_back` a window may take its inputs
-from the part before; without, all of its rows lie inside the part, which then loses its first `lookback` targets.
-Targets never leave their part, so no test row is ever trained on. Before `first_value` there are no values.
+from the part before. Without it all rows of a window lie inside the part, which then loses its first `lookback`
+targets. A target always lies in its own part, so no test row is trained on. Rows before `first_value` have no value.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.settings.preset import Preset
 
 
 class Windows(NamedTuple):
-    """The target rows of each part. All windows of a part follow each other without a gap."""
+    """The target rows of each part, without a gap."""
 
     lookback: int
     train: range
@@ -34,18 +34,18 @@ class Windows(NamedTuple):
 
 
 def target_rows(first: int, stop: int, *, lookback: int, first_value: int, reach_back: bool) -> range:
-    """Return the rows of the part `first..stop-1` that have a whole window before them."""
+    """Return the rows of the part `first..stop-1` with a whole window before them."""
     earliest = first_value if reach_back else max(first, first_value)
     return range(min(max(first, earliest + lookback), stop), stop)
 
 
 def lay_windows(split: Split, *, lookback: int, first_value: int, reach_back: bool) -> Windows:
-    """Return which rows each part predicts.
+    """Return the target rows of each part.
 
     Args:
         split: the parts of the history.
         lookback: sessions in a window.
-        first_value: first row that has a value.
+        first_value: first row with a value.
         reach_back: whether inputs may come from the part before.
     """
 
@@ -56,11 +56,11 @@ def lay_windows(split: Split, *, lookback: int, first_value: int, reach_back: bo
 
 
 def inputs(values: Floats, targets: range, lookback: int) -> Floats:
-    """Return the windows of the rows `targets`, shape (len(targets), lookback): a view, no copies.
+    """Return the windows of the rows `targets`, shape (len(targets), lookback): a view, not a copy.
 
     Args:
         values: one value per row, shape (n,).
-        targets: predicted rows; `len(values)` itself may be among them, as the session after the last.
+        targets: predicted rows; `len(values)` may be the last of them, as the session after the last row.
         lookback: sessions in a window.
     """
     every = np.lib.stride_tricks.sliding_window_view(values, lookback)  # every[i] = rows i .. i+lookback-1
@@ -68,7 +68,7 @@ def inputs(values: Floats, targets: range, lookback: int) -> Floats:
 
 
 def windows_of(parts: Split, preset: Preset) -> Windows:
-    """Return the windows that a preset lays over the parts of a history."""
+    """Return the target rows of each part under a preset."""
     return lay_windows(
         parts,
         lookback=preset.lookback,

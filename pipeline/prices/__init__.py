@@ -1,1 +1,1 @@
-"""Prices: where they come from, what has changed since the last snapshot, and whether they can be used."""
+"""Prices: sources, snapshots, comparison with the last snapshot, checks."""

@@ -1,7 +1,7 @@
-"""Which rows of a snapshot are prices of a session. What is not is removed and counted, never filled.
+"""Cleaning of a snapshot: rows that are not prices of a session are removed and counted; nothing is filled in.
 
-A row without any price and a row on a day without trading are removed. A session between the first and the last price
-that has none is missing, whether it had a row or not.
+A row without any price and a row on a day without trading are removed. A session without a price between the first and
+the last price is missing, with or without a row.
 """
 
 from __future__ import annotations
@@ -14,33 +14,36 @@ PRICES = ("open", "high", "low", "close")
 
 
 class Cleaned(NamedTuple):
-    """A snapshot without what is no price of a session."""
+    """The rows of a snapshot that are prices of a session, and the days of all others."""
 
-    prices: pd.DataFrame  # the rows kept, as they came
+    prices: pd.DataFrame  # the rows kept, unchanged
     without_price: pd.DatetimeIndex  # rows removed: neither open, high, low nor close
-    no_session: pd.DatetimeIndex  # rows removed: priced on a day that is no session of the calendar
-    missing: pd.DatetimeIndex  # sessions between the first and the last price that have none
+    no_session: pd.DatetimeIndex  # rows removed: priced on a day without trading
+    missing: pd.DatetimeIndex  # sessions without a price between the first and the last price
 
 
 def clean(raw: pd.DataFrame, sessions: pd.DatetimeIndex) -> Cleaned:
-    """Return the rows of `raw` that are prices of a session, and what was removed or is missing.
+    """Return the rows of `raw` that are prices of a session, and the days that were removed or are missing.
 
     Args:
-        raw: a frame as `pipeline.sources` promises it; repeated sessions are kept for `validate` to judge.
-        sessions: of the calendar, from the first row of `raw` at least to its last.
+        raw: a frame as `pipeline.prices.sources` describes it; repeated sessions are kept for `validate` to judge.
+        sessions: the calendar's sessions from the first row of `raw` at least to its last.
     """
     has_price = priced(raw)
     known = raw[has_price]
-    kept = known[known.index.isin(sessions)]
-    within = sessions[:0] if kept.empty else sessions[(sessions >= kept.index.min()) & (sessions <= kept.index.max())]
+    on_session = known.index.isin(sessions)
+    kept = known[on_session]
+    within = sessions[:0]
+    if not kept.empty:
+        within = sessions[(sessions >= kept.index.min()) & (sessions <= kept.index.max())]
     return Cleaned(
         prices=kept,
         without_price=pd.DatetimeIndex(raw.index[~has_price]),
-        no_session=pd.DatetimeIndex(known.index[~known.index.isin(sessions)]),
+        no_session=pd.DatetimeIndex(known.index[~on_session]),
         missing=within[~within.isin(kept.index)],
     )
 
 
 def priced(raw: pd.DataFrame) -> pd.Series[bool]:
-    """Return for each row whether it has a price at all: open, high, low or close."""
+    """Return for each row whether it has an open, high, low or close."""
     return raw[[name for name in PRICES if name in raw.columns]].notna().any(axis=1)

@@ -1,4 +1,4 @@
-"""What a suite of column rules needs to judge prices: one row per price and per missing session, with flags."""
+"""Flags for the column rules of the suite: a frame with one row per price and one per missing session."""
 
 from __future__ import annotations
 
@@ -7,47 +7,44 @@ import pandas as pd
 
 from pipeline.prices.clean import PRICES, Cleaned, priced
 
-RECENT = 250  # sessions in which a broken high or low is no old quirk of the source but today's problem
-LAST = 5  # sessions that must have prices: a hole there is no old quirk either
-USUAL = 20  # sessions whose median volume is the usual one
+RECENT = 250  # sessions in which a broken high or low is critical; older history is often broken at the source
+LAST = 5  # sessions that must have prices
+USUAL = 20  # sessions whose median volume counts as usual
 _COLUMNS = ("session", *PRICES, "adj_close", "volume")
 
 
 def checked_frame(raw: pd.DataFrame, cleaned: Cleaned, sessions: pd.DatetimeIndex) -> pd.DataFrame:
-    """Return what the suite looks at: every priced row, missing sessions as rows of nulls, and helper columns.
+    """Return every priced row, missing sessions as rows of nulls, and helper columns.
 
-    A helper column is null where it has nothing to say: then no rule applies. Flags are 1.0 or 0.0.
+    The rules of the suite read this frame. A helper column is null where its rule does not apply. Flags are 1.0 or 0.0.
 
-    - `is_session`, `has_price`, `has_price_in_last_5`, `has_close`, `complete`, `finite`, `ascending`: as they say;
+    - `is_session`, `has_price`, `has_price_in_last_5`, `has_close`, `complete`, `finite`, `ascending`: as named;
     - `ordered`, `ordered_in_last_250`, `ordered_earlier`: low <= open, close <= high;
-    - `priced_session`: the session, where it has a price; `sessions_since_previous`: how far back the one before lies;
-    - `log_return`: of the close, which has its splits in it; `equal_closes`: length so far of a run of equal closes;
+    - `priced_session`: the session of a row with a price; `sessions_since_previous`: its distance from the row before;
+    - `log_return`: of the split-adjusted close; `equal_closes`: length so far of a run of equal closes;
     - `last_volume_share`: the newest volume over the median of the 20 before; `adjusted_share`: adj_close / close.
 
     Args:
-        raw: a frame as `pipeline.sources` promises it.
-        cleaned: what `clean` made of it.
+        raw: a frame as `pipeline.prices.sources` describes it.
+        cleaned: the result of `clean` for `raw`.
         sessions: the calendar's sessions from the first row of `raw` to its last.
 
     Returns:
         Shape (priced rows + missing sessions, columns of `raw` + 15), ascending by the column `session` (stable).
     """
     rows = raw[priced(raw)].rename_axis("session").reset_index()
-    full = rows.reindex(columns=list(_COLUMNS))  # a column that is not there says nothing
+    full = rows.reindex(columns=list(_COLUMNS))  # a column that the source lacks is null
     on_session = ~full["session"].isin(cleaned.no_session)
     closes = full["close"].where(on_session & (full["close"] > 0) & ~np.isinf(full["close"])).dropna()
-    ordered, first = _ordered(full).where(on_session), on_session & ~full["session"].duplicated()
+    ordered = _ordered(full).where(on_session)
+    first = on_session & ~full["session"].duplicated()
+    infinite = full[list(PRICES)].isin([np.inf, -np.inf]).any(axis=1)
     helpers = {
         "is_session": on_session.astype("float64"),
         "has_price": on_session.astype("float64").where(on_session),
         "has_close": full["close"].notna().astype("float64").where(on_session),
         "complete": full[list(PRICES)].notna().all(axis=1).astype("float64").where(on_session),
-        "finite": full[list(PRICES)]
-        .isin([np.inf, -np.inf])
-        .any(axis=1)
-        .eq(other=False)
-        .astype("float64")
-        .where(on_session),
+        "finite": (~infinite).astype("float64").where(on_session),
         "ascending": (~(full["session"].diff() < pd.Timedelta(0))).astype("float64"),
         "priced_session": full["session"].where(on_session),
         "sessions_since_previous": pd.Series(sessions.searchsorted(full["session"]))[first].diff(),
@@ -59,8 +56,9 @@ def checked_frame(raw: pd.DataFrame, cleaned: Cleaned, sessions: pd.DatetimeInde
         "last_volume_share": _last_volume_share(full["volume"]),
         "adjusted_share": full["adj_close"] / closes,
     }
-    missing = pd.DataFrame({"session": cleaned.missing, "has_price": 0.0})
-    frame = pd.concat([rows.assign(**helpers), missing]) if len(missing) else rows.assign(**helpers)
+    frame = rows.assign(**helpers)
+    if len(cleaned.missing):
+        frame = pd.concat([frame, pd.DataFrame({"session": cleaned.missing, "has_price": 0.0})])
     frame = frame.sort_values("session", kind="stable", ignore_index=True)
     known = frame["session"][frame["has_price"].notna()].drop_duplicates()
     recent = frame["session"].isin(known.iloc[-LAST:])
@@ -68,12 +66,13 @@ def checked_frame(raw: pd.DataFrame, cleaned: Cleaned, sessions: pd.DatetimeInde
 
 
 def _ordered(full: pd.DataFrame) -> pd.Series[float]:
+    """Return 1.0 where low <= open, close <= high, else 0.0; null where one of the four is missing."""
     body = full[["open", "close"]]
     ordered = (full["low"] <= body.min(axis=1)) & (body.max(axis=1) <= full["high"])
     return ordered.astype("float64").where(full[list(PRICES)].notna().all(axis=1))
 
 
 def _last_volume_share(volume: pd.Series[float]) -> pd.Series[float]:
-    """Return the newest volume as a share of the usual one, on its row alone."""
+    """Return the newest volume over the median of the 20 before, in the last row; null in all others."""
     share = volume / volume.shift().rolling(USUAL).median()
     return share.where((volume.index == len(volume) - 1) & ~np.isinf(share))

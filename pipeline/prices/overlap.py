@@ -1,8 +1,4 @@
-"""Whether a source told history anew: today's price snapshot against the last one of the same ticker.
-
-A split divides every earlier price by its ratio, so a snapshot of yesterday and one of today may rightly differ by one
-factor. Any other difference is a mistake, or says that the closes mean something else now.
-"""
+"""The overlap of two snapshots of one ticker: the sessions with a price in both, and each side's rounding."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ _MOST_DECIMALS = 6
 
 
 class Overlap(NamedTuple):
-    """The sessions with a price in both snapshots, ascending; the frames hold just their rows."""
+    """The sessions with a price in both snapshots, ascending; the frames hold these rows only."""
 
     sessions: pd.DatetimeIndex
     then: pd.DataFrame
@@ -34,18 +30,13 @@ class Overlap(NamedTuple):
     after: dt.date  # the first session later than all of these
 
     @property
-    def closes(self) -> tuple[Floats, Floats]:
-        """Then and now."""
-        return self.closes_then, self.closes_now
-
-    @property
     def ratio(self) -> Floats:
-        """Price now / price then."""
+        """Price now / price then, shape (len(sessions),)."""
         return self.closes_now / self.closes_then
 
     @property
     def slack(self) -> Floats:
-        """How far the ratio of a row may be off because of rounding, as a share of it."""
+        """Largest relative error of `ratio` that rounding explains, shape (len(sessions),)."""
         return _RELATIVE + self.rounding_now / self.closes_now + self.rounding_then / self.closes_then
 
     def differs_from(self, factors: Floats | float) -> Bools:
@@ -54,21 +45,39 @@ class Overlap(NamedTuple):
         return np.asarray(np.abs(self.closes_now - factors * self.closes_then) > allowed)
 
 
-def overlap(then: pd.DataFrame, now: pd.DataFrame) -> Overlap:
-    """Return what can be compared."""
-    usable_then, usable_now = _usable(then), _usable(now)
+def find_overlap(then: pd.DataFrame, now: pd.DataFrame) -> Overlap:
+    """Return the sessions of two snapshots that can be compared.
+
+    A close that is missing, infinite or not above 0 does not count. Of a repeated session the first such row counts.
+    """
+    usable_then = _usable_rows(then)
+    usable_now = _usable_rows(now)
     sessions = pd.DatetimeIndex(usable_then.index.intersection(usable_now.index))
-    both_then, both_now = usable_then.loc[sessions], usable_now.loc[sessions]
-    closes_then, closes_now = both_then["close"].to_numpy("float64"), both_now["close"].to_numpy("float64")
-    after = dt.date.max
-    if len(sessions):
-        later = now.index[now.index > sessions[-1]]
-        after = later.min().date() if len(later) else (sessions[-1] + pd.Timedelta(days=1)).date()
-    halves = rounding(closes_then), rounding(closes_now)
-    return Overlap(sessions, both_then, both_now, closes_then, closes_now, *halves, after)
+    both_then = usable_then.loc[sessions]
+    both_now = usable_now.loc[sessions]
+    closes_then = both_then["close"].to_numpy("float64")
+    closes_now = both_now["close"].to_numpy("float64")
+    return Overlap(
+        sessions=sessions,
+        then=both_then,
+        now=both_now,
+        closes_then=closes_then,
+        closes_now=closes_now,
+        rounding_then=rounding(closes_then),
+        rounding_now=rounding(closes_now),
+        after=_first_session_after(sessions, now),
+    )
 
 
-def _usable(frame: pd.DataFrame) -> pd.DataFrame:
+def rounding(closes: Floats) -> float:
+    """Return half a unit of the last decimal that nearly all of the closes share, in dollars."""
+    for decimals in range(_FEWEST_DECIMALS, _MOST_DECIMALS):
+        if np.isclose(closes, np.round(closes, decimals), rtol=0, atol=1e-9).sum() > 0.9 * len(closes):
+            return 0.5 * 10.0**-decimals
+    return 0.5 * 10.0**-_MOST_DECIMALS
+
+
+def _usable_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with a price, one per session."""
     if "close" not in frame.columns:
         return pd.DataFrame({"close": []}, index=pd.DatetimeIndex([]), dtype="float64")
@@ -78,9 +87,10 @@ def _usable(frame: pd.DataFrame) -> pd.DataFrame:
     return first
 
 
-def rounding(closes: Floats) -> float:
-    """Return half a unit of the last decimal that nearly all of the closes share, in dollars."""
-    for decimals in range(_FEWEST_DECIMALS, _MOST_DECIMALS):
-        if np.isclose(closes, np.round(closes, decimals), rtol=0, atol=1e-9).sum() > 0.9 * len(closes):
-            return 0.5 * 10.0**-decimals
-    return 0.5 * 10.0**-_MOST_DECIMALS
+def _first_session_after(sessions: pd.DatetimeIndex, now: pd.DataFrame) -> dt.date:
+    """Return the first row of `now` after `sessions`, or the day after them where `now` has no later row."""
+    if not len(sessions):
+        return dt.date.max
+    later = now.index[now.index > sessions[-1]]
+    following: pd.Timestamp = later.min() if len(later) else sessions[-1] + pd.Timedelta(days=1)
+    return following.date()

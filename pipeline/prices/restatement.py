@@ -1,7 +1,7 @@
-"""Whether a source told history anew: today's price snapshot against the last one of the same ticker.
+"""Restatement: the source changed a past price between the last snapshot of a ticker and today's.
 
-A split divides every earlier price by its ratio, so a snapshot of yesterday and one of today may rightly differ by one
-factor. Any other difference is a mistake, or says that the closes mean something else now.
+A split divides every earlier price by its ratio, so two snapshots may rightly differ by one factor. Any other
+difference is a mistake, or a change of basis: the closes are adjusted for dividends in one snapshot only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.arrays import Bools, Floats, Ints
-from pipeline.prices.overlap import Overlap, overlap, rounding
+from pipeline.prices.overlap import Overlap, find_overlap, rounding
 
 Kind = Literal["unchanged", "explained", "basis", "unexplained"]
 _CONFIRMED = 1e-3  # how far a reported split may be from the factor: sources round 1:3 to 0.3333
@@ -29,11 +29,11 @@ _ROWS_SHOWN = 10
 
 
 class Restatement(NamedTuple):
-    """What became of the history that two snapshots share.
+    """The verdict on the history that two snapshots share.
 
     `kind` is one of
 
-    - unchanged: all closes agree, or there is none to compare;
+    - unchanged: all closes agree, or no session has a price in both;
     - explained: all closes before `since` were multiplied by `factor`, which is a split;
     - basis: one snapshot has dividend-adjusted closes, the other split-adjusted ones; no single factor holds;
     - unexplained: anything else.
@@ -42,73 +42,76 @@ class Restatement(NamedTuple):
     kind: Kind
     factor: float  # price now / price then before `since`; 1.0 when unchanged, NaN for basis and unexplained
     since: dt.date | None  # first session with the same price in both; past the overlap where none has; None when moot
-    reason: str  # for people
+    reason: str  # one line for the report
     rows: tuple[str, ...]  # for unexplained: up to 10 first closes that differ, "2019-01-02: 157.92 -> 39.5"
     overlap: int  # sessions compared
 
 
 class _Reading(NamedTuple):
-    """A way to understand the difference; `kind` is unexplained where it was understood and refused."""
+    """One explanation of the difference; `kind` is unexplained where the explanation was found and refused."""
 
     kind: Kind
     factor: float
     since: dt.date | None
     reason: str
-    factors: Floats | float = 1.0  # what the closes of then have to be multiplied with
+    factors: Floats | float = 1.0  # closes now / closes then that this explanation expects
 
 
 def compare(then: pd.DataFrame, now: pd.DataFrame) -> Restatement:
-    """Say whether `now` tells the history in `then` anew, and whether that has a good reason.
+    """Return whether the source changed past prices between two snapshots, and whether a split or dividends explain it.
 
-    Compared are the closes of the sessions in both frames; a close that is missing, infinite or not above 0 does not
-    count, and of a repeated session the first one that does. Closes agree if they differ by no more than 5e-6 of the
-    price and half a unit of each side's last decimal (the 4th to 6th, read off the closes).
+    The closes of the sessions in both frames are compared. A close that is missing, infinite or not above 0 does not
+    count, and of a repeated session the first usable one counts. Closes agree if they differ by no more than 5e-6 of
+    the price and half a unit of each side's last decimal (the 4th to 6th, read off the closes).
 
-    A factor is a split if it holds for all sessions before a date and prices are unchanged from there on. The date may
-    lie past the overlap, as it does the night after a split. Inside the overlap the source was late the last time:
-    then the jump that it left has to be gone today. Splits that `now` reports for the date must multiply to the factor.
-    Without any, the factor must look like a split: n:1 or 1:n with n up to 50, or a ratio of numbers up to 5 as 3:2.
+    A factor is a split if it holds for all sessions before a date and prices are unchanged from that date on. The night
+    after a split the date lies past the overlap. A date inside the overlap means that the source restated late: the
+    last snapshot has a jump there, and today's must not have it. Splits that `now` reports for the date must multiply
+    to the factor. Without a report the factor must look like a split: n:1 or 1:n with n up to 50, or a ratio of numbers
+    up to 5 such as 3:2.
 
     A change of basis shows as factors that step in one direction only, at each dividend, to a last one that is 1 or a
-    split. It is proven by closes of now that are the `adj_close` of then, up to such a factor, or by `dividends`
-    reported for each step. Where no dividends are known, steps count as such if there are at least 2, all below 12 %,
-    half of them 15 or more sessions apart, none cutting off a single session at an end of the overlap. The last factor
-    may be any if the one side's closes equal the other's `adj_close`: dividends of later sessions are off both.
+    split. Two facts prove it: closes of now equal the `adj_close` of then, up to such a factor, or `dividends` are
+    reported for each step. Without known dividends, steps count as dividends if there are at least 2, all below 12 %,
+    half of them 15 or more sessions apart, and no step cuts off a single session at an end of the overlap. Any last
+    factor is accepted if one side's closes equal the other's `adj_close`: both lack dividends of later sessions.
 
     Args:
-        then: the last snapshot, as `pipeline.sources` promises; rows need not have been validated.
+        then: the last snapshot, a frame as `pipeline.prices.sources` describes it; its rows need no validation.
         now: today's snapshot, likewise.
     """
-    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):  # prices may be nonsense
-        both = overlap(then, now)
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):  # prices may be anything
+        both = find_overlap(then, now)
         sessions = len(both.sessions)
         if not sessions:
             return Restatement("unchanged", 1.0, None, "no session has a price in both", (), 0)
         if not both.differs_from(1.0).any():
-            return Restatement("unchanged", 1.0, None, f"{_closes(sessions)} agree", (), sessions)
+            return Restatement("unchanged", 1.0, None, f"{_counted(sessions)} agree", (), sessions)
         as_is = _Reading("unexplained", math.nan, None, "")
         readings = [reading for reading in (_by_split(both, now), _by_basis(both, then, now)) if reading]
         best = min([as_is, *readings], key=lambda reading: int(both.differs_from(reading.factors).sum()))
         wrong = both.differs_from(best.factors)
         if not wrong.any():
             return Restatement(best.kind, best.factor, best.since, best.reason, (), sessions)
-        # Where both were refused the basis says more: its levels follow nearly every row, a factor follows most.
+        # Of two refused explanations the basis is shown: its levels follow nearly every row, a factor follows most.
         refused = next((reading.reason for reading in reversed(readings) if reading.kind == "unexplained"), "")
-        count = f"{wrong.sum():,} of {_closes(sessions)} {'differs' if wrong.sum() == 1 else 'differ'}"
+        count = f"{wrong.sum():,} of {_counted(sessions)} {'differs' if wrong.sum() == 1 else 'differ'}"
         reason = f"{count}, apart from this: {best.reason}" if best.reason else refused or count
-        return Restatement("unexplained", math.nan, None, reason, _rows(both, wrong, best.factors), sessions)
+        return Restatement("unexplained", math.nan, None, reason, _wrong_rows(both, wrong, best.factors), sessions)
 
 
 def _by_split(both: Overlap, now: pd.DataFrame) -> _Reading | None:
-    """Read the difference as one factor before a date; None if there is no such factor."""
+    """Return the explanation by one factor before a date; None without such a factor."""
     changed = both.differs_from(1.0)
     total = len(changed)
-    # The cut with the fewest rows on the wrong side: an altered close here or there does not move it.
+    # The cut with the fewest rows on the wrong side: a few altered closes do not move it.
     unchanged_before = np.concatenate(([0], np.cumsum(~changed)))
     changed_after = changed.sum() - np.concatenate(([0], np.cumsum(changed)))
     cut = int(np.argmin(unchanged_before + changed_after))
-    splits = _splits(now, both.sessions[cut - 1], both.sessions[cut] if cut < total else None) if cut else None
-    if splits is None or (cut < min(_FEWEST_SESSIONS, total) and not splits):
+    if not cut:
+        return None
+    splits = _splits(now, both.sessions[cut - 1], both.sessions[cut] if cut < total else None)
+    if cut < min(_FEWEST_SESSIONS, total) and not splits:
         return None
     factor = float(np.median(both.ratio[:cut]))
     if not 0 < factor < math.inf or both.differs_from(factor)[:cut].mean() > 0.5:  # noqa: PLR2004
@@ -118,8 +121,9 @@ def _by_split(both: Overlap, now: pd.DataFrame) -> _Reading | None:
     if exact is None:
         return _Reading("unexplained", math.nan, None, reason)
     if cut < total:
-        jump_then, jump_now = (np.abs(np.diff(np.log(side[cut - 1 : cut + 1]))) for side in both.closes)
-        if jump_now > jump_then:  # a late source mends its history; this one breaks it
+        jump_then = _log_jump(both.closes_then, cut)
+        jump_now = _log_jump(both.closes_now, cut)
+        if jump_now > jump_then:  # a late restatement removes a jump; this one makes it
             refusal = f"prices before {since} multiplied by {exact:.6g}, which leaves a jump in today's prices"
             return _Reading("unexplained", math.nan, None, refusal)
     else:
@@ -127,9 +131,15 @@ def _by_split(both: Overlap, now: pd.DataFrame) -> _Reading | None:
     return _Reading("explained", exact, since, reason, np.where(np.arange(total) < cut, exact, 1.0))
 
 
+def _log_jump(closes: Floats, row: int) -> float:
+    """Return the size of the log return of `row`."""
+    return float(np.abs(np.log(closes[row]) - np.log(closes[row - 1])))
+
+
 def _by_basis(both: Overlap, then: pd.DataFrame, now: pd.DataFrame) -> _Reading | None:
-    """Read the difference as dividends that one side has taken off; None if it does not look so."""
-    ratio, slack = both.ratio, both.slack
+    """Return the explanation by dividends that one side has taken off; None where the steps are not dividends."""
+    ratio = both.ratio
+    slack = both.slack
     moves = np.diff(np.log(ratio))
     steps = np.flatnonzero(np.abs(moves) > slack[1:] + slack[:-1]) + 1  # the first row of each new level
     rising = moves[steps - 1] > 0
@@ -138,10 +148,10 @@ def _by_basis(both: Overlap, then: pd.DataFrame, now: pd.DataFrame) -> _Reading 
     starts = np.zeros(len(ratio), dtype=np.intp)
     starts[steps] = 1
     levels = pd.Series(ratio).groupby(np.cumsum(starts)).transform("median").to_numpy("float64")
-    constant = _adjusted(both, now_adjusted=bool(rising.all()))
-    # Closes that equal the adj_close of then are proven one by one. The adj_close of now says nothing of its closes.
+    constant = _adjusted_factor(both, now_adjusted=bool(rising.all()))
+    # Closes that equal the adj_close of then are proven one by one. The adj_close of now proves nothing of its closes.
     proven = constant is not None and bool(rising.all())
-    dividends = proven or _dividends(both, then, now, steps, moves[steps - 1])
+    dividends = proven or _are_dividends(both, then, now, steps, moves[steps - 1])
     if not dividends or not np.all((levels > 0) & (levels < math.inf)):
         return None
     names = ("dividend-adjusted", "split-adjusted")
@@ -154,31 +164,32 @@ def _by_basis(both: Overlap, then: pd.DataFrame, now: pd.DataFrame) -> _Reading 
         return _Reading("basis", math.nan, both.after, reason, levels)
     splits = _splits(now, both.sessions[-1], None)
     since = min(splits, default=both.after)
-    tries = [_split(factor, within, splits, since) for factor in (last, constant) if factor is not None]
-    words = next((words for exact, words in tries if exact is not None), None)
-    if words is None:
-        refusal = f"looks like a {reason}; but the latest session in both was multiplied by {last:.6g}, too"
-        return _Reading("unexplained", math.nan, None, f"{refusal}, which is no known split")
-    return _Reading("basis", math.nan, since, f"{reason}; {words}", levels)
+    for factor in (last, constant):
+        exact, words = _split(factor, within, splits, since) if factor is not None else (None, "")
+        if exact is not None:
+            return _Reading("basis", math.nan, since, f"{reason}; {words}", levels)
+    refusal = f"looks like a {reason}; but the latest session in both was multiplied by {last:.6g}, too"
+    return _Reading("unexplained", math.nan, None, f"{refusal}, which is no known split")
 
 
-def _adjusted(both: Overlap, *, now_adjusted: bool) -> float | None:
+def _adjusted_factor(both: Overlap, *, now_adjusted: bool) -> float | None:
     """Return the one factor between the dividend-adjusted closes and the other side's `adj_close`, now / then.
 
-    None if there is no such factor.
+    None without such a factor.
     """
-    plain, adjusted = (both.then, both.closes_now) if now_adjusted else (both.now, both.closes_then)
+    plain = both.then if now_adjusted else both.now
+    adjusted = both.closes_now if now_adjusted else both.closes_then
     if "adj_close" not in plain.columns:
         return None
     column = plain["adj_close"].to_numpy("float64")
     factors = adjusted / column
-    middle = float(np.median(factors))  # NaN, which nothing is close to, if a value is missing
+    middle = float(np.median(factors))  # NaN if a value is missing; no factor is close to NaN
     if not np.all(np.abs(factors / middle - 1) <= both.slack + rounding(column) / column):
         return None
     return middle if now_adjusted else 1 / middle
 
 
-def _dividends(both: Overlap, then: pd.DataFrame, now: pd.DataFrame, steps: Ints, moves: Floats) -> bool:
+def _are_dividends(both: Overlap, then: pd.DataFrame, now: pd.DataFrame, steps: Ints, moves: Floats) -> bool:
     """Return whether the steps between factors can be dividends.
 
     Args:
@@ -192,10 +203,10 @@ def _dividends(both: Overlap, then: pd.DataFrame, now: pd.DataFrame, steps: Ints
     columns = [column for column in columns if column.notna().any()]
     if columns:
         days = pd.DatetimeIndex(np.concatenate([column.index[column > 0] for column in columns])).sort_values()
-        paid = days.searchsorted(both.sessions, side="right")  # so far; the day itself may lack a price
+        paid = days.searchsorted(both.sessions, side="right")  # dividends so far; a dividend's own day may lack a price
         return bool((paid[steps] > paid[steps - 1]).all())
-    alone = steps[0] == 1 or steps[-1] == len(both.sessions) - 1  # an altered close at either end is a step, too
-    if len(steps) < _FEWEST_DIVIDENDS or alone or np.abs(moves).max() >= _LARGEST_DIVIDEND:
+    at_an_end = steps[0] == 1 or steps[-1] == len(both.sessions) - 1  # an altered close at either end is a step, too
+    if len(steps) < _FEWEST_DIVIDENDS or at_an_end or np.abs(moves).max() >= _LARGEST_DIVIDEND:
         return False
     return bool(np.median(np.diff(steps)) >= _SESSIONS_BETWEEN_DIVIDENDS)
 
@@ -208,62 +219,63 @@ def _splits(now: pd.DataFrame, after: pd.Timestamp, upto: pd.Timestamp | None) -
     wanted = (sizes > 0) & np.isfinite(sizes) & (sizes != 1) & (now.index > after)
     if upto is not None:
         wanted &= now.index <= upto
-    # By session, so that a row that stands there twice counts once.
+    # A dict by session, so that a repeated row counts once.
     return {session.date(): float(size) for session, size in zip(now.index[wanted], sizes[wanted], strict=True)}
 
 
 def _split(factor: float, within: float, splits: dict[dt.date, float], before: dt.date) -> tuple[float | None, str]:
-    """Return the factor that the split has to the last digit, or None if it is none, and what to say of it.
+    """Return the exact factor of a split, or None for another factor, and its description.
 
     Args:
         factor: as measured.
         within: how far the measurement may be off, as a share.
-        splits: those reported for the time.
+        splits: those reported between the last row of the factor and the first row after it.
         before: the first session that the factor does not hold for.
     """
     measured = f"prices before {before} multiplied by {factor:.6g}"
     ratio = _ratio(1 / factor, within)
     if not splits:
-        if ratio is not None and _usual(ratio):
-            return float(1 / ratio), f"{measured}, as a split {_words(float(ratio))} does"
+        if ratio is not None and _is_usual(ratio):
+            return float(1 / ratio), f"{measured}, as a split {_split_text(float(ratio))} does"
         hint = ": a dividend, if the closes are dividend-adjusted" if 1 - _LARGEST_DIVIDEND < factor < 1 else ""
         return None, f"{measured}, which is no split ratio, and no split is reported{hint}"
     product = np.prod(list(splits.values()))
-    listed = " and ".join(f"{_words(size)} on {day}" for day, size in splits.items())
-    told = f"split{'s' if len(splits) > 1 else ''} {listed}"
+    listed = " and ".join(f"{_split_text(size)} on {day}" for day, size in splits.items())
+    reported = f"split{'s' if len(splits) > 1 else ''} {listed}"
     if not abs(factor * product - 1) <= _CONFIRMED:
-        return None, f"{measured}, but {told} would make it {1 / product:.6g}"
+        return None, f"{measured}, but {reported} would make it {1 / product:.6g}"
     if abs(factor * product - 1) <= within:
-        return float(1 / product), told
-    return float(1 / ratio) if ratio is not None else factor, told
+        return float(1 / product), reported
+    return float(1 / ratio) if ratio is not None else factor, reported
 
 
 def _ratio(number: float, within: float) -> Fraction | None:
-    """Return the simple fraction that `number` is, up to a share of `within`; None if it is none."""
+    """Return the simple fraction nearest to `number`; None if none lies within a share of `within`."""
     if not (1 / _MOST_SHARES / 2 < number < _MOST_SHARES * 2):
         return None
     ratio = Fraction(number).limit_denominator(_MOST_SHARES)
     return ratio if abs(float(ratio) / number - 1) <= within else None
 
 
-def _usual(ratio: Fraction) -> bool:
-    """Return whether companies split so."""
+def _is_usual(ratio: Fraction) -> bool:
+    """Return whether companies make splits of this ratio."""
     less, more = sorted(ratio.as_integer_ratio())
     return more <= (_MOST_SHARES if less == 1 else _MOST_SHARES_BOTH)
 
 
-def _words(size: float) -> str:
-    """Return a reported split as people write it: 4:1, 3:2, 1:8."""
+def _split_text(size: float) -> str:
+    """Return a reported split as text: 4:1, 3:2, 1:8."""
     ratio = _ratio(size, _CONFIRMED)
-    return f"{ratio.numerator}:{ratio.denominator}" if ratio is not None and _usual(ratio) else f"{size:g}:1"
+    return f"{ratio.numerator}:{ratio.denominator}" if ratio is not None and _is_usual(ratio) else f"{size:g}:1"
 
 
-def _closes(count: int) -> str:
+def _counted(count: int) -> str:
+    """Return a count with its noun: "1 close", "1,234 closes"."""
     return f"{count:,} {'close' if count == 1 else 'closes'}"
 
 
-def _rows(both: Overlap, wrong: Bools, factors: Floats | float) -> tuple[str, ...]:
-    """Return the first wrong rows as text, with the price that was expected where it is not the old one."""
+def _wrong_rows(both: Overlap, wrong: Bools, factors: Floats | float) -> tuple[str, ...]:
+    """Return the first wrong rows as text, and the expected price where it differs from the old one."""
     expected = factors * both.closes_then
     return tuple(
         f"{both.sessions[row]:%Y-%m-%d}: {both.closes_then[row]:.8g} -> {both.closes_now[row]:.8g}"

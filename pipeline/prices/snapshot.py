@@ -1,4 +1,4 @@
-"""The snapshot of one ticker: taken from its source, compared with the last one."""
+"""The snapshot of one ticker: fetched from its source and compared with the last one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROWS_SHOWN = 10
 
 
 class Compared(NamedTuple):
-    """What became of the history that the last snapshot told."""
+    """The comparison of a history with the last snapshot, for the step's outcome."""
 
     files: dict[str, bytes]
     tags: dict[str, str]
@@ -33,7 +33,7 @@ def fetch(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
     """Return the prices of `ticker` up to `plan.as_of`, from the plan's source as it has them now.
 
     Raises:
-        DataError: the source has none, or none that can be read.
+        DataError: the source has no prices, or prices that cannot be read.
         Unavailable: the source does not answer.
     """
     if plan.source == "yahoo":
@@ -53,26 +53,27 @@ def fetch(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
 
 
 def compared_with_last(ticker: str, plan: Plan, settings: Settings, raw: pd.DataFrame) -> Compared:
-    """Compare `raw` with the last snapshot that passed, if there is one."""
+    """Return how `raw` differs from the last snapshot that passed; empty without one."""
     before = last_snapshot(settings.store_url, ticker, plan)
     if before is None:
         return Compared({}, {}, ())
     then = frame_of(before.read("raw.parquet"))
-    found, lost = compare(then, raw), _lost(then, raw, plan)
+    found = compare(then, raw)
+    lost = _lost_sessions(then, raw, plan)
     factor = found.factor if math.isfinite(found.factor) else None
     files = {"restatement.json": json_bytes({**found._asdict(), "factor": factor, "last_snapshot": before.url})}
     if found.kind == "unchanged":
         return Compared(files, {"restatement": found.kind}, lost)
     unexplained = found.kind == "unexplained"
-    # The newest bar of a night is often corrected by the next one.
+    # Sources often correct the newest bar of a night until the next one.
     revised = len(found.rows) == 1 and found.rows[0].startswith(str(then.index[-1].date()))
     todo = {
-        "explained": f"Dollars before {found.since} of older runs are {factor} times as many now.",
+        "explained": f"Multiply dollars before {found.since} of older runs by {factor} to compare them with this run.",
         "basis": "Do not compare dollars with those of older runs.",
         "unexplained": "Compare with another source; if the new history is right, run with ACCEPT_RESTATED=1.",
     }
     finding = Finding(
-        rule="The history should be that of the last snapshot, but for a split",
+        rule="Past prices should match the last snapshot, except for a split",
         severity="critical" if unexplained and not revised and not plan.accept_restated else "warning",
         observed=found.reason,
         limit="the same closes" if unexplained else "",
@@ -82,8 +83,8 @@ def compared_with_last(ticker: str, plan: Plan, settings: Settings, raw: pd.Data
     return Compared(files, {"restatement": found.kind, "restatement.factor": str(factor)}, (finding, *lost))
 
 
-def _lost(then: pd.DataFrame, now: pd.DataFrame, plan: Plan) -> tuple[Finding, ...]:
-    """Return a finding when more than 1 % of the sessions of the last snapshot are gone."""
+def _lost_sessions(then: pd.DataFrame, now: pd.DataFrame, plan: Plan) -> tuple[Finding, ...]:
+    """Return a finding if more than 1 % of the sessions of the last snapshot are gone."""
     had = then.index[then["close"].notna()]
     if plan.start:
         had = had[had >= pd.Timestamp(plan.start)]
@@ -97,6 +98,6 @@ def _lost(then: pd.DataFrame, now: pd.DataFrame, plan: Plan) -> tuple[Finding, .
             observed=f"{len(gone):,} of {len(had):,} are gone, the last on {gone[-1].date()}",
             limit=f"at most {_LOST_SHARE:.0%} gone",
             rows=tuple(str(day.date()) for day in gone[-_ROWS_SHOWN:]),
-            todo="Look whether the source delivers all it had; what is gone is not trained on.",
+            todo="Check whether the source delivers its whole history; training uses only the rest.",
         ),
     )

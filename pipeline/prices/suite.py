@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import logging
 import math
@@ -33,10 +34,10 @@ _ROWS_SHOWN = 10
 
 
 class Checked(NamedTuple):
-    """What the suite says of one snapshot."""
+    """The suite's verdict on one snapshot."""
 
     findings: tuple[Finding, ...]
-    page: bytes  # what was found, for people, as HTML
+    page: bytes  # the findings and all rules, as HTML
     result: bytes  # Great Expectations' own result, as JSON
     offending: dict[str, int]  # by the rule's name: how many rows break it; 1 where a rule has no rows
 
@@ -56,11 +57,11 @@ def check(
 
     Args:
         ticker: for the page.
-        raw: a frame as `pipeline.sources` promises it.
-        cleaned: what `clean` made of it.
-        suite: Great Expectations' own JSON; each expectation has a severity, and in its meta a name, a rule, a limit,
-            what to say of what was observed, and what to do. Words in braces are filled in.
-        as_of: the session that has to be the newest.
+        raw: a frame as `pipeline.prices.sources` describes it.
+        cleaned: the result of `clean` for `raw`.
+        suite: Great Expectations' own JSON; each expectation has a severity, and its meta has a name, a rule, a limit,
+            a text for the observed value, and the next step. Words in braces are filled in.
+        as_of: the session that must be the newest.
         min_sessions: sessions needed.
         max_jump: largest |log return| that needs no split to explain it.
         sessions: the calendar's sessions from the first row to `as_of`.
@@ -95,7 +96,7 @@ def check(
         "expected": f"{expected:,}",
         "newest": newest.date() if len(cleaned.prices) else "none",
     }
-    findings = tuple(_finding(one, words) for one in _news(result))
+    findings = tuple(_finding(one, words) for one in _reported(result))
     rules = [_rule(one, words) for one in result.results]
     removed = {"without a price": cleaned.without_price, "on days without trading": cleaned.no_session}
     page = render(
@@ -126,20 +127,29 @@ class _Rule(NamedTuple):
 
 
 def _rule(one: ExpectationValidationResult, words: Mapping[str, object]) -> _Rule:
-    meta, severity = one.expectation_config.meta, one.expectation_config.severity.value
-    return _Rule(meta["name"], meta["rule"], severity, meta["limit"].format_map(words), _offending(one))
+    meta = one.expectation_config.meta
+    return _Rule(
+        name=meta["name"],
+        rule=meta["rule"],
+        severity=one.expectation_config.severity.value,
+        limit=meta["limit"].format_map(words),
+        offending=_offending(one),
+    )
 
 
-def _news(result: ExpectationSuiteValidationResult) -> list[ExpectationValidationResult]:
-    """Return the failed expectations that say something of their own.
+def _reported(result: ExpectationSuiteValidationResult) -> list[ExpectationValidationResult]:
+    """Return the failed expectations that a finding reports.
 
-    A missing column makes others fail to run: it alone is the news then. A warning about rows that a critical rule
-    names already adds nothing.
+    A missing column makes other expectations fail to run, so only the columns are reported then. A warning is left out
+    if critical rules already name all of its rows.
     """
     failed = [one for one in result.results if not one.success]
     columns = [one for one in failed if one.expectation_config.type == "expect_table_columns_to_match_set"]
-    told = {row for one in failed if _is_critical(one) for row in _rows(one)}
-    return columns or [one for one in failed if _is_critical(one) or not told.issuperset(_rows(one) or ["no rows"])]
+    if columns:
+        return columns
+    critical = filter(_is_critical, failed)
+    named = set(itertools.chain.from_iterable(map(_rows, critical)))
+    return [one for one in failed if _is_critical(one) or not named.issuperset(_rows(one) or ["no rows"])]
 
 
 def _is_critical(one: ExpectationValidationResult) -> bool:
@@ -147,11 +157,13 @@ def _is_critical(one: ExpectationValidationResult) -> bool:
 
 
 def _rows(one: ExpectationValidationResult) -> list[pd.Timestamp]:
+    """Return the sessions that break the expectation, ascending; empty for a rule about the whole frame."""
     return sorted(pd.Timestamp(row["session"]) for row in one.result.get("unexpected_index_list") or [])
 
 
 def _finding(one: ExpectationValidationResult, words: Mapping[str, object]) -> Finding:
-    meta, result = one.expectation_config.meta, one.result
+    meta = one.expectation_config.meta
+    result = one.result
     rows = _rows(one)
     values = [value for value in result.get("unexpected_list") or [] if isinstance(value, float)]
     value = result.get("observed_value")
@@ -161,21 +173,25 @@ def _finding(one: ExpectationValidationResult, words: Mapping[str, object]) -> F
         "last": rows[-1].date() if rows else "",
         "extreme": max(values, key=abs, default=math.nan),
         "columns": ", ".join(str(name) for name in value) if isinstance(value, list) else "",
-        "value": "none"
-        if value is None or value is pd.NaT
-        else value.date()
-        if isinstance(value, pd.Timestamp)
-        else value,
+        "value": _observed_text(value),
     }
     return Finding(
         rule=meta["rule"],
         severity=one.expectation_config.severity.value,
-        observed=meta["observed"].format_map(seen) if one.result else "it could not be checked",
+        observed=meta["observed"].format_map(seen) if one.result else "the rule could not be checked",
         limit=meta["limit"].format_map(words),
         rows=tuple(str(row.date()) for row in rows[-_ROWS_SHOWN:]),
         todo=meta["todo"].format_map(words),
     )
 
 
+def _observed_text(value: object) -> object:
+    """Return an observed value as a finding shows it: a time as its date, a missing one as "none"."""
+    if value is None or value is pd.NaT:
+        return "none"
+    return value.date() if isinstance(value, pd.Timestamp) else value
+
+
 def _offending(one: ExpectationValidationResult) -> int:
+    """Return how many rows break the expectation; 1 for a failed rule about the whole frame."""
     return int(one.result.get("unexpected_count", not one.success))

@@ -1,1 +1,1 @@
-"""The artefact store: folders, file formats, and where each run keeps its files."""
+"""The artefact store: folders, file formats, and the layout of runs."""

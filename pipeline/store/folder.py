@@ -1,8 +1,4 @@
-"""Names of every artefact, and atomic reading and writing of them: the only user of fsspec.
-
-<store>/<ticker>/<as_of>/<run>/     what one unit keeps
-<store>/_runs/<run>/                what belongs to a whole run: plan.json, results.json, report.html
-"""
+"""One folder of the store: atomic reading and writing of its files. The only user of fsspec."""
 
 from __future__ import annotations
 
@@ -37,11 +33,11 @@ class Folder(NamedTuple):
         return f"{self.url}/{name}"
 
     def exists(self, name: str) -> bool:
-        """Return whether the file is there.
+        """Return whether the file exists.
 
         Raises:
-            StoreError: when the store does not let this run look; so for the other methods.
-            Unavailable: when an object store does not answer; so for the other methods.
+            StoreError: when the store refuses the request; so do all methods.
+            Unavailable: when an object store does not answer; so do all methods.
         """
         with _opened("look up", self.path(name)) as (fs, path):
             return bool(fs.exists(path))
@@ -56,40 +52,41 @@ class Folder(NamedTuple):
             return bytes(fs.cat_file(path))
 
     def read_written(self, name: str, by: Manifest) -> bytes:
-        """Return the content of a file that a step wrote, and nothing else under its name.
+        """Return the content of a file if it is as a step wrote it.
 
         Raises:
-            Damaged: when its hash is not the one that the step's manifest has.
+            Damaged: when its hash differs from the hash in the step's manifest.
             StoreError: when it is missing or cannot be read.
         """
         data = self.read(name)
         if sha256(data) == by.outputs[name]:
             return data
-        found, known = sha256(data)[:12], by.outputs[name][:12]
+        found = sha256(data)[:12]
+        known = by.outputs[name][:12]
         raise Damaged(
             "An artefact must be as it was written.",
             f"{self.path(name)}: {len(data):,} bytes with hash {found}, written with {known}",
-            f"Clear {by.step} and what follows in Airflow, which makes it again; or start a new run.",
+            f"Clear {by.step} and the steps after it in Airflow, which writes the file again. Or start a new run.",
         )
 
     def is_sound(self, by: Manifest) -> bool:
-        """Return whether all files that a step wrote are there as it wrote them."""
+        """Return whether all files of a step exist and are as it wrote them."""
         return all(self.exists(name) and sha256(self.read(name)) == known for name, known in by.outputs.items())
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file so that nobody ever sees half of it.
+        """Write a file atomically: a reader sees the old content or the new one.
 
         Raises:
-            StoreError: when the store refuses; a file of that name is then as it was before.
+            StoreError: when the store refuses; an older file of that name is unchanged then.
         """
         with _opened("write", self.path(name)) as (fs, path):
             if isinstance(fs, LocalFileSystem):
                 _replace(Path(path), data)
             else:
-                fs.pipe_file(path, data)  # one PUT: object stores show an object whole or not at all
+                fs.pipe_file(path, data)  # one PUT: an object store shows an object whole or not at all
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a file unless one of that name is there; return whether it was written. One of many writers wins.
+        """Write a file unless its name exists; return whether it was written. Of several writers one succeeds.
 
         Raises:
             StoreError: when the store refuses.
@@ -100,7 +97,7 @@ class Folder(NamedTuple):
                     _link(Path(path), data)
                 else:
                     fs.pipe_file(path, data, mode="create")
-            except OSError:  # stores have several words for it, and it may be this writer whose answer was lost
+            except OSError:  # each store raises its own error; this writer may also have succeeded and lost the answer
                 if fs.exists(path):
                     return False
                 raise
@@ -116,63 +113,66 @@ class Folder(NamedTuple):
             fs.rm_file(path)
 
     def names(self) -> list[str]:
-        """Return the names of what is in the folder, sorted; none when it is missing."""
+        """Return the names in the folder, sorted; empty when the folder is missing."""
         with _opened("list", self.url) as (fs, path):
             try:
                 entries = [entry.rstrip("/") for entry in fs.ls(path, detail=False)]
             except FileNotFoundError:
                 return []
-            # Some stores list the folder itself, and a file is listed as what it holds.
+            # Some stores list the folder itself, and list a file as its own content.
             return sorted(entry.rpartition("/")[2] for entry in entries if entry != path.rstrip("/"))
 
     def manifest(self, step: str) -> Manifest | None:
-        """Return what is written down about a step, None when it has not finished here, or when that is damaged."""
+        """Return the manifest of a step; None when the step has not finished here or the manifest is unreadable."""
         name = f"{step}.manifest.json"
         if not self.exists(name):
             return None
         try:
             return Manifest.model_validate_json(self.read(name))
         except ValidationError:
-            log.warning("%s is damaged or of another version: it counts as not finished.", self.path(name))
+            log.warning("%s is damaged or of another version; the step counts as not finished.", self.path(name))
             return None
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Write down that a step finished: the last write of a step, after all of its files."""
+        """Write the manifest of a step: its last write, after all of its files."""
         self.write(f"{manifest.step}.manifest.json", manifest.model_dump_json(indent=1).encode())
 
 
 def check_writable(store_url: str) -> None:
-    """Write and remove a small file, and see that the store can keep one that is there.
+    """Write and remove a small file, and check that `create` keeps an existing file.
 
     Raises:
-        StoreError: when the store refuses, or would let a forecast that was written down be overwritten.
+        StoreError: when the store refuses, or would overwrite a recorded forecast.
         Unavailable: when an object store does not answer.
     """
-    store, probe = Folder(store_url), f"_probe-{uuid.uuid4().hex}"  # a name of its own: others may look too
+    store = Folder(store_url)
+    probe = f"_probe-{uuid.uuid4().hex}"  # a unique name: other processes may check too
     store.create(probe, b"")
     kept = not store.create(probe, b"another")
     store.remove(probe)
     if not kept:
         raise StoreError(
-            "The store must be able to write a file only if there is none of its name.",
-            f"{without_secrets(store_url)}: it wrote over one (it does not heed If-None-Match)",
-            "Take a newer version of the object store, or set CLOSECAST_STORE to another place.",
+            "The store must support writing a file only if its name does not exist.",
+            f"{without_secrets(store_url)}: it overwrote a file (it ignores If-None-Match)",
+            "Use a newer version of the object store, or set CLOSECAST_STORE to another place.",
         )
 
 
 def _replace(path: Path, data: bytes) -> None:
+    """Write a local file atomically; an older one is replaced."""
     with _written(path, data) as temporary:
         temporary.replace(path)
 
 
 def _link(path: Path, data: bytes) -> None:
+    """Write a local file atomically; raise FileExistsError if its name exists."""
     with _written(path, data) as temporary:
         path.hardlink_to(temporary)  # unlike a rename it replaces nothing
 
 
 @contextlib.contextmanager
 def _written(path: Path, data: bytes) -> Iterator[Path]:
-    """Give a temporary file beside `path` that holds `data` and is on the disk; it does not outlive the block."""
+    """Yield a temporary file beside `path` that holds `data` and is flushed to disk; remove it afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
@@ -188,13 +188,13 @@ def _written(path: Path, data: bytes) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _opened(verb: str, url: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
-    """Give the file system and the path in it; whatever its library raises becomes an error for people."""
-    # A listing that is kept would hide what other processes write. An object read in one request is one version of it,
-    # read in several it may be two halves.
+    """Yield the file system and the path in it; exceptions of its library become errors of the pipeline."""
+    # A cached listing would hide files of other processes. An object read in one request is one version; read in
+    # several requests it may be two halves.
     options = {"max_concurrency": 1} if url.startswith(("s3:", "s3a:")) else {}
     try:
         yield fsspec.url_to_fs(url, use_listings_cache=False, **options)
     except PipelineError:
         raise
-    except Exception as error:  # each store's library raises what it likes
+    except Exception as error:  # each store's library has its own classes
         raise refused(verb, url, error) from error

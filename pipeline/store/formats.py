@@ -1,8 +1,4 @@
-"""Names of every artefact, and atomic reading and writing of them: the only user of fsspec.
-
-<store>/<ticker>/<as_of>/<run>/     what one unit keeps
-<store>/_runs/<run>/                what belongs to a whole run: plan.json, results.json, report.html
-"""
+"""File formats of artefacts: Parquet, .npz and JSON as bytes. Equal content gives equal bytes, so hashes name it."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ import pandas as pd
 
 
 def sha256(data: bytes) -> str:
-    """Return the hash that names a content."""
+    """Return the SHA-256 of `data` in hex; it names the content."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -52,6 +48,6 @@ def json_bytes(value: object) -> bytes:
     return json.dumps(value, indent=1, default=str).encode()
 
 
-def json_of(data: bytes) -> Any:  # noqa: ANN401 - JSON is whatever was written
+def json_of(data: bytes) -> Any:  # noqa: ANN401 - JSON holds any value
     """Return the values that `json_bytes` wrote."""
     return json.loads(data)

@@ -1,7 +1,7 @@
-"""Names of every artefact, and atomic reading and writing of them: the only user of fsspec.
+"""Layout of the store: the folders of units and runs, and the search for earlier ones.
 
-<store>/<ticker>/<as_of>/<run>/     what one unit keeps
-<store>/_runs/<run>/                what belongs to a whole run: plan.json, results.json, report.html
+<store>/<ticker>/<as_of>/<run>/     files of one unit
+<store>/_runs/<run>/                files of a whole run: plan.json, results.json, report.html
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def unit_folder(store_url: str, ticker: str, plan: Plan) -> Folder:
 
 
 def last_snapshot(store_url: str, ticker: str, plan: Plan) -> Folder | None:
-    """Return the folder of the newest snapshot before `plan.as_of` that passed validation, None when there is none.
+    """Return the folder of the newest snapshot before `plan.as_of` that passed validation; None without one.
 
-    Of the same source, and never one with a fault: the next night would not fit it.
+    Only snapshots of the same source count, and no snapshot with a fault: the next night would not match it.
     """
     for day in reversed(Folder(f"{store_url}/{ticker}").names()):
         if day >= str(plan.as_of):
@@ -37,27 +37,35 @@ def last_snapshot(store_url: str, ticker: str, plan: Plan) -> Folder | None:
         passed = []
         for run in Folder(f"{store_url}/{ticker}/{day}").names():
             folder = Folder(f"{store_url}/{ticker}/{day}/{run}")
-            ingested, validated = folder.manifest("ingest"), folder.manifest("validate")
-            if ingested and validated and not validated.failed:
-                tags = ingested.outcome.tags
-                if tags.get("source") == plan.source and "fault" not in tags and _is_whole(folder, ingested):
-                    passed.append((validated.started, folder))
+            validated = folder.manifest("validate")
+            if validated and not validated.failed and _is_snapshot_of(plan.source, folder):
+                passed.append((validated.started, folder))
         if passed:
             return max(passed)[1]
     return None
 
 
+def _is_snapshot_of(source: str, folder: Folder) -> bool:
+    """Return whether a folder holds an undamaged snapshot of `source` without a fault."""
+    ingested = folder.manifest("ingest")
+    if ingested is None:
+        return False
+    tags = ingested.outcome.tags
+    return tags.get("source") == source and "fault" not in tags and _is_whole(folder, ingested)
+
+
 def _is_whole(folder: Folder, ingested: Manifest) -> bool:
+    """Return whether the snapshot is as the step `ingest` wrote it; log a warning if not."""
     try:
         folder.read_written("raw.parquet", ingested)
     except (Damaged, StoreError) as error:
-        log.warning("A snapshot is left out: %s", error)
+        log.warning("A damaged snapshot is ignored: %s", error)
         return False
     return True
 
 
 def run_folder(store_url: str, run: str) -> Folder:
-    """Return the folder of what belongs to a whole run. No ticker can start with an underscore."""
+    """Return the folder of a whole run. A ticker cannot start with an underscore."""
     return Folder(f"{store_url}/_runs/{run}")
 
 
@@ -65,31 +73,31 @@ def read_plan(store_url: str, run: str) -> Plan:
     """Return the plan of a run.
 
     Raises:
-        StoreError: when there is none.
-        Damaged: when it cannot be read as a plan.
+        StoreError: when it is missing.
+        Damaged: when the file is not a plan.
     """
     folder = run_folder(store_url, run)
     try:
         return Plan.model_validate_json(folder.read("plan.json"))
     except ValidationError as error:
         raise Damaged(
-            "A run's plan must be as it was written.",
+            "The plan of a run must be as it was written.",
             f"{folder.path('plan.json')}: {error.error_count()} problem(s)",
             "Start a new run.",
         ) from error
 
 
 def earlier_folders(store_url: str, plan: Plan, most: int = 30) -> dict[str, dict[dt.date, Folder]]:
-    """Return each ticker's folders of the last `most` sessions before `plan.as_of` that a run was evaluated for.
+    """Return each ticker's folders of the last `most` evaluated sessions before `plan.as_of`, oldest first.
 
-    Oldest first. Only runs of the same source, preset, fault and last step count; of several the one planned last.
+    Only runs of the same source, preset, fault and last step count; of several in one session the one planned last.
     """
     wanted = plan.model_dump(mode="json", include={"source", "preset_name", "fault", "until"})
-    known: dict[str, dict[str, Any]] = {}  # plans, by run: one run has many tickers
+    known: dict[str, dict[str, Any]] = {}  # plan by run: several tickers share a run
 
     def alike(run: str) -> bool:
         if run not in known:
-            place = run_folder(store_url, run)  # read without its class: a plan of older code has other fields
+            place = run_folder(store_url, run)  # as JSON: a plan of older code has other fields
             known[run] = json_of(place.read("plan.json")) if place.exists("plan.json") else {}
         return bool(known[run]) and all(known[run].get(name, value) == value for name, value in wanted.items())
 

@@ -78,6 +78,24 @@ def test_a_corrected_last_close_restates_nothing():
         assert scored["error_usd"].tolist() == pytest.approx([wrong + 0.5 - 104])
 
 
+@pytest.mark.parametrize(
+    ("correction", "factor"),
+    [
+        (1.1, 0.1),  # log 0.095: a corrected close, the anchor decides
+        (1.2, 0.1),  # log 0.182: the same
+        (1.25, 0.125),  # log 0.223: other dollars, and the close was restated by less than the anchor
+        (0.85, 0.1),  # log -0.163: a corrected close
+        (0.8, 0.1),  # log -0.223: other dollars, and the anchor was restated by less
+    ],
+)
+def test_a_close_that_was_corrected_after_a_split_is_judged_by_the_distance_of_both_factors(correction, factor):
+    """The split multiplies by 0.1, the correction the last close alone: their distance chooses, not their sizes."""
+    made = pd.DataFrame([row("2025-11-21", 104.5, 103.0)])
+    closes = CLOSES / 10
+    closes["2025-11-20"] *= correction
+    assert score(made, closes)["factor"].tolist() == pytest.approx([factor])
+
+
 def test_a_history_that_no_longer_has_the_anchor_is_judged_by_the_last_close():
     """One that has neither is taken as it is."""
     assert score(LEDGER, CLOSES.iloc[1:])["factor"].tolist() == [1.0] * 3

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.evaluation.metrics import diebold_mariano
 from pipeline.forecasting.blend import blend, choose_weight
 
 RNG = np.random.default_rng(0)
@@ -22,7 +23,7 @@ def test_blend_by_hand():
 
 def test_noise_gets_no_weight():
     """A network that knows nothing is naive, weight 0 and not a small one, but for the chance of the 5 % test."""
-    noises = (np.random.default_rng(seed).normal(0, 0.005, 400) for seed in range(1, 401))
+    noises = (np.random.default_rng(seed).normal(0, 0.005, 400) for seed in range(1, 201))
     weights = [choose_weight(ACTUAL, LAST * (1 + noise), LAST) for noise in noises]
     assert np.mean([weight > 0 for weight in weights]) < 0.08
 
@@ -38,10 +39,39 @@ def test_a_network_that_is_always_wrong_is_not_followed_backwards():
     assert choose_weight(ACTUAL, LAST * (1 - MOVED), LAST) == 0.0
 
 
-def test_one_row_and_no_move_give_no_weight():
-    """Nothing can be learnt from either."""
-    assert choose_weight(ACTUAL[:1], ACTUAL[:1], LAST[:1]) == 0.0
+def test_few_rows_and_no_move_give_no_weight():
+    """The Diebold-Mariano test needs 10 rows: a perfect network gets weight 0 on 9 rows and weight 1 on 10."""
+    assert choose_weight(ACTUAL[:9], ACTUAL[:9], LAST[:9]) == 0.0
+    assert choose_weight(ACTUAL[:10], ACTUAL[:10], LAST[:10]) == 1.0
     assert choose_weight(ACTUAL, LAST, LAST) == 0.0
+
+
+def test_noise_that_repeats_itself_gets_no_weight_either():
+    """Ten equal rows are one piece of evidence, not ten: a test without lags follows 38 of these 200 networks."""
+    followed = 0
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        moved = np.repeat(generator.normal(0, 0.02, 40), 10)
+        forecast = np.repeat(generator.normal(0, 0.02, 40), 10)
+        last = np.full(400, 100.0)
+        followed += choose_weight(last * (1 + moved), last * (1 + forecast), last) > 0
+    assert followed <= 10
+
+
+@pytest.mark.parametrize(("rows", "share"), [(400, 0.05), (12, 0.4)])
+def test_the_weight_is_kept_where_the_common_test_rejects_naive(rows, share):
+    """The rule is the p value of `diebold_mariano` on returns, below 5 %, on 200 networks near that limit."""
+    moved = MOVED[:rows]
+    last = LAST[:rows]
+    followed = 0
+    for seed in range(200):
+        forecast = share * moved + np.random.default_rng(seed).normal(0, 0.01, rows)
+        weight = choose_weight(ACTUAL[:rows], last * (1 + forecast), last)
+        best = np.clip(moved @ forecast / (forecast @ forecast), 0, 1)
+        p_worse = diebold_mariano(moved, np.zeros(rows), best * forecast).p_worse
+        assert weight == pytest.approx(best if p_worse < 0.05 else 0.0)
+        followed += weight > 0
+    assert 20 < followed < 180
 
 
 @settings(max_examples=30, deadline=None)

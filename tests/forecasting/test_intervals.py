@@ -54,6 +54,15 @@ def test_calibration_by_hand():
     assert half_widths == {80: pytest.approx(16), 95: pytest.approx(19)}
 
 
+@pytest.mark.parametrize(("rows", "ranks"), [(999, {80: 800, 95: 950}), (1000, {80: 801, 95: 951})])
+def test_the_rank_of_many_rows_by_hand(rows, ranks):
+    """Of residuals 1..n the half-width is the rank itself: ceil(1001 * 0.8) = 801 and ceil(1001 * 0.95) = 951."""
+    residuals = np.random.default_rng(0).permutation(np.arange(1.0, rows + 1))
+    actual = 100 * np.exp(0.001 * residuals)
+    half_widths = calibrate(actual, np.full(rows, 100.0), np.full(rows, 0.001))
+    assert half_widths == {level: pytest.approx(rank) for level, rank in ranks.items()}
+
+
 def test_few_rows_take_the_largest():
     """With 4 rows there is no 95 % quantile of a fifth."""
     actual = 100 * np.exp(0.01 * np.arange(1.0, 5.0))

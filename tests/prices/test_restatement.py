@@ -389,6 +389,33 @@ def test_resolutions_of_the_index_and_newer_sessions_do_not_matter():
     assert compare(frame(FIVE), now)[:3] == ("unchanged", 1.0, None)
 
 
+def one_dividend(level, adj_close_error):
+    """Return two snapshots of 60 sessions: then with `adj_close`, 3 % lower before a dividend, now with closes of it.
+
+    Args:
+        level: dollars.
+        adj_close_error: dollars by which every second `adj_close` differs from the closes of now.
+    """
+    closes = level * (1 + 0.0011237 * np.arange(60))
+    adjusted = np.where(np.arange(60) < 30, 0.97 * closes, closes).round(6)
+    error = np.where(np.arange(60) % 2, adj_close_error, 0.0)
+    then = frame(closes.round(6), adj_close=(adjusted + error).round(4))
+    return then, frame(adjusted)
+
+
+def test_an_adj_close_with_four_decimals_is_given_its_rounding():
+    """Half a unit of the 4th decimal is 1e-4 of 50 cents; without that slack one step is no change of basis."""
+    then, now = one_dividend(0.5, 0.0)
+    assert np.abs(now["close"] / then["adj_close"] - 1).max() > 5e-5
+    assert compare(then, now).kind == "basis"
+
+
+def test_the_rounding_of_an_adj_close_is_a_share_of_its_price():
+    """Half a unit of the 4th decimal is 2.5e-7 of 200 dollars: 2 cents beside the adj_close are another price."""
+    assert compare(*one_dividend(200.0, 0.0)).kind == "basis"
+    assert compare(*one_dividend(200.0, 0.02)).kind == "unexplained"
+
+
 def test_a_factor_without_bounds_is_unexplained():
     """Not even where a dividend would account for a step."""
     found = compare(frame([1e-3, 1.0, 1.0]), frame([1e308, 1.0, 1.0], dividends=[0, 1, 0]))

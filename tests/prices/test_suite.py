@@ -96,7 +96,7 @@ BROKEN = {
     "a close of zero": (lambda p: changed(p, [9], "close", 0.0), "above 0", "critical", 9),
     "a negative close": (lambda p: changed(p, [9], "close", -1.0), "above 0", "critical", 9),
     "an infinite price": (lambda p: changed(p, [9], "high", np.inf), "finite", "critical", 9),
-    "a session twice": (lambda p: pd.concat([p.iloc[:4], p.iloc[3:]]), "stand there once", "critical", 3),
+    "a session twice": (lambda p: pd.concat([p.iloc[:4], p.iloc[3:]]), "appear exactly once", "critical", 3),
     "out of order": (lambda p: p.iloc[[*range(5), 6, 5, *range(7, 800)]], "ascending", "critical", 5),
     "too few sessions": (lambda p: p.iloc[-349:], "long enough", "critical", None),
     "ends too early": (lambda p: p.iloc[:-1], "newest session must be AS_OF", "critical", None),
@@ -113,7 +113,7 @@ BROKEN = {
     "a row on a holiday": (on_holiday, "be a session of the calendar", "warning", None),
     "no volume": (lambda p: changed(p, [5], "volume", 0.0), "should have traded", "warning", 5),
     "half the price": (lambda p: calm(p, [p["close"].iloc[-2] * 0.5]), "without a split", "warning", -1),
-    "five equal closes": (lambda p: calm(p, [p["close"].iloc[-6]] * 5), "repeat itself", "warning", -2),
+    "five equal closes": (lambda p: calm(p, [p["close"].iloc[-6]] * 5), "equal in 5 sessions", "warning", -2),
     "a partial bar": (lambda p: changed(p, [-1], "volume", 1.0), "near its usual size", "warning", -1),
     "an adjusted close too high": (lambda p: changed(p, [5], "adj_close", 1e6), "adjusted close", "warning", 5),
 }
@@ -177,7 +177,7 @@ def test_a_source_with_closes_only_is_refused(prices):
 def test_the_as_of_that_would_fit_is_named(prices):
     """The newest session there is."""
     (finding,) = verdict(prices.iloc[:-1]).findings
-    assert "AS_OF=2025-11-20 would fit" in finding.todo
+    assert "AS_OF=2025-11-20, which fits" in finding.todo
     assert finding.limit == "2025-11-21"
 
 
@@ -200,7 +200,7 @@ def test_order_is_unknown_where_a_price_is_missing(prices):
 NULLS, ZEROS, EQUALS, EXTRA = (
     "Every session of the calendar should",
     "traded",
-    "repeat itself",
+    "equal in 5 sessions",
     "row should be a session",
 )
 ORDER, JUMP, PARTIAL = "old sessions too", "jump without a split", "usual size"
@@ -227,7 +227,7 @@ DIRTY = {  # file, as_of: what is found, by words of the rule, with words of wha
         NULLS: "1 without, the last on 2025-11-12", JUMP: "1 jump(s), the last on 2025-10-29",
     },
     ("extra_holiday_rows_NFLX", "2023-06-29"): {EXTRA: "2 on days without trading"},
-    ("duplicate_date_VIV", "2020-12-11"): {"stand there once": "2 rows", "long enough": "1 sessions"},
+    ("duplicate_date_VIV", "2020-12-11"): {"appear exactly once": "2 rows", "long enough": "1 sessions"},
     ("zscored_not_prices_NFLX", "2024-12-31"): {
         "above 0": "388 closes not above 0", EXTRA: "29", ZEROS: "383", JUMP: "2 jump(s)", PARTIAL: "-",
     },
@@ -239,7 +239,7 @@ DIRTY = {  # file, as_of: what is found, by words of the rule, with words of wha
 CRITICAL = (
     "newest session must be AS_OF",
     "last 5 sessions",
-    "stand there once",
+    "appear exactly once",
     "long enough",
     "above 0",
     "At most 1 %",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.errors import StoreError, Unavailable, without_secrets
+from pipeline.errors import StoreError, Unavailable
 from pipeline.store.errors import refused
 
 
@@ -50,12 +50,6 @@ def test_a_full_disk_needs_a_person():
     error = refused("write", "/data/x", OSError(28, "No space left on device"))
     assert str(error).splitlines()[1] == "Received: /data/x: No space left on device"
     assert not error.retryable
-
-
-def test_a_login_in_an_address_is_not_told():
-    """Neither that of the store nor that of an endpoint in the error."""
-    text = without_secrets('s3://k:geheim@b/x: no "k:geheim@b" at http://u:geheim@host:1/b', "s3://k:geheim@b/x")
-    assert text == 's3://b/x: no "b" at http://host:1/b'
 
 
 def test_an_error_without_words_has_its_name():

@@ -2,13 +2,10 @@
 
 import os
 
-import numpy as np
-import pandas as pd
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import StoreError
-from pipeline.store import formats
 from pipeline.store.folder import Folder, check_writable
 
 
@@ -94,12 +91,3 @@ def test_a_folder_that_may_not_be_listed_is_a_store_error(tmp_path, monkeypatch)
     monkeypatch.setattr(LocalFileSystem, "ls", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "denied")))
     with pytest.raises(StoreError, match=rf"list its files.\n.*{tmp_path}: denied"):
         Folder(str(tmp_path)).names()
-
-
-def test_equal_content_is_equal_bytes():
-    """Hashes name contents: frames and arrays come out the same each time, and come back as they were."""
-    frame = pd.DataFrame({"close": [1.5, 2.5]}, index=pd.DatetimeIndex(["2020-01-02", "2020-01-03"], name="session"))
-    assert formats.frame_bytes(frame) == formats.frame_bytes(frame.copy())
-    pd.testing.assert_frame_equal(formats.frame_of(formats.frame_bytes(frame)), frame, check_freq=False)
-    arrays = formats.arrays_of(formats.arrays_bytes(x=np.arange(3), y=np.array([np.nan])))
-    assert arrays["x"].tolist() == [0, 1, 2]

@@ -1,6 +1,6 @@
-"""Faults on demand for the SYNTHETIC market: bad nights of real sources, so that each check can be seen firing.
+"""Faults on demand for the SYNTHETIC market. Each one imitates a bad night of a real source and makes a check fail.
 
-A fault damages the newest sessions, where a bad night would; `split` restates all history and `truncated` loses it.
+A fault damages the newest sessions, as a bad night does. `split` restates all history and `truncated` loses most rows.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from pipeline.errors import UsageError
 from pipeline.settings.fault import Fault
 
 _PRICES = ["open", "high", "low", "close", "adj_close"]
-_USUAL, _KEPT = 20, 60  # sessions: that the usual volume is the median of; that are left of a truncated history
-_LEAST = 6  # sessions: the largest fault that touches only the newest ones needs five of them and one before
+_USUAL = 20  # sessions whose median volume counts as usual
+_KEPT = 60  # sessions that are left of a truncated history
+_LEAST = 6  # sessions; `gap` needs five new ones and one before
 _NEEDED: dict[Fault, int] = {"partial_bar": _USUAL + 1, "truncated": _KEPT + 1}
 
 
 def inject(prices: pd.DataFrame, fault: Fault, *, calendar: str) -> pd.DataFrame:
-    """Return a damaged copy of `prices`, still in the shape that `pipeline.sources` promises.
+    """Return a damaged copy of `prices`, still a frame as `pipeline.prices.sources` describes it.
 
     Args:
-        prices: what `sample.fetch` returned: unharmed, with all 8 columns.
-        fault: one of `pipeline.fault.FAULTS`.
-        calendar: exchange whose sessions the market trades on; only `fake_holiday` asks it.
+        prices: the frame of `sample.fetch`, with all 8 columns.
+        fault: one of `pipeline.settings.fault.FAULTS`.
+        calendar: name of the exchange of the sessions; only `fake_holiday` uses it.
 
     Raises:
-        UsageError: too few sessions to show the fault, or for `fake_holiday` no holiday among them (24/7 has none).
+        UsageError: too few sessions for the fault, or for `fake_holiday` no holiday among them (24/7 has no holidays).
     """
     needed = _NEEDED.get(fault, _LEAST)
     if len(prices) < needed:
@@ -87,7 +88,8 @@ def _negative(prices: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fake_holiday(prices: pd.DataFrame, calendar: str) -> pd.DataFrame:
-    first, newest = prices.index[0].date(), prices.index[-1].date()
+    first = prices.index[0].date()
+    newest = prices.index[-1].date()
     closed = pd.bdate_range(first, newest).difference(exchange_calendar.sessions(calendar, first, newest))
     if closed.empty:
         raise UsageError(

@@ -1,11 +1,12 @@
 """Prices from a file, or from a folder with one file per ticker: the formats found in the wild.
 
-Everything is read as text first and understood in one place, so that CSV and Parquet follow the same rules and an
-error can show the cell as it stands in the file.
+All cells are read as text first and converted in one place, so that CSV and Parquet follow the same rules and an error
+shows the cell as written in the file.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
-# What the columns are called elsewhere, in letters and digits only; the first name that is there wins.
+# Names of each column in other sources, in letters and digits only; the first name found wins.
 _NAMES = {
     "date": ("date", "datetime", "timestamp", "session", "index"),
     "open": ("open",),
@@ -30,7 +31,7 @@ _NAMES = {
     "dividends": ("dividends", "dividend"),
     "splits": ("stocksplits", "splits"),
 }
-_KNOWN = {synonym for synonyms in _NAMES.values() for synonym in synonyms}
+_KNOWN = frozenset(itertools.chain.from_iterable(_NAMES.values()))
 _DATE_FORMATS = ("%Y-%m-%d", "%m/%d/%Y", "%Y/%m/%d", "%Y%m%d")
 _YEARS = (1700, 2200)  # pandas reads "-2025-11-05" as a year before Christ
 _TIME_OF_DAY = r"[T ]\d{1,2}:.*$"  # with its offset: the local date as written is the session
@@ -46,23 +47,23 @@ class _Table(NamedTuple):
 
 
 def fetch(ticker: str, start: dt.date | None, as_of: dt.date, *, path: Path) -> pd.DataFrame:
-    """Return the prices of `ticker` as they stand in a file.
+    """Return the prices of `ticker` in a file.
 
     Reads CSV and Parquet from Yahoo, yfinance (also several tickers in one file), nasdaq.com and quantmod, in any
-    order of rows and columns. Empty cells, empty rows and duplicated dates are kept: judging them is validation.
+    order of rows and columns. Empty cells, empty rows and duplicated dates are kept: `validate` judges them.
 
     Args:
         ticker: picks the file in a folder, and the columns in a file of several tickers.
         start: first session to keep; None keeps all.
         as_of: last session to keep.
-        path: a price file, which serves any ticker, or a folder with TICKER.csv or TICKER.parquet.
+        path: a price file, which is used for any ticker, or a folder with TICKER.csv or TICKER.parquet.
 
     Returns:
-        The frame described in `pipeline.sources`, shape (sessions, columns found), prices in the file's currency.
+        The frame described in `pipeline.prices.sources`, shape (sessions, columns found), in the file's currency.
 
     Raises:
         UnknownTicker: the folder, or a file of several tickers, lacks the ticker.
-        UnreadablePrices: no such file, not a price table, or a cell that is neither a date nor a number; names it.
+        UnreadablePrices: no such file, not a price table, or a cell that is neither a date nor a number.
     """
     file = path
     try:
@@ -70,9 +71,9 @@ def fetch(ticker: str, start: dt.date | None, as_of: dt.date, *, path: Path) -> 
         table = (_parquet if file.suffix.lower() == ".parquet" else _csv)(file)
     except PipelineError:
         raise
-    except Exception as error:  # noqa: BLE001 - foreign bytes make the readers raise anything, of no common base
+    except Exception as error:  # noqa: BLE001 - on foreign bytes the readers raise errors without a common base
         problem = f"{type(error).__name__}: {str(error)[:300]}"
-        raise _unreadable(file, problem, "Check who may read it; save it as UTF-8 CSV or as Parquet.") from None
+        raise _unreadable(file, problem, "Check its permissions; save it as UTF-8 CSV or as Parquet.") from None
     columns = _columns(table.header, ticker, file)
     if table.cells.empty:
         raise _unreadable(file, "a header without any row", "Fetch the prices again.")
@@ -87,13 +88,14 @@ def _find(ticker: str, path: Path) -> Path:
         return path
     if not path.is_dir():
         raise _unreadable(path, "no such file or folder", "Set CLOSECAST_PRICES to a price file or a folder of them.")
-    names = [f"{stem}{suffix}" for stem in dict.fromkeys((ticker, ticker.lower())) for suffix in (".csv", ".parquet")]
+    stems = dict.fromkeys((ticker, ticker.lower()))
+    names = [f"{stem}{suffix}" for stem, suffix in itertools.product(stems, (".csv", ".parquet"))]
     file = next((path / name for name in names if (path / name).is_file()), None)
     if file is None:
         raise UnknownTicker(
             f"The folder {path} must hold a price file for every ticker.",
-            f"{ticker}, without {' or '.join(names)}",
-            "Add the file, or take the ticker out of CLOSECAST_TICKERS.",
+            f"{ticker}, and no {' or '.join(names)}",
+            "Add the file, or remove the ticker from CLOSECAST_TICKERS.",
         )
     if not file.resolve().is_relative_to(path.resolve()):
         raise _unreadable(file, "a link that leads out of the folder", f"Put the file itself into {path}.")
@@ -101,7 +103,7 @@ def _find(ticker: str, path: Path) -> Path:
 
 
 def _csv(file: Path) -> _Table:
-    """Read a CSV file whose header is one line, or yfinance's three: Price, Ticker, Date."""
+    """Read a CSV file with a header of one line, or with the three lines of yfinance: Price, Ticker, Date."""
     lines = pd.read_csv(
         file,
         header=None,
@@ -123,13 +125,13 @@ def _csv(file: Path) -> _Table:
 
 
 def _parquet(file: Path) -> _Table:
-    """Read a Parquet file whose dates are a column or the index; yfinance's columns have two levels."""
+    """Read a Parquet file with the dates in a column or in the index; yfinance's columns have two levels."""
     frame = pd.read_parquet(file)
     if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index(col_fill=None)  # None: the index's name stands on every level, as in _csv
+        frame = frame.reset_index(col_fill=None)  # None: the index's name is on every level, as in _csv
     header = [[str(name) for name in frame.columns.get_level_values(i)] for i in range(frame.columns.nlevels)]
     cells = frame.set_axis(range(frame.shape[1]), axis=1).astype(str).fillna("")
-    cells = cells.astype(object)  # decodes every cell here: Arrow looks for broken UTF-8 no earlier
+    cells = cells.astype(object)  # decodes every cell here: Arrow finds broken UTF-8 no earlier
     cells.index = pd.RangeIndex(1, len(cells) + 1, name="row")
     return _Table(header, cells)
 
@@ -152,44 +154,45 @@ def _columns(header: list[list[str]], ticker: str, file: Path) -> dict[str, int]
     for needed in ("date", "close"):
         if needed not in columns:
             received = f"no {needed} column; the columns are {', '.join(map(repr, fields))}"
-            todo = "Rename the column that holds it. Adj Close does not serve as close: each dividend rewrites it."
+            todo = "Rename the column that holds it. Adj Close cannot replace close: each dividend rewrites it."
             raise _unreadable(file, received[:500], todo)
     return columns
 
 
 def _positions(fields: list[str], owners: list[str], ticker: str, file: Path) -> dict[str, list[int]]:
-    """Return where each known name stands that belongs to `ticker`: all of them, unless several tickers are named."""
-    places: dict[str, dict[str, list[int]]] = {}  # ticker, "" where none is named -> known name -> positions
+    """Return the positions of each known name that belongs to `ticker`; of all, unless several tickers are named."""
+    places: dict[str, dict[str, list[int]]] = {}  # ticker ("" for an unnamed one) -> known name -> positions
     for at, (name, owner) in enumerate(zip(fields, owners, strict=True)):
-        prefix, _, field = (owner, "", name) if _key(name) in _KNOWN else name.rpartition(".")  # quantmod: NFLX.Close
+        known = _key(name) in _KNOWN
+        prefix, _, field = (owner, "", name) if known else name.rpartition(".")  # quantmod: NFLX.Close
         if _key(field) in _KNOWN:
-            whose = "" if _key(field) in _NAMES["date"] else _key(prefix)
-            places.setdefault(whose, {}).setdefault(_key(field), []).append(at)
+            of_ticker = "" if _key(field) in _NAMES["date"] else _key(prefix)
+            places.setdefault(of_ticker, {}).setdefault(_key(field), []).append(at)
     tickers = sorted(places.keys() - {""})
     if len(tickers) > 1 and _key(ticker) not in tickers:
         raise UnknownTicker(
             f"{file} holds several tickers and must hold {ticker}.",
             f"{len(tickers)} tickers: {', '.join(tickers[:10])}",
-            "Add its columns, or take the ticker out of CLOSECAST_TICKERS.",
+            "Add its columns, or remove the ticker from CLOSECAST_TICKERS.",
         )
     own = _key(ticker) if len(tickers) > 1 else "".join(tickers)
     return places.get("", {}) | places.get(own, {})
 
 
 def _sessions(cells: pd.Series[str], file: Path) -> pd.Series[pd.Timestamp]:
-    """Return the dates as midnights; the first cell tells the format of all."""
+    """Return the dates as midnights; the first cell decides the format of all."""
     dates = cells.str.replace(_TIME_OF_DAY, "", regex=True).str.strip()
     for form in _DATE_FORMATS:
         sessions = pd.to_datetime(dates, format=form, errors="coerce")
         if pd.notna(sessions.iloc[0]):
             break
     sessions = sessions.where(sessions.dt.year.between(*_YEARS))
-    _refuse(cells[sessions.isna()], "a date such as 2024-12-31 or 12/31/2024, in one format all through", file)
+    _refuse(cells[sessions.isna()], "a date such as 2024-12-31 or 12/31/2024, in one format throughout", file)
     return sessions
 
 
 def _numbers(cells: pd.Series[str], name: str, file: Path) -> pd.Series[float]:
-    """Return the numbers; NaN where a cell is empty or says that it has none."""
+    """Return the numbers; NaN for a cell that is empty or holds a word for missing."""
     missing = cells.str.strip().str.lower().isin(_MISSING)
     numbers = pd.to_numeric(cells, errors="coerce").astype("float64")
     decorated = cells[~missing & numbers.isna()].str.replace(_DECORATION, "", regex=True)
@@ -199,7 +202,7 @@ def _numbers(cells: pd.Series[str], name: str, file: Path) -> pd.Series[float]:
 
 
 def _refuse(wrong: pd.Series[str], expected: str, file: Path) -> None:
-    """Raise with the first wrong cell, if there is one."""
+    """Raise an error that names the first cell of `wrong`; do nothing if `wrong` is empty."""
     if not wrong.empty:
         problem = f"{wrong.iloc[0][:60]!r} in {wrong.index.name} {wrong.index[0]} where {expected} should be"
         raise _unreadable(file, f"{problem} ({len(wrong)} such cells)", "Correct the file or fetch it again.")
@@ -210,4 +213,5 @@ def _unreadable(file: Path, received: str, todo: str) -> UnreadablePrices:
 
 
 def _key(name: str) -> str:
+    """Return the letters and digits of a name, in lower case."""
     return "".join(filter(str.isalnum, name.lower()))

@@ -1,6 +1,6 @@
-"""SYNTHETIC prices: an invented market on the real calendar, for trying things out without a network.
+"""SYNTHETIC prices: an invented market on the real calendar, for trials without a network.
 
-No figure that comes of it is evidence about any real market or about any model.
+Its figures are no evidence about a real market or about a model.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from pipeline.prices.sources import price_frame
 
 FIRST = dt.date(2012, 1, 3)
 _FREEDOM = 5.0  # degrees of freedom of the shocks: tails as fat as those of daily stock returns
-_SHOCK, _MEMORY = 0.08, 0.90  # GARCH(1,1): weight of yesterday's squared return and of yesterday's variance
+_SHOCK = 0.08  # GARCH(1,1): weight of yesterday's squared return
+_MEMORY = 0.90  # GARCH(1,1): weight of yesterday's variance
 _LIMIT = 0.4  # largest |log return|: no move here looks like an unreported split
 
 
 def fetch(ticker: str, start: dt.date | None, as_of: dt.date, *, calendar: str) -> pd.DataFrame:
-    """Return SYNTHETIC prices: no evidence about any market, whatever the ticker is called.
+    """Return SYNTHETIC prices: no evidence about a market, even under the name of a real ticker.
 
-    The same ticker gives the same history everywhere. It begins at 2012-01-03 and only grows: a later `as_of` adds
-    rows and changes none, a `start` only cuts. Returns cluster in volatility (GARCH(1,1)) and have fat tails.
+    The same ticker gives the same history everywhere. It begins on 2012-01-03. A later `as_of` adds rows and changes no
+    earlier row; a `start` removes rows. Returns cluster in volatility (GARCH(1,1)) and have fat tails.
 
     Args:
         ticker: seeds the path.
         start: first session to keep; None keeps all.
         as_of: last session.
-        calendar: exchange whose sessions the market trades on, a name of exchange_calendars.
+        calendar: exchange of the sessions, a name of exchange_calendars.
 
     Returns:
-        The frame described in `pipeline.sources`, shape (sessions, 8): prices in USD with 6 decimals, volume in whole
-        shares, `adj_close` equal to `close`, neither dividends nor splits.
+        The frame described in `pipeline.prices.sources`, shape (sessions, 8): prices in USD with 6 decimals, volume in
+        whole shares, `adj_close` equal to `close`, neither dividends nor splits.
 
     Raises:
         UnreadablePrices: `as_of` lies before the market's first session.
@@ -51,7 +52,7 @@ def fetch(ticker: str, start: dt.date | None, as_of: dt.date, *, calendar: str) 
 def _market(ticker: str, sessions: pd.DatetimeIndex) -> pd.DataFrame:
     """Return the whole history of `ticker` on `sessions`.
 
-    One generator per purpose, each drawn from once and by rows: so the first rows do not depend on how many follow.
+    One generator per purpose, each used once and by rows, so that the first rows do not depend on the number of rows.
     """
     seed = int.from_bytes(hashlib.sha256(ticker.encode()).digest())
     nature, shocks, bars = (np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(3))
@@ -76,11 +77,12 @@ def _garch(
     shock: npt.NDArray[np.float64], *, drift: float, usual: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return log returns and their conditional standard deviations, both shaped like `shock`: (sessions,)."""
-    returns, deviation = np.empty_like(shock), np.empty_like(shock)
+    returns = np.empty_like(shock)
+    deviation = np.empty_like(shock)
     variance = usual**2
     for t, value in enumerate(shock.tolist()):
-        deviation[t] = spread = variance**0.5
-        move = min(max(spread * value, -_LIMIT), _LIMIT)
+        deviation[t] = variance**0.5
+        move = min(max(deviation[t] * value, -_LIMIT), _LIMIT)
         returns[t] = drift + move
         variance = (1 - _SHOCK - _MEMORY) * usual**2 + _SHOCK * move**2 + _MEMORY * variance
     return returns, deviation

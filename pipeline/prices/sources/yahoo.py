@@ -1,4 +1,4 @@
-"""Prices from Yahoo Finance: the only user of yfinance."""
+"""Prices from Yahoo Finance by yfinance, and its failures as errors of the pipeline."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pipeline.prices.sources.yahoo_session import (
     DeniedError,
     NoSuchSymbol,
     ServerError,
-    described,
-    session,
-    set_cache_folder,
+    describe_failure,
+    open_session,
+    use_cache_folder,
 )
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ def fetch(
     timeout: float = 30.0,
     wait_seconds: float = 1.0,
 ) -> pd.DataFrame:
-    """Return the daily prices of `ticker` as Yahoo has them now.
+    """Return the daily prices of `ticker` as Yahoo delivers them now.
 
     Prices are in the currency of the listing and split-adjusted (by every split known today, not only those up to
     `as_of`); `adj_close` is dividend-adjusted too. Rate limits, time-outs, lost connections, HTTP 5xx and answers that
-    are not JSON are tried up to 4 times with growing, jittered waits; nothing else is. Call it from one thread at a
-    time: yfinance keeps one session per process.
+    are not JSON are tried up to 4 times with growing, jittered waits; no other failure is retried. Call this function
+    from one thread at a time: yfinance keeps one session per process.
 
     Args:
         ticker: Yahoo's symbol, such as "NFLX", "BRK-B" or "^GSPC".
@@ -56,13 +56,13 @@ def fetch(
         wait_seconds: base of the waits between tries: about 1, 2 and 4 times this, plus up to 1 time at random.
 
     Returns:
-        At least one row, shaped as `pipeline.sources` promises, with the float columns open, high, low, close,
-        adj_close, volume (shares), dividends (per share) and splits (new shares per old one; 0 means none).
+        At least one row, a frame as `pipeline.prices.sources` describes it, with the float columns open, high, low,
+        close, adj_close, volume (shares), dividends (per share) and splits (new shares per old one; 0 without a split).
 
     Raises:
         UnknownTicker: Yahoo does not know the symbol.
-        UnreadablePrices: Yahoo says that it has no prices for these dates, or answers with something else.
-        Unavailable: no try got an answer, access was denied, or the answer held no row: worth another try later.
+        UnreadablePrices: Yahoo reports no prices for these dates, or answers with something else.
+        Unavailable: no try got an answer, access was denied, or the answer held no row; retry later.
     """
     from curl_cffi.requests.exceptions import RequestException
     from yfinance.exceptions import (
@@ -88,18 +88,18 @@ def fetch(
         reraise=True,
     )
     rule = _rule(ticker)
-    set_cache_folder(cache_dir.resolve(), os.getpid())
+    use_cache_folder(cache_dir.resolve(), os.getpid())
     try:
         raw = tries(_history, ticker, start, as_of, timeout)
     except passing as error:
         raise Unavailable(
             rule,
-            f"{described(error, timeout)}, {_TRIES} times",
-            "Try again later; if it lasts, look whether this machine reaches finance.yahoo.com.",
+            f"{describe_failure(error, timeout)}, {_TRIES} times",
+            "Try again later; if it fails again, check whether this machine reaches finance.yahoo.com.",
         ) from error
     except DeniedError as error:
         raise Unavailable(
-            rule, str(error), "Try again later; if it lasts, Yahoo or a proxy keeps this machine out."
+            rule, str(error), "Try again later; if it fails again, Yahoo or a proxy blocks this machine."
         ) from error
     except NoSuchSymbol as error:
         raise UnknownTicker(
@@ -110,11 +110,11 @@ def fetch(
     except (YFPricesMissingError, YFTzMissingError) as error:
         raise _missing(rule, error) from error
     except (YFException, LookupError, TypeError, ValueError, AttributeError) as error:
-        # yfinance reads the answer field by field without looking first: JSON of another shape ends anywhere in it.
+        # yfinance reads the answer field by field without a check: JSON of another shape can fail anywhere in it.
         raise UnreadablePrices(
             rule,
             f"an answer that yfinance cannot read ({type(error).__name__}: {str(error)[:200]})",
-            "Look whether a newer yfinance reads it: Yahoo may have changed its format.",
+            "Try a newer yfinance: Yahoo may have changed its format.",
         ) from error
     frame = price_frame(raw, start, as_of)
     if frame.empty:
@@ -127,23 +127,26 @@ def _rule(ticker: str) -> str:
 
 
 def _missing(rule: str, error: Exception) -> UnreadablePrices | Unavailable:
-    """Return what yfinance's "no prices" means: Yahoo either says why, or it says nothing."""
+    """Return the error for yfinance's "no prices": final if Yahoo gives a reason, else worth another try."""
     reason = getattr(error, "yahoo_reason", None)
     if reason is None:
         return _no_rows(rule, "an answer without a single bar")
     return UnreadablePrices(
         rule,
         f"Yahoo's refusal: {str(reason)[:200]}",
-        "Do as it says; mostly the ticker was not traded on the dates asked for.",
+        "Follow the reason; mostly the ticker was not traded on the requested dates.",
     )
 
 
 def _no_rows(rule: str, received: str) -> Unavailable:
-    # yfinance calls this "possibly delisted", but a symbol that is gone gets a 404, and dates without trading get a
-    # reason. Silence about a symbol that Yahoo just gave the time zone of is a rate limit or a bar that is late: it
-    # passes. Asking again within seconds would feed a rate limit, so the next try is the orchestrator's.
+    """Return the error for an answer without rows.
+
+    yfinance calls it "possibly delisted", but Yahoo answers 404 for a delisted symbol and gives a reason for dates
+    without trading. An empty answer for a known symbol is a rate limit or a late bar, and passes. A retry within
+    seconds would prolong a rate limit, so the orchestrator retries.
+    """
     return Unavailable(
-        rule, received, "Try again later; if it lasts, look on finance.yahoo.com when the ticker was traded."
+        rule, received, "Try again later; if it fails again, look on finance.yahoo.com when the ticker was traded."
     )
 
 
@@ -153,11 +156,11 @@ def _history(ticker: str, start: dt.date | None, as_of: dt.date, timeout: float)
     from yfinance.data import YfData
 
     yf.config.debug.hide_exceptions = False
-    # yfinance remembers answers whatever they say: without this a retry is handed the same broken one.
+    # yfinance caches broken answers too: without this a retry gets the same one.
     YfData.cache_get.cache_clear()
-    handle = yf.Ticker(ticker, session=session(timeout))
+    handle = yf.Ticker(ticker, session=open_session(timeout))
     with warnings.catch_warnings():
-        # yfinance calls pandas in ways that pandas 3 is about to end, and switches on the warnings about it.
+        # yfinance uses deprecated pandas calls and switches their warnings on.
         warnings.simplefilter("ignore", DeprecationWarning)
         raw = handle.history(
             start=start,
@@ -168,12 +171,12 @@ def _history(ticker: str, start: dt.date | None, as_of: dt.date, timeout: float)
             auto_adjust=False,
             actions=True,
             repair=False,
-            keepna=True,  # a row of nulls is a finding for `validate`, not ours to hide
+            keepna=True,  # a row of nulls is a finding of `validate`
             timeout=timeout,
         )
     meta = handle.history_metadata
     if meta["symbol"] != handle.ticker:
-        # Concurrent questions have been mixed up before (yfinance issue 2557).
+        # yfinance has mixed up concurrent requests (issue 2557).
         raise UnreadablePrices(
             _rule(ticker),
             f"the prices of {meta['symbol']!r}",
@@ -186,13 +189,13 @@ def _history(ticker: str, start: dt.date | None, as_of: dt.date, timeout: float)
 
 
 def _first_open(meta: Mapping[str, Any], now: dt.datetime) -> pd.Timestamp:
-    """Return the midnight at the exchange of the first session that is not known to have closed.
+    """Return the midnight at the exchange of the first session that may still be open.
 
-    Yahoo appends the running session as if it were a finished bar; the answer's own trading period tells them apart.
+    Yahoo appends the running session like a finished bar; the answer's own trading period separates them.
     """
     today = pd.Timestamp(now).tz_convert(meta["exchangeTimezoneName"]).normalize()
     period = (meta.get("currentTradingPeriod") or {}).get("regular")
     if period is None:
         return today
-    described: pd.Timestamp = period["start"].normalize()
-    return described if now < period["end"] else described + pd.DateOffset(days=1)
+    session: pd.Timestamp = period["start"].normalize()
+    return session if now < period["end"] else session + pd.DateOffset(days=1)

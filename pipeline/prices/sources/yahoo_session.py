@@ -1,4 +1,4 @@
-"""Prices from Yahoo Finance: the only user of yfinance."""
+"""The HTTP session that yfinance uses: our time-out, Yahoo's status codes as errors, a cache folder per process."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _CACHE_KEPT = 86_400.0  # seconds
 
 
 class ServerError(ConnectionError):
-    """HTTP 5xx."""
+    """Yahoo answered HTTP 5xx."""
 
 
 class DeniedError(Exception):
-    """HTTP 401 or 403."""
+    """Yahoo or a proxy answered HTTP 401 or 403."""
 
 
 class NoSuchSymbol(Exception):
-    """HTTP 404 to the question that yfinance asks first of every symbol."""
+    """Yahoo answered HTTP 404 to the request that yfinance sends first for every symbol."""
 
 
 @lru_cache(maxsize=1)  # one per process: yfinance ties its cookie and crumb to it
-def session(timeout: float) -> Session[Response]:
-    """Return the session that yfinance would make itself, with our time-out and Yahoo's plain verdicts raised.
+def open_session(timeout: float) -> Session[Response]:
+    """Return the session that yfinance would open itself, with our time-out and an error for each failing status.
 
-    yfinance waits 10 and 30 seconds for the time zone and the cookie whatever `timeout` says, never looks at a 5xx, and
-    meets an unknown symbol with a different error each time (a lookup elsewhere, given up after the second one).
+    yfinance ignores `timeout` for the time zone and the cookie (10 and 30 seconds), ignores HTTP 5xx, and raises a
+    different error for an unknown symbol each time (it looks elsewhere, and stops after the second symbol).
     """
     from curl_cffi.requests import Response, Session
 
@@ -45,28 +45,29 @@ def session(timeout: float) -> Session[Response]:
             kwargs["timeout"] = timeout
             answer = super().request(*args, **kwargs)
             if _CHART in answer.url:
-                _judge(answer, kwargs.get("params") or {})
+                _raise_for_status(answer, kwargs.get("params") or {})
             return answer
 
     return YahooSession(impersonate="chrome")
 
 
-def _judge(answer: Response, params: Mapping[str, object]) -> None:
+def _raise_for_status(answer: Response, params: Mapping[str, object]) -> None:
+    """Raise an error for a status that yfinance would handle wrongly; 404 only for the first request of a symbol."""
     if answer.status_code >= 500:  # noqa: PLR2004 (HTTP's own number)
         message = f"HTTP {answer.status_code}"
         raise ServerError(message)
     if answer.status_code in {401, 403}:
-        # yfinance would ask again with another cookie, then elsewhere, and end as if there were no prices. It says
-        # itself that this question needs no cookie, so the refusal is about this machine: asking on would prolong it.
+        # yfinance would retry with another cookie, then at another address, and report no prices. The request needs no
+        # cookie, so Yahoo refuses this machine, and further requests would prolong the refusal.
         message = f"HTTP {answer.status_code} (access denied)"
         raise DeniedError(message)
-    is_json = "json" in answer.headers.get("content-type", "")  # a 404 page of a proxy says nothing about the symbol
+    is_json = "json" in answer.headers.get("content-type", "")  # a 404 page of a proxy is not about the symbol
     if answer.status_code == 404 and is_json and "range" in params:  # noqa: PLR2004
         raise NoSuchSymbol
 
 
-def described(error: BaseException, timeout: float) -> str:
-    """Return what happened in plain words; curl's own text may name proxies and addresses."""
+def describe_failure(error: BaseException, timeout: float) -> str:
+    """Return a failure in plain words, without curl's own text, which may name proxies and addresses."""
     from curl_cffi.requests.exceptions import RequestException, Timeout
     from yfinance.exceptions import YFDataException, YFRateLimitError
 
@@ -84,14 +85,14 @@ def described(error: BaseException, timeout: float) -> str:
 
 
 @lru_cache(maxsize=1)  # yfinance opens its databases once: a second location is ignored
-def set_cache_folder(cache_dir: Path, _process: int) -> None:
+def use_cache_folder(cache_dir: Path, _process: int) -> None:
     """Give this process a folder of its own for yfinance's databases, which lock when shared (yfinance issue 2604)."""
     import yfinance as yf
 
     cache_dir.mkdir(parents=True, exist_ok=True)
-    # Airflow ends its task processes without running exit handlers, so the folders of earlier days are swept here.
+    # Airflow ends its task processes without exit handlers, so folders of earlier days are removed here.
     for folder in cache_dir.glob("yfinance-*"):
-        with suppress(FileNotFoundError):  # another process sweeps too
+        with suppress(FileNotFoundError):  # another process may remove it first
             if time.time() - folder.stat().st_mtime > _CACHE_KEPT:
                 shutil.rmtree(folder, ignore_errors=True)
     yf.set_tz_cache_location(tempfile.mkdtemp(prefix="yfinance-", dir=cache_dir))

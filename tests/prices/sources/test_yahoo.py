@@ -47,7 +47,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[YahooServer]:
     """Serve on this machine and let yfinance ask there."""
     with serve() as running:
         redirect(monkeypatch, running.url)
-        yahoo_session._set_cache_folder.cache_clear()
+        yahoo_session.use_cache_folder.cache_clear()
         yield running
 
 
@@ -252,7 +252,7 @@ def test_refused_connection_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_
     with serve() as gone:
         pass
     redirect(monkeypatch, gone.url)
-    yahoo_session._set_cache_folder.cache_clear()
+    yahoo_session.use_cache_folder.cache_clear()
     with pytest.raises(Unavailable) as caught:
         fetch(tmp_path)
     assert caught.value.received == "a failing connection (ConnectionError), 4 times"
@@ -340,7 +340,7 @@ def test_errors_are_three_plain_lines(server: YahooServer, prices: pd.DataFrame,
 def test_yahoo_is_asked_in_a_process_that_has_loaded_tensorflow() -> None:
     """TensorFlow's own TLS library must not come between curl_cffi and its own."""
     code = (
-        "import pipeline.model\n"
+        "import pipeline.forecasting.model\n"
         "from curl_cffi.requests import Session\n"
         "from curl_cffi.requests.exceptions import ConnectionError\n"
         "try: Session(impersonate='chrome').get('http://127.0.0.1:9/')\n"

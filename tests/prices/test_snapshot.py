@@ -1,0 +1,97 @@
+"""A snapshot beside the last one, through the real steps and a real store."""
+
+import datetime as dt
+import json
+
+import pandas as pd
+import pytest
+
+from pipeline import runner, runs
+from pipeline.errors import UnknownTicker
+from pipeline.prices.snapshot import compared_with_last, fetch
+from pipeline.store.runs import read_plan
+
+FIRST = dt.date(2025, 11, 20)
+
+
+@pytest.fixture(scope="module")
+def two_nights(tmp_path_factory):
+    """Return settings, the plan of the second night, and its prices; the first night has passed validation."""
+    from pipeline.settings import load_settings
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOSECAST_VAR", str(tmp_path_factory.mktemp("nights")))
+        patch.setenv("CLOSECAST_START", "2022-01-03")
+        settings = load_settings(tickers=("AAA",), source="sample")
+        first = settings.model_copy(update={"as_of": FIRST})
+        (batch,) = runs.plan(first, "manual__first")
+        for step in ("ingest", "validate"):
+            runner.run(step, batch, settings=first)
+        second = settings.model_copy(update={"as_of": dt.date(2025, 11, 21)})
+        (batch,) = runs.plan(second, "manual__second")
+        plan = read_plan(second.store_url, batch["run"])
+        yield second, plan, fetch("AAA", plan, second)
+
+
+def test_the_first_snapshot_has_nothing_to_compare_with(two_nights):
+    """Neither a file nor a finding."""
+    settings, plan, raw = two_nights
+    assert compared_with_last("BBB", plan, settings, raw) == ({}, {}, ())
+
+
+def test_one_more_session_leaves_the_history_unchanged(two_nights):
+    """The comparison is recorded without a finding."""
+    settings, plan, raw = two_nights
+    compared = compared_with_last("AAA", plan, settings, raw)
+    assert compared.findings == ()
+    assert compared.tags == {"restatement": "unchanged"}
+    assert json.loads(compared.files["restatement.json"])["overlap"] == len(raw) - 1
+
+
+def test_a_split_is_a_warning_with_its_factor(two_nights):
+    """All earlier prices are halved, and the split is reported for the new session."""
+    settings, plan, raw = two_nights
+    restated = raw.assign(close=raw["close"] / 2)
+    restated.loc[restated.index[-1], "splits"] = 2.0
+    compared = compared_with_last("AAA", plan, settings, restated)
+    (finding,) = compared.findings
+    assert finding.severity == "warning"
+    assert "0.5" in finding.todo
+    assert compared.tags == {"restatement": "explained", "restatement.factor": "0.5"}
+
+
+@pytest.mark.parametrize(("row", "severity"), [(-100, "critical"), (-2, "warning")])
+def test_an_altered_close_is_critical_unless_it_is_the_newest_of_the_last_night(two_nights, row, severity):
+    """Sources correct the newest bar; ACCEPT_RESTATED=1 accepts any change."""
+    settings, plan, raw = two_nights
+    altered = raw.copy()
+    altered.iloc[row, altered.columns.get_loc("close")] *= 1.1
+    (finding,) = compared_with_last("AAA", plan, settings, altered).findings
+    assert finding.severity == severity
+    assert len(finding.rows) == 1
+    accepting = plan.model_copy(update={"accept_restated": True})
+    (accepted,) = compared_with_last("AAA", accepting, settings, altered).findings
+    assert accepted.severity == "warning"
+
+
+def test_more_than_one_percent_of_lost_sessions_is_a_warning(two_nights):
+    """Of 974 sessions 9 may be lost, 10 may not."""
+    settings, plan, raw = two_nights
+    allowed = int(0.01 * (len(raw) - 1))
+    assert compared_with_last("AAA", plan, settings, raw.drop(raw.index[5 : 5 + allowed])).findings == ()
+    (finding,) = compared_with_last("AAA", plan, settings, raw.drop(raw.index[5 : 6 + allowed])).findings
+    assert finding.severity == "warning"
+    assert finding.observed.startswith(f"{allowed + 1} of {len(raw) - 1} are gone")
+    assert len(finding.rows) == min(10, allowed + 1)
+
+
+def test_the_source_of_the_plan_is_asked(two_nights, tmp_path):
+    """A plan with files reads the file; an unknown ticker is an error of that source."""
+    settings, plan, raw = two_nights
+    (tmp_path / "AAA.csv").write_text("Date,Close\n2025-11-20,3.5\n2025-11-24,4.5\n")
+    planned = plan.model_copy(update={"source": "files", "prices": tmp_path})
+    read = fetch("AAA", planned, settings)
+    assert read["close"].tolist() == [3.5]
+    with pytest.raises(UnknownTicker):
+        fetch("BBB", planned, settings)
+    assert len(raw) == len(pd.DatetimeIndex(raw.index).unique())

@@ -1,0 +1,38 @@
+"""Artefacts as bytes: equal content gives equal bytes, and every format reads its own bytes."""
+
+import datetime as dt
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.store import formats
+
+
+def test_equal_content_is_equal_bytes():
+    """Hashes name contents: frames and arrays give the same bytes each time, and are read back unchanged."""
+    frame = pd.DataFrame({"close": [1.5, 2.5]}, index=pd.DatetimeIndex(["2020-01-02", "2020-01-03"], name="session"))
+    assert formats.frame_bytes(frame) == formats.frame_bytes(frame.copy())
+    pd.testing.assert_frame_equal(formats.frame_of(formats.frame_bytes(frame)), frame, check_freq=False)
+    arrays = formats.arrays_of(formats.arrays_bytes(x=np.arange(3), y=np.array([np.nan])))
+    assert arrays["x"].tolist() == [0, 1, 2]
+    assert np.isnan(arrays["y"]).all()
+
+
+def test_json_keeps_floats_to_the_last_digit():
+    """A recipe read back gives the same forecasts; dates become text."""
+    value = {"center": 0.1 + 0.2, "tiny": 5e-324, "day": dt.date(2025, 11, 21)}
+    read = formats.json_of(formats.json_bytes(value))
+    assert read == {"center": 0.30000000000000004, "tiny": 5e-324, "day": "2025-11-21"}
+
+
+def test_arrays_never_execute_code():
+    """An array of objects would need pickle and is refused."""
+    with pytest.raises(ValueError, match="allow_pickle"):
+        formats.arrays_bytes(x=np.array([object()]))
+
+
+def test_the_hash_is_sha256_in_hex():
+    """As `sha256sum` prints it."""
+    assert formats.sha256(b"closecast") == hashlib.sha256(b"closecast").hexdigest()
