@@ -6,34 +6,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow import sdk
-from airflow.sdk import DAG, Param, RetryAction, RetryRule, get_current_context, task, task_group
+from airflow.sdk import DAG, Param, RetryAction, RetryRule, task, task_group
 
+from pipeline.operations import airflow_tasks
 from pipeline.operations.kubernetes_pod import executor_config
 from pipeline.settings import load_settings
 from pipeline.settings.parameters import trigger_form
 from pipeline.timetable import SessionTimetable
 
 SETTINGS = load_settings()
-
-
-def alert_of_failure(context: Any) -> None:
-    """Send an alert of a failure that the report of the run does not name."""
-    from pipeline.alerting import notify
-
-    notify.task_failed(load_settings(), context["ti"].task_id, context["run_id"], context.get("exception"))
-
-
-def die_with_supervisor(_context: Any) -> None:
-    """End this task when its supervisor dies, so that no process still trains when the next try begins."""
-    from pipeline.operations.lifeline import die_with_parent
-
-    die_with_parent()
-
+STEPS = ("ingest", "validate", "split_scale", "window", "train", "evaluate", "promote", "forecast")
 
 # Only a service that did not answer is tried again: bad data and wrong parameters fail at once.
 RETRIES: dict[str, Any] = {
-    "on_execute_callback": die_with_supervisor,
-    "on_failure_callback": alert_of_failure,
+    "on_execute_callback": airflow_tasks.die_with_supervisor,
+    "on_failure_callback": airflow_tasks.alert_of_failure,
     "retries": SETTINGS.retries,
     "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
     "retry_exponential_backoff": 2.0,
@@ -49,53 +36,18 @@ RETRIES: dict[str, Any] = {
 QUEUE: dict[str, dict[str, Any]] = {"train": {"queue": "gpu"}} if SETTINGS.gpu == "queue" else {}
 
 
-@task(**RETRIES)
-def plan() -> list[dict[str, Any]]:
-    """Write the plan of this run and return its batches of tickers."""
-    from pipeline import runs
-
-    context = get_current_context()
-    given = dict(context["params"])
-    overrides = given.pop("overrides")
-    run = context["dag_run"]
-    moment = run.data_interval_end or run.run_after
-    return [dict(batch) for batch in runs.plan(load_settings(**given), run.run_id, moment=moment, overrides=overrides)]
-
-
-def step(name: str, batch: dict[str, Any]) -> Any:
-    """Wire one step for one batch."""
-
-    @task(
-        task_id=name,
-        map_index_template="{{ batch_name }}",
-        executor_config=executor_config(name, SETTINGS.pod_gpus),
-        **RETRIES,
-        **QUEUE.get(name, {}),
-    )
-    def run_step(batch: dict[str, Any]) -> dict[str, Any]:
-        from pipeline import runner
-
-        context = get_current_context()
-        context["batch_name"] = ", ".join(batch["tickers"])
-        ti = context["ti"]
-        return dict(runner.run(name, batch, last_try=ti.try_number > ti.max_tries))
-
-    return run_step(batch)
-
-
 @task_group
 def unit(batch: dict[str, Any]) -> None:
     """Run all steps for one batch of tickers."""
-    for name in ("ingest", "validate", "split_scale", "window", "train", "evaluate", "promote", "forecast"):
-        batch = step(name, batch)
-
-
-@task(trigger_rule=sdk.TriggerRule.ALL_DONE, **RETRIES)
-def report() -> None:
-    """Write the results of the run; fail when a ticker failed, with its name and reason."""
-    from pipeline import runs
-
-    runs.report(get_current_context()["dag_run"].run_id)
+    for name in STEPS:
+        step = task(
+            task_id=name,
+            map_index_template="{{ batch_name }}",
+            executor_config=executor_config(name, SETTINGS.pod_gpus),
+            **RETRIES,
+            **QUEUE.get(name, {}),
+        )
+        batch = step(airflow_tasks.run_step)(name, batch)
 
 
 with DAG(
@@ -110,4 +62,6 @@ with DAG(
     tags=["closecast"],
     doc_md=__doc__,
 ) as dag:
-    unit.expand(batch=plan()) >> report()
+    batches = task(**RETRIES)(airflow_tasks.plan)()
+    report = task(trigger_rule=sdk.TriggerRule.ALL_DONE, **RETRIES)(airflow_tasks.report)()
+    unit.expand(batch=batches) >> report

@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from airflow.sdk import DAG, get_current_context, task
+from airflow.sdk import DAG, task
 
+from pipeline.operations import airflow_tasks
 from pipeline.settings import load_settings
 from pipeline.timetable import SessionTimetable
 
 SETTINGS = load_settings()
-# After an outage this DAG and `retrain` start together: the run is about to start, so no alert is sent.
-TOO_LATE = timedelta(hours=1)
-
-
-def alert_of_failure(context: Any) -> None:
-    """Send an alert when the check itself failed."""
-    from pipeline.alerting import notify
-
-    notify.task_failed(load_settings(), "look", context["run_id"], context.get("exception"), dag="watch")
-
-
-@task(retries=2, retry_delay=timedelta(minutes=5), on_failure_callback=alert_of_failure)
-def look() -> bool:
-    """Send an alert when no run of the session has finished."""
-    from pipeline import calendar
-    from pipeline.alerting import notify
-
-    run = get_current_context()["dag_run"]
-    if run.run_type == "scheduled" and datetime.now(UTC) - run.run_after > TOO_LATE:
-        return False
-    session = calendar.last_closed_session(SETTINGS.calendar, run.data_interval_end or run.run_after)
-    return notify.look(load_settings(), session)
-
 
 with DAG(
     "watch",
@@ -45,4 +22,5 @@ with DAG(
     tags=["closecast"],
     doc_md=__doc__,
 ) as dag:
-    look()
+    retries = {"retries": 2, "retry_delay": timedelta(minutes=5)}
+    task(**retries, on_failure_callback=airflow_tasks.alert_of_failure)(airflow_tasks.look)()

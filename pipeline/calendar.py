@@ -17,13 +17,13 @@ from pipeline.errors import DataError, UsageError
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
 
-# get_calendar() starts 20 years before today unless told: older history would count as extra sessions.
+# Without a start, get_calendar() begins 20 years before today, and older rows would count as extra sessions.
 _START = "1960-01-01"
 
 
 @lru_cache(maxsize=4)
 def exchange(name: str) -> ExchangeCalendar:
-    """Return the calendar called `name` (such as "XNYS"), from 1960 or where it begins to about one year ahead.
+    """Return the calendar called `name` (such as "XNYS"), from 1960 or its first session to about one year ahead.
 
     Raises:
         UsageError: when exchange_calendars has no such calendar.
@@ -33,7 +33,7 @@ def exchange(name: str) -> ExchangeCalendar:
     try:
         try:
             return xc.get_calendar(name, start=_START)
-        except ValueError:  # some begin later, such as Tokyo's
+        except ValueError:  # some calendars begin later, such as Tokyo's
             return xc.get_calendar(name, start=xc.get_calendar(name).bound_min())
     except (xc.errors.InvalidCalendarName, ValueError, NotImplementedError, TypeError) as error:
         known = "" if isinstance(error, xc.errors.InvalidCalendarName) else f", which it cannot build here: {error}"
@@ -101,13 +101,14 @@ def next_session(name: str, day: dt.date) -> dt.date:
     """Return the first session after `day`.
 
     Raises:
-        DataError: for a day before the calendar, or so late that it knows no session after it.
+        DataError: for a day outside the calendar, or its last session.
     """
     calendar = exchange(name)
-    first, last = calendar.first_session.date(), calendar.last_session.date()
+    first = calendar.first_session.date()
+    last = calendar.last_session.date()
     if not first <= day < last:
         raise DataError(
-            f"The day must lie on the calendar {name}, which starts at {first}, before {last}, where it ends.",
+            f"The day must lie on the calendar {name}: from {first}, and before {last}.",
             str(day),
             "Correct the date.",
         )

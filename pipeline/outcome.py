@@ -1,4 +1,4 @@
-"""What a step returns, the effects that it asks for, and the manifest that records both."""
+"""The outcome of a step, the effects that it asks for, and the manifest that records both."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Effects(BaseModel):
 
 
 class Results(BaseModel):
-    """What the effects of a step came to."""
+    """The results of a step's effects."""
 
     model_config = ConfigDict(frozen=True)
 

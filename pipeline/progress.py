@@ -1,4 +1,4 @@
-"""What can be watched of a run while it runs."""
+"""Progress of a run, for readers who watch it."""
 
 from __future__ import annotations
 
@@ -12,35 +12,40 @@ log = logging.getLogger("closecast")
 
 
 class Progress(Protocol):
-    """Whoever wants to watch a run."""
+    """A receiver of the events of a run."""
 
     def started(self, ticker: str, step: str) -> None:
-        """Tell that a step began."""
+        """Receive the start of a step."""
 
     def epoch(self, ticker: str, epoch: int, epochs: int, loss: float) -> None:
-        """Tell that an epoch of training ended; `epochs` is the most there can be."""
+        """Receive the end of an epoch; early stopping may end the training before `epochs`."""
 
     def ended(self, ticker: str, manifest: Manifest, *, reused: bool) -> None:
-        """Tell that a step ended, well or not."""
+        """Receive the end of a step, failed or not."""
 
 
 class LogProgress:
     """Progress as plain lines of the log."""
 
     def started(self, ticker: str, step: str) -> None:
-        """Say nothing: the end of a step says it all."""
+        """Log nothing: the line at the end of a step names the step."""
 
     def epoch(self, ticker: str, epoch: int, epochs: int, loss: float) -> None:
-        """Say so for the first epoch and each tenth."""
+        """Log the first epoch and each tenth."""
         if epoch == 1 or epoch % 10 == 0:
             log.info("%s train: epoch %d of at most %d, loss %.6f", ticker, epoch, epochs, loss)
 
     def ended(self, ticker: str, manifest: Manifest, *, reused: bool) -> None:
-        """Say how a step ended, with its findings."""
-        how = "FAILED" if manifest.failed else "reused" if reused else f"{manifest.seconds:.1f} s"
-        log.info("%s %s: %s", ticker, manifest.step, how)
+        """Log the end of a step, with its findings."""
+        log.info("%s %s: %s", ticker, manifest.step, _result(manifest, reused=reused))
         for finding in manifest.outcome.findings:
             log.log(
                 logging.ERROR if finding.severity == "critical" else logging.WARNING,
                 "%s %s: %s: %s", ticker, manifest.step, finding.severity, finding,
             )  # fmt: skip
+
+
+def _result(manifest: Manifest, *, reused: bool) -> str:
+    if manifest.failed:
+        return "FAILED"
+    return "reused" if reused else f"{manifest.seconds:.1f} s"

@@ -8,7 +8,7 @@ For each ticker of the batch, in this order:
 4. perform its effects, and write their results into the manifest;
 5. log the manifest to MLflow.
 
-A process that is killed between any two of these writes repeats what is missing: each of them is idempotent.
+A process that is killed between two of these writes repeats the missing ones: each of them is idempotent.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _inputs(step: Step, unit: Unit) -> dict[str, str]:
     """Return the hash of each file and of each earlier effect that the step's result depends on.
 
     Raises:
-        Damaged: a step before has not finished, or a file differs from what was written.
+        Damaged: a step before has not finished, or a file has changed since its step wrote it.
         UsageError: the suite cannot be read.
     """
     hashes: dict[str, str] = {}

@@ -97,7 +97,7 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     folder.write("report.html", page)
     folder.write("results.json", results.results_bytes(rows))
     tracking.close_parent(planned, failed=bool(failed), metrics=results.summary(rows), page=page)
-    notify.tell(
+    notify.send_run_alerts(
         settings,
         planned,
         {ticker: [one for one in several if one] for ticker, several in manifests.items()},

@@ -1,7 +1,7 @@
 """The schedule in Airflow: one run per session of an exchange, some minutes after the session's real close.
 
-The entry point `airflow.plugins` tells every Airflow process of the class. The DAG file imports this module on each
-parse, so pandas and the calendar are loaded by the first question, not by the import.
+The entry point `airflow.plugins` makes the class known to every Airflow process. The DAG file imports this module on
+each parse, so pandas and the calendar are loaded on first use, not on import.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Hours(NamedTuple):
-    """When each session opens and closes, ascending, in UTC; session i + 1 never opens before session i has closed."""
+    """Open and close of each session, ascending, in UTC. No session opens before the one before it has closed."""
 
     opens: list[dt.datetime]
     closes: list[dt.datetime]
@@ -53,7 +53,7 @@ class SessionTimetable(Timetable):  # type: ignore[misc]  # Airflow's types are 
         self.delay_minutes = delay_minutes
         self.description = (
             f"One run per session of {calendar}, {delay_minutes} minutes after its real close: "
-            "holidays, early closes and clock changes are the exchange's."
+            "holidays, early closes and clock changes are those of the exchange."
         )
 
     @property
@@ -91,16 +91,18 @@ class SessionTimetable(Timetable):  # type: ignore[misc]  # Airflow's types are 
     ) -> DagRunInfo | None:
         """Return the session to run next, or None when it lies past the restriction or past the known calendar.
 
-        With catchup that is the session after the last run. Without, sessions whose run was missed are left out: it
-        is the latest one whose run is due, or the one after the last run.
+        With catchup: the session after the last run. Without: the later of that session and the latest session whose
+        run is due, so missed runs are skipped.
         """
         hours = _hours(self.calendar)
         delay = dt.timedelta(minutes=self.delay_minutes)
-        last, earliest, latest = last_automated_data_interval, restriction.earliest, _latest(restriction)
+        last = last_automated_data_interval
+        earliest = restriction.earliest
+        latest = _latest(restriction)
         index = 0
         if not restriction.catchup or (last is None and earliest is None):
             index = max(index, bisect_right(hours.closes, _now() - delay) - 1)
-        if last is not None:  # by its end: right after another schedule, too, and when a calendar corrects its hours
+        if last is not None:  # its end stays valid after a change of schedule or of the calendar's hours
             index = max(index, bisect_left(hours.opens, last.end))
         if earliest is not None:
             index = max(index, bisect_left(hours.opens, earliest))
@@ -111,7 +113,7 @@ class SessionTimetable(Timetable):  # type: ignore[misc]  # Airflow's types are 
 
 
 class ClosecastPlugin(AirflowPlugin):  # type: ignore[misc]  # as above
-    """What Airflow loads from this package."""
+    """The plugin that Airflow loads from this package."""
 
     name = "closecast"
     timetables: ClassVar[list[type]] = [SessionTimetable]
@@ -134,8 +136,9 @@ def _interval(hours: _Hours, index: int) -> DataInterval:
 
 
 def _latest(restriction: TimeRestriction) -> dt.datetime | None:
-    # `airflow backfill create --to-date 2025-11-28` hands over midnight and means that day's session, too; a backfill
-    # always asks with catchup. Without catchup an `end_date` stays a moment: Airflow gives no tasks to a scheduled run
+    """Return the last moment at which a session may open."""
+    # `airflow backfill create --to-date 2025-11-28` passes midnight and includes that day's session; a backfill always
+    # has catchup. Without catchup an `end_date` stays a moment: Airflow gives no tasks to a scheduled run
     # whose logical date lies after it. (So a DAG with catchup should end a second before midnight, not at midnight.)
     latest: dt.datetime | None = restriction.latest
     if latest is not None and restriction.catchup and latest.time() == dt.time.min:

@@ -334,11 +334,11 @@ def test_people_are_told_of_a_bad_ticker_once_and_of_a_run_that_did_not_come(tin
         file.write_text("Date,Price\n2025-11-21,1\n")
         night("bad")
         night("bad-again")
-        assert not notify.look(settings, settings.as_of)
-        assert not notify.look(settings, settings.as_of)
+        assert not notify.alert_unless_finished(settings, settings.as_of)
+        assert not notify.alert_unless_finished(settings, settings.as_of)
         snapshot.fetch("AAA", check(tiny), tiny).to_csv(file)
         night("good")
-        assert notify.look(settings, settings.as_of)
+        assert notify.alert_unless_finished(settings, settings.as_of)
         monkeypatch.setenv("CLOSECAST_SOURCE", "sample")
         runs.plan(settings, "manual__stopped")
         with pytest.raises(DataError):
@@ -376,7 +376,28 @@ def test_another_source_or_fewer_tickers_end_no_alarm(tiny):
     for step in FLOW:
         runner.run(step.name, batch, settings=night)
     runs.report("manual__1", settings=night)
-    assert not notify.look(tiny, tiny.as_of)  # the settings say AAA and BBB
+    assert not notify.alert_unless_finished(tiny, tiny.as_of)  # the settings say AAA and BBB
+
+
+@pytest.mark.parametrize("tickers", ['["*"]', '["aaa", "Bbb"]'])
+def test_a_night_is_finished_however_the_settings_write_its_tickers(tiny, monkeypatch, tmp_path, tickers):
+    """`*` and lower case mean the same tickers as the plan; one ticker that is done finishes the night."""
+    folder = tmp_path / "prices"
+    folder.mkdir()
+    snapshot.fetch("AAA", check(tiny), tiny).to_csv(folder / "AAA.csv")
+    (folder / "BBB.csv").write_text("Date,Price\n2025-11-21,1\n")
+    monkeypatch.setenv("CLOSECAST_SOURCE", "files")
+    monkeypatch.setenv("CLOSECAST_PRICES", str(folder))
+    monkeypatch.setenv("CLOSECAST_TICKERS", tickers)
+    settings = runner.load_settings(batch_size=2)
+    (batch,) = runs.plan(settings, "scheduled__1")
+    assert batch["tickers"] == ["AAA", "BBB"]
+    assert not notify.alert_unless_finished(settings, tiny.as_of)
+    for step in FLOW:
+        runner.run(step.name, batch, settings=settings)
+    with pytest.raises(DataError, match="BBB in ingest"):
+        runs.report("scheduled__1", settings=settings)
+    assert notify.alert_unless_finished(settings, tiny.as_of)
 
 
 def test_a_lost_history_and_a_revised_last_bar_are_warnings(tiny, tmp_path):
@@ -412,11 +433,11 @@ def test_a_watchdog_that_could_not_look_is_told_and_recovers(tiny, monkeypatch):
         monkeypatch.setenv("CLOSECAST_ALERT_URLS", hook.url)
         settings = runner.load_settings()
         notify.task_failed(settings, "look", "scheduled__1", None, dag="watch")
-        notify.look(settings, tiny.as_of)
+        notify.alert_unless_finished(settings, tiny.as_of)
     assert [one.title for one in hook.told] == [
         "Task look of watch failed",
         "No finished run for 2025-11-21",
         "Recovered: Task look of watch failed",
     ]
     assert "/dags/watch/runs/scheduled__1" in hook.told[0].body
-    assert "ended without a word" in hook.told[0].body
+    assert "ended without an error message" in hook.told[0].body

@@ -1,1 +1,1 @@
-"""Messages to people: what is sent, to which channel, and what was sent before."""
+"""Alerts: their texts, their channels, and the record of sent alerts."""

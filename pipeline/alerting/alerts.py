@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 _LOOKS: dict[Kind, Look] = {"critical": "failure", "failed": "failure", "late": "warning", "warning": "warning"}
-_OF_ITS_OWN = 10  # more alerts than this in one call have one cause and share one message
-_LINES = 100  # lines of a list in a message; the rest is a number
+_MAX_SEPARATE = 10  # more alerts than this in one call have one cause and share one message
+_MAX_LINES = 100  # of a list in a message; the rest is counted
 
 
 class Alert(NamedTuple):
@@ -76,12 +76,12 @@ def send(
     """Send to each channel the alerts and recoveries that are news to it. Never raises.
 
     A message that a channel rejects is logged and sent again by the next call. Critical, failed and late alerts are
-    messages of their own up to `_OF_ITS_OWN`. Warnings share one message, recoveries another.
+    messages of their own up to `_MAX_SEPARATE`. Warnings share one message, recoveries another.
 
     Args:
-        alerts: what is wrong now.
-        settled: keys without a problem now. A channel that accepted an alert of one, other than a warning, receives
-            a recovery.
+        alerts: the current problems.
+        settled: keys without a problem. A channel that accepted an alert of such a key receives a recovery; a warning
+            needs none.
         urls: the channels, as Apprise writes them.
         memory: folder of the sent alerts.
         about: the run or day, for titles.
@@ -104,7 +104,7 @@ def send(
 
 
 def _recovered(book: Memory, keys: Sequence[str]) -> list[SentAlert]:
-    """Return the last alerts of keys that some channel still holds for wrong."""
+    """Return the last alert of each key whose recovery some channel has not accepted yet."""
     found = []
     for key in keys:
         old = book.read(key)
@@ -154,7 +154,7 @@ def _messages(
     news = [alert for alert in alerts if accepted_news(sent[alert.key], alert.kind).get(channel) != alert.identity]
     warnings = [alert for alert in news if alert.kind == "warning"]
     failures = [alert for alert in news if alert.kind != "warning"]
-    if len(failures) > _OF_ITS_OWN:
+    if len(failures) > _MAX_SEPARATE:
         messages = [_digest(f"{len(failures)} alerts — {about}", failures)]
     else:
         messages = [Message(alert.title, alert.body, _LOOKS[alert.kind], (alert.key,)) for alert in failures]
@@ -173,19 +173,19 @@ def _recovery(recovered: Sequence[SentAlert], about: str) -> Message:
     if len(recovered) > 1:
         title = f"{len(recovered)} alerts — {about}"
     lines = [f"{old.title} (sent on {old.when:%Y-%m-%d %H:%M} UTC)" for old in recovered]
-    text = f"Recovered, {about}:\n{_list(lines)}"
+    text = f"Recovered, {about}:\n{_joined(lines)}"
     return Message(f"Recovered: {title}", text, "success", tuple(old.key for old in recovered))
 
 
 def _digest(title: str, alerts: Sequence[Alert]) -> Message:
     """Return several alerts as one message: the first ones in full, then titles."""
-    parts = [f"{one.title}\n{one.body}" for one in alerts[:_OF_ITS_OWN]]
-    if rest := alerts[_OF_ITS_OWN:]:
-        parts.append("And also:\n" + _list([one.title for one in rest]))
+    parts = [f"{one.title}\n{one.body}" for one in alerts[:_MAX_SEPARATE]]
+    if rest := alerts[_MAX_SEPARATE:]:
+        parts.append("And also:\n" + _joined([one.title for one in rest]))
     look: Look = "failure" if any(_LOOKS[one.kind] == "failure" for one in alerts) else "warning"
     return Message(title, "\n\n".join(parts), look, tuple(one.key for one in alerts))
 
 
-def _list(lines: Sequence[str]) -> str:
-    more = [f"... and {len(lines) - _LINES} more."] if len(lines) > _LINES else []
-    return "\n".join([*lines[:_LINES], *more])
+def _joined(lines: Sequence[str]) -> str:
+    more = [f"... and {len(lines) - _MAX_LINES} more."] if len(lines) > _MAX_LINES else []
+    return "\n".join([*lines[:_MAX_LINES], *more])

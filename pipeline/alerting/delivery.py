@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import apprise
 
 Look = Literal["failure", "warning", "success"]  # Apprise's types of messages: their colours and icons
-_READ_SECONDS = 10.0  # Apprise waits 4 s for an answer: then a slow service gets the same message again the next night
-_PAUSE_SECONDS = 1.0  # between two messages, where Apprise knows no better of a service than 5.5 s
+_READ_SECONDS = 10.0  # Apprise waits 4 s for an answer; a slower service would get the same message again next night
+_PAUSE_SECONDS = 1.0  # between two messages, for services where Apprise has only its default of 5.5 s
 _SLOW_SECONDS = 5.0  # a channel that takes longer than this to fail is not asked again in this call
-_PATIENCE_SECONDS = 25.0  # for one message, whatever the channel does
+_PATIENCE_SECONDS = 25.0  # for one message
 
 
 class Message(NamedTuple):
@@ -34,12 +34,11 @@ class Message(NamedTuple):
 
 
 class Delivery(threading.Thread):
-    """The messages to one channel, sent one after another, beside those to other channels."""
+    """The messages to one channel, sent one after another. Channels are served in parallel."""
 
     def __init__(self, number: int, url: str, messages: Sequence[Message]) -> None:
-        super().__init__(
-            name=f"alert channel {number}", daemon=True
-        )  # a hanging channel does not keep the process alive
+        # A daemon, because a hanging channel must not keep the process alive.
+        super().__init__(name=f"alert channel {number}", daemon=True)
         self.number = number
         self.url = url
         self.messages = messages
@@ -50,7 +49,7 @@ class Delivery(threading.Thread):
         self.given_up = False
 
     def run(self) -> None:
-        """Send until the end, or until the channel proves slow."""
+        """Send the messages, and stop at the first that fails slowly."""
         with contextlib.suppress(Exception):  # services raise any exception; its text may hold the URL
             service = self._service()
             if service is None:
@@ -100,7 +99,7 @@ def _set_limits(service: apprise.NotifyBase) -> None:
         service.socket_read_timeout = max(service.socket_read_timeout, _READ_SECONDS)
     if service.request_rate_per_sec == apprise.NotifyBase.request_rate_per_sec:
         service.request_rate_per_sec = _PAUSE_SECONDS
-    if service.overflow_mode == apprise.OverflowMode.UPSTREAM:  # a service refuses what is longer than it allows
+    if service.overflow_mode == apprise.OverflowMode.UPSTREAM:  # a service refuses a text over its limit
         service.overflow_mode = apprise.OverflowMode.SPLIT
 
 
@@ -108,9 +107,9 @@ def _notify(service: apprise.NotifyBase, message: Message) -> bool:
     import apprise
 
     text = apprise.NotifyFormat.TEXT
-    # A service that knows Markdown only, as Teams, joins lines that have no blank line between them.
+    # A service that takes Markdown only, such as Teams, joins lines that have no blank line between them.
     markdown = service.resolve_format(text) == apprise.NotifyFormat.MARKDOWN
-    sender = apprise.Apprise(asset=service.asset)  # and not the service itself: this obeys `retry=` in URLs
+    sender = apprise.Apprise(asset=service.asset)  # the service itself would ignore `retry=` in its URL
     sender.add(service)
     return bool(
         sender.notify(

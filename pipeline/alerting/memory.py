@@ -35,14 +35,14 @@ class SentAlert(BaseModel):
 
 
 class Memory:
-    """The files of sent alerts. If the store fails, every alert is sent again: a repeat is better than silence."""
+    """The files of sent alerts. If the store fails, every alert is sent again: a repeat costs less than a lost alert."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         self.broken = False  # after one failure the store is not used again: each access may wait for its time-out
 
     def read(self, key: str) -> SentAlert | None:
-        """Return the last alert of a key, None when none was sent."""
+        """Return the last alert of a key, None before the first."""
         if self.broken or (data := self._content(key)) is None:
             return None
         try:
@@ -56,7 +56,7 @@ class Memory:
         if not self.broken:
             try:
                 self.folder.write(_file_name(sent.key), sent.model_dump_json(indent=1).encode())
-            except Exception as error:  # noqa: BLE001 - a remote store raises what its library likes
+            except Exception as error:  # noqa: BLE001 - a remote store raises its library's exceptions
                 self._give_up(error)
 
     def _content(self, key: str) -> bytes | None:
@@ -80,4 +80,4 @@ def accepted_news(sent: SentAlert | None, kind: Kind) -> dict[str, str]:
 
 
 def _file_name(key: str) -> str:
-    return f"{sha256(key.encode())[:16]}.json"  # the key itself holds spaces, slashes and signs
+    return f"{sha256(key.encode())[:16]}.json"  # a key holds spaces, slashes and other signs

@@ -1,4 +1,4 @@
-"""What people are told of a run, and of one that did not come."""
+"""The occasions of alerts: a run that ended, a task that failed, a session without a finished run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pipeline.plan import Plan
     from pipeline.settings import Settings
 
-_SKIPPED = "Left the ticker out of this run; what was made before stays."
-_LATE = "no finished run"
-_CARRIED = "Went on. The warning stands in the report and in MLflow."
+_SKIPPED = "Left the ticker out of this run. Earlier results and the champion stay."
+_CONTINUED = "Continued. The warning is in the report and in MLflow."
+_LATE = "no finished run"  # key of the alert of a session without a finished run
 
 
-def tell(
+def send_run_alerts(
     settings: Settings,
     plan: Plan,
     ended: Mapping[str, Sequence[Manifest]],
@@ -33,37 +33,48 @@ def tell(
     failed: Mapping[str, str],
     pages: Mapping[str, str],
 ) -> None:
-    """Tell the channels what is news in a run that has ended, and what has recovered.
+    """Send the new findings and the recoveries of a run that has ended.
 
     Args:
         settings: with the channels.
         plan: of the run.
         ended: the manifests of each ticker's steps.
-        failed: the tickers that did not get through, stopped ones too, and why.
+        failed: the reason of each ticker that did not pass every step.
         pages: each ticker's page in MLflow.
     """
-    # A run of the past says nothing of tonight: it has news and recoveries of its own.
-    scope = f"{'past ' * _is_past(plan)}{plan.source}"
-    news, settled = [], ["task plan", "task report"]
+    # A run of a past session has keys of its own: its findings and recoveries say nothing about the latest session.
+    scope = f"past {plan.source}" if _is_past(plan) else plan.source
+    news: list[Alert] = []
+    settled = ["task plan", "task report"]
     if not failed:
         settled += [f"task unit.{one.step}" for one in next(iter(ended.values()))]
     for ticker, manifests in ended.items():
-        found = [(one.step, finding) for one in manifests for finding in one.outcome.findings]
-        links = _links(settings, plan.dag_run_id) | {"MLflow run": pages[ticker]}
-        if any(one.step == "validate" for one in manifests):
-            links["Validation"] = f"{pages[ticker]}/artifacts/validation.html"
-        did = _SKIPPED if ticker in failed else _CARRIED
-        for kind in ("critical", "warning"):
-            these = [(step, finding) for step, finding in found if finding.severity == kind]
-            key = f"{scope} {ticker} {kind}"
-            if these:
-                news.append(alerts.of_findings(key, ticker, these, did=did, links=links))
-            elif ticker not in failed:  # a stopped run did not look at everything
-                settled.append(key)
-            elif kind == "critical":
+        links = _ticker_links(settings, plan, manifests, pages[ticker])
+        for severity in ("critical", "warning"):
+            key = f"{scope} {ticker} {severity}"
+            found = _findings(manifests, severity)
+            if not found and severity == "critical" and ticker in failed:
                 stopped = Finding(rule="The run should reach its end", severity="critical", observed=failed[ticker])
-                news.append(alerts.of_findings(key, ticker, [("report", stopped)], did=did, links=links))
+                found = [("report", stopped)]
+            if found:
+                did = _SKIPPED if ticker in failed else _CONTINUED
+                news.append(alerts.of_findings(key, ticker, found, did=did, links=links))
+            elif ticker not in failed:  # a failed ticker has not passed every check
+                settled.append(key)
     _send(settings, news, settled, f"{plan.as_of}, {plan.source}")
+
+
+def _findings(manifests: Sequence[Manifest], severity: str) -> list[tuple[str, Finding]]:
+    """Return the findings of a severity, each with its step."""
+    found = [(one.step, finding) for one in manifests for finding in one.outcome.findings]
+    return [(step, finding) for step, finding in found if finding.severity == severity]
+
+
+def _ticker_links(settings: Settings, plan: Plan, manifests: Sequence[Manifest], page: str) -> dict[str, str]:
+    links = _run_links(settings, plan.dag_run_id) | {"MLflow run": page}
+    if any(one.step == "validate" for one in manifests):
+        links["Validation"] = f"{page}/artifacts/validation.html"
+    return links
 
 
 def task_failed(
@@ -80,16 +91,20 @@ def task_failed(
     """
     if dag == "retrain" and _is_in_the_report(task, error):
         return
-    reason = f"{type(error).__name__}: {error}" if error else "its process ended without a word"
+    reason = f"{type(error).__name__}: {error}" if error else "its process ended without an error message"
     body = [
         f"Task: {task}",
         f"Run: {dag_run_id}",
         f"Reason: {reason}",
         "What the pipeline did: stopped this run there.",
     ]
-    body += [f"{name}: {link}" for name, link in _links(settings, dag_run_id, dag).items()]
+    body += [f"{name}: {link}" for name, link in _run_links(settings, dag_run_id, dag).items()]
     news = Alert(
-        f"task {task}", alerts.without_numbers(reason), "failed", f"Task {task} of {dag} failed", "\n".join(body)
+        key=f"task {task}",
+        identity=alerts.without_numbers(reason),
+        kind="failed",
+        title=f"Task {task} of {dag} failed",
+        body="\n".join(body),
     )
     _send(settings, [news], [], dag_run_id)
 
@@ -104,42 +119,50 @@ def _is_in_the_report(task: str, error: BaseException | None) -> bool:
 
 
 def mark_finished(settings: Settings, plan: Plan) -> None:
-    """Write down that a run of this session got to its end; ends the alarm of a run that did not come."""
+    """Write the marker of a session with a finished run, and send the recovery of an earlier alert."""
     text = plan.model_dump_json(include={"dag_run_id", "created"}).encode()
-    _finished(settings).write(_marker(plan.as_of, plan.source), text)
-    _send(settings, [], [] if _is_past(plan) else [_LATE], str(plan.as_of))
+    _markers(settings).write(_marker_name(plan.as_of, plan.source), text)
+    settled = [] if _is_past(plan) else [_LATE]
+    _send(settings, [], settled, str(plan.as_of))
 
 
-def look(settings: Settings, session: dt.date) -> bool:
-    """Return whether a run of `session` has finished; tell the channels when none has."""
-    if _finished(settings).exists(_marker(session, settings.source)):
+def alert_unless_finished(settings: Settings, session: dt.date) -> bool:
+    """Return whether a run of `session` has finished; send an alert if it has not."""
+    if _markers(settings).exists(_marker_name(session, settings.source)):
         _send(settings, [], [_LATE, "task look"], str(session))
         return True
     body = [
         f"Session: {session}",
-        f"Observed: {settings.late_minutes} minutes after the close no run of it has brought a ticker to its end",
-        "To do: look whether Airflow and its scheduler run, and what the last run says.",
-        "What the pipeline did: nothing; what was made before stays.",
+        f"Observed: {settings.late_minutes} minutes after the close, no run of this session has finished",
+        "To do: check that Airflow and its scheduler are running, and read the report of the last run.",
+        "What the pipeline did: nothing. Earlier results and the champion stay.",
         f"Airflow: {settings.airflow_page}/dags/retrain",
     ]
-    news = Alert(_LATE, str(session), "late", f"No finished run for {session}", "\n".join(body))
+    news = Alert(
+        key=_LATE,
+        identity=str(session),
+        kind="late",
+        title=f"No finished run for {session}",
+        body="\n".join(body),
+    )
     _send(settings, [news], ["task look"], str(session))
     return False
 
 
-def _marker(session: dt.date, source: str) -> str:
+def _marker_name(session: dt.date, source: str) -> str:
     return f"{session}-{source}.json"
 
 
-def _is_past(plan: Plan) -> bool:
-    return plan.as_of < calendar.last_closed_session(plan.calendar, plan.created)
-
-
-def _finished(settings: Settings) -> Folder:
+def _markers(settings: Settings) -> Folder:
     return Folder(f"{settings.store_url}/_finished")
 
 
-def _links(settings: Settings, dag_run_id: str, dag: str = "retrain") -> dict[str, str]:
+def _is_past(plan: Plan) -> bool:
+    """Return whether a later session than the run's had closed when the run began."""
+    return plan.as_of < calendar.last_closed_session(plan.calendar, plan.created)
+
+
+def _run_links(settings: Settings, dag_run_id: str, dag: str = "retrain") -> dict[str, str]:
     if dag_run_id.startswith("local__"):
         return {"Report": f"{settings.store_url}/_runs/{folder_name(dag_run_id)}/report.html"}
     return {"Airflow run": f"{settings.airflow_page}/dags/{dag}/runs/{quote(dag_run_id)}"}

@@ -1,4 +1,4 @@
-"""`closecast ...`: nothing heavy is imported before a command needs it."""
+"""The command line `closecast`. Each command imports heavy libraries itself, so that `--help` stays fast."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ app.add_typer(champion)
 
 @app.command()
 def up() -> None:
-    """Start Airflow and MLflow with their web pages on this machine, schedule on."""
+    """Start Airflow and MLflow on this machine, with their web pages and the nightly schedule."""
     end_like_ctrl_c()
     with errors_for_people():
         from pipeline import calendar
@@ -35,13 +35,13 @@ def up() -> None:
         from pipeline.settings import load_settings
 
         settings = load_settings()
-        calendar.exchange(settings.calendar)  # Airflow would say of a wrong one only that there is no next run
+        calendar.exchange(settings.calendar)  # Airflow shows no error for a wrong calendar, only no next run
         stack.up(settings, typer.echo)
 
 
 @app.command()
 def down() -> None:
-    """Stop what `closecast up` started; all state stays."""
+    """Stop the processes that `closecast up` started. All state is kept."""
     with errors_for_people():
         from pipeline.operations import stack
         from pipeline.settings import load_settings

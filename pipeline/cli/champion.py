@@ -1,58 +1,62 @@
-"""`closecast champion ...` and `closecast forecast`: what is served, and what it says."""
+"""`closecast champion ...` shows and changes the served version; `closecast forecast` prints its newest forecast."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.messages import errors_for_people
 
 if TYPE_CHECKING:
+    from pipeline.errors import DataError
+    from pipeline.outcome import ForecastRecord
     from pipeline.tracking.registry import Registry
     from pipeline.tracking.versions import Move, Version
 
 champion = typer.Typer(
     name="champion",
-    help="Show or change which version of a ticker is served.",
+    help="Show or change the served version of a ticker.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 Ticker = Annotated[str, typer.Argument(help="Such as NFLX.")]
-Reason = Annotated[str, typer.Option(help="Why, for those who read the history.")]
+Reason = Annotated[str, typer.Option(help="Reason of the change, for the history.")]
 
 
 @champion.command()
 def show(ticker: Ticker) -> None:
-    """Show the champion of a ticker, its verdict, all versions, and how it got there."""
+    """Show the champion of a ticker, all versions with their verdicts, and every change of the champion."""
     with errors_for_people():
         from rich.text import Text
 
         from pipeline.cli import console
 
-        registry, ticker = _registry(), _checked(ticker)
-        served, versions = registry.champion(ticker), registry.versions(ticker)
-        _known(ticker, versions)
+        ticker = _checked_ticker(ticker)
+        registry = _registry()
+        served = registry.champion(ticker)
+        versions = registry.versions(ticker)
+        _require_versions(ticker, versions)
         screen = console.terminal()
-        title = f"v{served.number}" if served else "none: no version has passed the gate"
+        title = f"v{served.number}" if served else "none, because no version has passed the gate"
         screen.print(Text(f"Champion of {ticker}: {title}", style="bold"))
         screen.print(console.table_of_versions(versions, served.number if served else None))
         for move in registry.history(ticker):
-            screen.print(Text(_told(move)))
+            screen.print(Text(_history_line(move)))
 
 
 @champion.command("set")
 def set_(
     ticker: Ticker,
-    version: Annotated[int, typer.Argument(help="A number that `champion show` names.")],
+    version: Annotated[int, typer.Argument(help="Number of a version in `champion show`.")],
     reason: Reason = "set by hand",
 ) -> None:
-    """Serve another version, whatever the gate said of it."""
+    """Serve another version, also one that the gate refused."""
     with errors_for_people():
-        registry, ticker = _registry(), _checked(ticker)
-        registry.set_champion(ticker, version, reason)
+        ticker = _checked_ticker(ticker)
+        _registry().set_champion(ticker, version, reason)
         typer.echo(f"Champion of {ticker}: v{version}. The next forecast is made by it.")
 
 
@@ -60,62 +64,84 @@ def set_(
 def rollback(ticker: Ticker, reason: Reason = "rolled back by hand") -> None:
     """Serve the version again that was served before the champion."""
     with errors_for_people():
-        registry, ticker = _registry(), _checked(ticker)
-        version = registry.roll_back(ticker, reason)
+        ticker = _checked_ticker(ticker)
+        version = _registry().roll_back(ticker, reason)
         typer.echo(f"Champion of {ticker}: v{version} again. The next forecast is made by it.")
 
 
 def forecast(
     ticker: Ticker,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the newest forecast that a champion of a ticker has made, from the ledger."""
+    """Print the newest forecast in the ledger that a champion of a ticker made."""
     with errors_for_people():
-        from pipeline.errors import DataError
-        from pipeline.serving import ledger
+        from pipeline import calendar
         from pipeline.settings import load_settings
 
-        ticker, settings = _checked(ticker), load_settings()
-        served, rows = _registry().champion(ticker), ledger.read(settings.ledger_place, ticker)
-        if served:  # what was said of the other market is none of its forecasts
-            rows = rows[rows["synthetic"] == served.synthetic]
-        if served is None or rows.empty:
-            market = f"of {'synthetic' if served.synthetic else 'real'} prices " if served else ""
-            raise DataError(
-                f"A forecast of {ticker} needs a champion, which a run makes.",
-                f"none {market}in the ledger" if served else "no champion",
-                f"Run closecast run --tickers {ticker}; closecast champion show {ticker} says why it has none.",
-            )
-        newest = rows.sort_values(["session", "created"]).iloc[-1]
+        ticker = _checked_ticker(ticker)
+        settings = load_settings()
+        served = _registry().champion(ticker)
+        newest = _newest_record(settings.ledger_place, ticker, served)
+        if served is None or newest is None:
+            raise _no_forecast(ticker, served)
         if as_json:
-            told = {name: _plain(value) for name, value in newest.items()} | {"champion": served.number}
-            typer.echo(json.dumps(told, indent=1))
+            typer.echo(_as_json(newest, served.number))
             return
-        typer.echo(
-            f"{ticker}, close of {newest['session']:%A %Y-%m-%d}: {newest['forecast_usd']:,.2f} USD"
-            f"{' (SYNTHETIC prices)' if newest['synthetic'] else ''}\n"
-            f"80 % interval: {newest['low_80_usd']:,.2f} to {newest['high_80_usd']:,.2f} USD\n"
-            f"95 % interval: {newest['low_95_usd']:,.2f} to {newest['high_95_usd']:,.2f} USD\n"
-            f"Last close, {newest['as_of']:%Y-%m-%d}: {newest['last_close_usd']:,.2f} USD. "
-            f"Made by v{newest['version']} on {newest['created']:%Y-%m-%d %H:%M} UTC."
-        )
-        if newest["version"] != served.number:
-            typer.echo(f"Champion today is v{served.number}: it forecasts when it is run next.")
-        if newest["session"] < _today(settings.calendar):
-            typer.echo("That session has closed since: run again for the next one.")
+        typer.echo(_in_words(newest))
+        if newest.version != served.number:
+            typer.echo(f"Champion today is v{served.number}. The next run forecasts with it.")
+        if newest.session <= calendar.last_closed_session(settings.calendar, dt.datetime.now(dt.UTC)):
+            typer.echo("That session has closed. Start a run for the next one.")
 
 
-def _today(calendar_name: str) -> Any:  # noqa: ANN401 - pandas is imported late
-    import pandas as pd
+def _newest_record(place: str, ticker: str, served: Version | None) -> ForecastRecord | None:
+    """Return the ledger's newest forecast for the champion's kind of prices, synthetic or real."""
+    from pipeline.serving import ledger
 
-    from pipeline import calendar
+    if served is None:
+        return None
+    rows = ledger.read(place, ticker)
+    rows = rows[rows["synthetic"] == served.synthetic]
+    return None if rows.empty else ledger.record_of(rows.iloc[-1])
 
-    return pd.Timestamp(calendar.last_closed_session(calendar_name, dt.datetime.now(dt.UTC))) + pd.Timedelta(days=1)
+
+def _no_forecast(ticker: str, served: Version | None) -> DataError:
+    from pipeline.errors import DataError
+
+    received = "no champion"
+    if served:
+        received = f"no forecast from {'synthetic' if served.synthetic else 'real'} prices in the ledger"
+    return DataError(
+        f"`closecast forecast` needs a champion of {ticker} and its forecast, which a run makes.",
+        received,
+        f"Run closecast run --tickers {ticker}. closecast champion show {ticker} gives the verdict of each version.",
+    )
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of a table
-    return value.isoformat() if hasattr(value, "isoformat") else value.item() if hasattr(value, "item") else value
+def _as_json(record: ForecastRecord, champion: int) -> str:
+    fields = {name: _json_value(value) for name, value in record.model_dump().items()}
+    return json.dumps({**fields, "champion": champion}, indent=1)
+
+
+def _json_value(value: object) -> object:
+    """Return a time in ISO 8601, a date as midnight of that day, and any other value unchanged."""
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    if isinstance(value, dt.date):
+        return dt.datetime.combine(value, dt.time()).isoformat()
+    return value
+
+
+def _in_words(record: ForecastRecord) -> str:
+    synthetic = " (SYNTHETIC prices)" if record.synthetic else ""
+    return (
+        f"{record.ticker}, close of {record.session:%A %Y-%m-%d}: {record.forecast_usd:,.2f} USD{synthetic}\n"
+        f"80 % interval: {record.low_80_usd:,.2f} to {record.high_80_usd:,.2f} USD\n"
+        f"95 % interval: {record.low_95_usd:,.2f} to {record.high_95_usd:,.2f} USD\n"
+        f"Last close, {record.as_of:%Y-%m-%d}: {record.last_close_usd:,.2f} USD. "
+        f"Made by v{record.version} on {record.created:%Y-%m-%d %H:%M} UTC."
+    )
 
 
 def _registry() -> Registry:
@@ -125,13 +151,13 @@ def _registry() -> Registry:
     return Registry(load_settings())
 
 
-def _checked(ticker: str) -> str:
+def _checked_ticker(ticker: str) -> str:
     from pipeline.plan import checked_tickers
 
     return checked_tickers((ticker,))[0]
 
 
-def _known(ticker: str, versions: list[Version]) -> None:
+def _require_versions(ticker: str, versions: list[Version]) -> None:
     from pipeline.errors import UsageError
 
     if not versions:
@@ -142,6 +168,6 @@ def _known(ticker: str, versions: list[Version]) -> None:
         )
 
 
-def _told(move: Move) -> str:
+def _history_line(move: Move) -> str:
     before = f"v{move.before}" if move.before else "none"
     return f"{move.when:%Y-%m-%d %H:%M:%S} UTC  {before} -> v{move.to}  {move.reason}"

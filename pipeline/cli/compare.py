@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import typer
 
 from pipeline.cli.messages import errors_for_people, lines_to
-from pipeline.cli.run import AsOf, Prices, Source, Start, Tickers
+from pipeline.cli.options import AsOf, Prices, Source, Start, Tickers, settings_with
 
 
 def compare(
@@ -18,18 +15,9 @@ def compare(
     start: Start = None,
     as_of: AsOf = None,
 ) -> None:
-    """Train SimpleRNN, GRU and LSTM and put them beside naive and AR(1) on the same rows. Promotes nothing."""
+    """Train SimpleRNN, GRU and LSTM and compare them with naive and AR(1) on the same rows. Promotes nothing."""
     with errors_for_people() as log:
-        if prices:
-            os.environ["CLOSECAST_PRICES"] = str(Path(prices).expanduser().absolute())
-        from pipeline.settings import load_settings
-
-        settings = load_settings(
-            tickers=tuple(tickers.split(",")) if tickers else None,
-            source=source or None,
-            start=start or None,
-            as_of=as_of or None,
-        )
+        settings = settings_with(tickers=tickers, prices=prices, source=source, start=start, as_of=as_of)
         from pipeline.cli.preflight import check
 
         check(settings, {})

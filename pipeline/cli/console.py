@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: the table of results, live progress, errors in three lines."""
+"""Output for a terminal: the table of results, the ladder, the table of versions, live progress."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from pipeline.reporting.results import Result
     from pipeline.tracking.versions import Version
 
-_WIDE = 145  # columns of a terminal that has room for everything
-_WHERE_THERE_IS_ROOM = {"rows", "skill", "weight", "seconds", "MLflow run"}
+_WIDE = 145  # columns of a terminal that has room for every column of the table
+_ONLY_WHEN_WIDE = {"rows", "skill", "weight", "seconds", "MLflow run"}
 _LEGEND = {  # by column
-    "naive $": "RMSE of the close before",
-    "skill": "1 - RMSE / naive, same rows; 0 is no better than doing nothing",
+    "naive $": "RMSE of a forecast that repeats the last close",
+    "skill": "1 - RMSE / naive on the same rows; 0 equals naive",
     "p worse": "Diebold-Mariano against naive; below {significant} significantly worse, refused below {gate}",
     "in 95%": "test rows inside the interval",
-    "weight": "of the network against naive, chosen on validation; 0 is naive itself",
+    "weight": "of the network against naive, chosen on validation; 0 gives naive itself",
 }
 
 
 def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> None:
-    """Print the verdict, one row per ticker and all of them together, then each failure and warning."""
+    """Print the verdict, one row per ticker and the aggregate, then each failure and warning."""
     synthetic = " - SYNTHETIC prices, no evidence about any market" if plan.synthetic else ""
     fault = f", with the fault {plan.fault}" if plan.fault else ""
     title = f"Closecast, as of {plan.as_of}, preset {plan.preset_name}, source {plan.source}{fault}{synthetic}"
     console.print(Text(title, style="bold"))
     console.print(Text(verdict(results)))
-    shown = [name for name in _cells(results[0]) if console.width >= _WIDE or name not in _WHERE_THERE_IS_ROOM]
-    console.print(_table_of(results, shown))
+    shown = [name for name in _cells(results[0]) if console.width >= _WIDE or name not in _ONLY_WHEN_WIDE]
+    console.print(_results_table(results, shown))
     for one in results:
         if one.reason:
             console.print(Text(f"{one.ticker} failed in {one.step}. {one.reason}", style="red"))
@@ -59,23 +59,22 @@ def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> Non
             console.print(Text(f"{name}: {_LEGEND[name].format(**limits)}."))
 
 
-def _table_of(results: Sequence[Result], shown: Sequence[str]) -> Table:
+def _results_table(results: Sequence[Result], shown: Sequence[str]) -> Table:
     figures = aggregate(results)
-    median, worst = [{"ticker": name} for name in ("median", "worst")]
-    median |= {
-        "/ naive": _number(figures.median_rmse_over_naive, ".4f"),
-        "skill": _number(figures.median_skill, "+.4f"),
+    median = {
+        "ticker": "median",
+        "/ naive": _formatted(figures.median_rmse_over_naive, ".4f"),
+        "skill": _formatted(figures.median_skill, "+.4f"),
+        "in 95%": _formatted(figures.median_coverage_95, ".1%"),
     }
-    median |= {"in 95%": _number(figures.median_coverage_95, ".1%")}
-    worst |= {"/ naive": _number(figures.worst_rmse_over_naive, ".4f")}
-    rows = [_cells(one) for one in results]
+    worst = {"ticker": "worst", "/ naive": _formatted(figures.worst_rmse_over_naive, ".4f")}
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in shown:
         words = name in {"ticker", "decision", "MLflow run"}
         table.add_column(name, justify="left" if words else "right", no_wrap=True)
-    for one, row in zip(results, rows, strict=True):
-        style = "red" if one.reason else "yellow" if one.decision == "refused" else None
-        table.add_row(*(row[name] for name in shown), style=style)
+    for one in results:
+        cells = _cells(one)
+        table.add_row(*(cells[name] for name in shown), style=_row_style(one))
     if len(results) > 1:
         table.add_section()
         for row in (median, worst):
@@ -83,25 +82,32 @@ def _table_of(results: Sequence[Result], shown: Sequence[str]) -> Table:
     return table
 
 
+def _row_style(one: Result) -> str | None:
+    if one.reason:
+        return "red"
+    return "yellow" if one.decision == "refused" else None
+
+
 def _cells(one: Result) -> dict[str, str]:
+    """Return the cells of a row, by column."""
     return {
         "ticker": one.ticker,
-        "rows": _number(one.rows, ","),
-        "RMSE $": _number(one.rmse_usd, ",.4f"),
-        "naive $": _number(one.naive_rmse_usd, ",.4f"),
-        "/ naive": _number(one.rmse_over_naive, ".4f"),
-        "skill": _number(one.skill, "+.4f"),
-        "p worse": _number(one.dm_p_value, ".3f"),
-        "in 95%": _number(one.coverage_95, ".1%"),
-        "weight": _number(one.weight, ".2f"),
+        "rows": _formatted(one.rows, ","),
+        "RMSE $": _formatted(one.rmse_usd, ",.4f"),
+        "naive $": _formatted(one.naive_rmse_usd, ",.4f"),
+        "/ naive": _formatted(one.rmse_over_naive, ".4f"),
+        "skill": _formatted(one.skill, "+.4f"),
+        "p worse": _formatted(one.dm_p_value, ".3f"),
+        "in 95%": _formatted(one.coverage_95, ".1%"),
+        "weight": _formatted(one.weight, ".2f"),
         "decision": "failed" if one.reason else one.decision or "-",
-        "next close": _number(one.forecast_usd, ",.2f"),
-        "seconds": _number(one.seconds, ".1f"),
+        "next close": _formatted(one.forecast_usd, ",.2f"),
+        "seconds": _formatted(one.seconds, ".1f"),
         "MLflow run": one.mlflow_run,
     }
 
 
-def _number(value: float | None, form: str) -> str:
+def _formatted(value: float | None, form: str) -> str:
     return "-" if value is None else f"{value:{form}}"
 
 
@@ -126,9 +132,17 @@ def show_ladder(console: Console, rungs: Sequence[Rung], medians: Mapping[str, f
     for name in ("RMSE $", "skill", "p worse", "weight", "seconds", "device"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in rungs:
-        figures = ((one.rmse_usd, ",.4f"), (one.skill, "+.4f"), (one.dm_p_value, ".3f"), (one.weight, ".2f"))
-        cells = [_number(value, form) for value, form in (*figures, (one.seconds, ".1f"))]
-        table.add_row(one.ticker, one.name, *cells, one.device or "-", style="red" if one.reason else None)
+        table.add_row(
+            one.ticker,
+            one.name,
+            _formatted(one.rmse_usd, ",.4f"),
+            _formatted(one.skill, "+.4f"),
+            _formatted(one.dm_p_value, ".3f"),
+            _formatted(one.weight, ".2f"),
+            _formatted(one.seconds, ".1f"),
+            one.device or "-",
+            style="red" if one.reason else None,
+        )
     if len({one.ticker for one in rungs}) > 1:
         table.add_section()
         for name, skill in medians.items():
@@ -139,21 +153,21 @@ def show_ladder(console: Console, rungs: Sequence[Rung], medians: Mapping[str, f
             console.print(Text(f"{one.ticker} {one.name}: {one.reason}", style="red"))
     console.print(
         Text(
-            "Networks alone, not mixed with naive; weight: what the preset would give them, chosen on validation.\n"
+            "The networks alone, not mixed with naive. weight: chosen on validation, as the preset would mix them.\n"
             "p worse: Diebold-Mariano against naive, small is worse. skill = 1 - RMSE / naive RMSE on the same rows."
         )
     )
 
 
 def show_next(console: Console, report: str, log: Path) -> None:
-    """Say where to look next."""
+    """Print the places of the report and of the log, and the command that starts the web pages."""
     console.print(
         Text(f"Report: {report}\nLog:    {log}\nPages:  `make up` starts Airflow and MLflow on this machine.")
     )
 
 
 def terminal(file: object = None) -> Console:
-    """Return a console; where nobody watches it is wide enough to break no line of the table."""
+    """Return a console. For a file or a pipe it is 150 columns wide, so that no line of the table breaks."""
     console = Console(file=file, highlight=False)  # type: ignore[arg-type]
     if not console.is_terminal:
         console.width = 150
@@ -161,7 +175,7 @@ def terminal(file: object = None) -> Console:
 
 
 class LiveProgress:
-    """A bar for the run and a line for the training under way: step, epoch, loss, time left."""
+    """A bar for the run, and one for the current training: step, epoch, loss, time left."""
 
     def __init__(self, console: Console, tickers: int, steps: int) -> None:
         self._bars = Progress(
@@ -184,7 +198,7 @@ class LiveProgress:
         self._bars.stop()
 
     def started(self, ticker: str, step: str) -> None:
-        """Name the step."""
+        """Show the name of the step."""
         self._bars.update(self._all, description=f"{ticker} {step}")
 
     def epoch(self, ticker: str, epoch: int, epochs: int, loss: float) -> None:
@@ -194,7 +208,7 @@ class LiveProgress:
         self._bars.update(self._training, completed=epoch, note=f"epoch {epoch}/{epochs} loss {loss:.6f}")
 
     def ended(self, ticker: str, manifest: Manifest, *, reused: bool) -> None:
-        """Move the bar of the run; findings stay on the screen."""
+        """Move the bar of the run, and print the findings above it."""
         if self._training is not None:
             self._bars.remove_task(self._training)
             self._training = None

@@ -1,4 +1,4 @@
-"""What every command does for the person in front of it: lines while it works, three lines when it fails."""
+"""The messages of every command: the pipeline's log lines during the work, three lines for an error."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def lines_to(screen: Console) -> Iterator[None]:
-    """Show the lines that the pipeline itself logs."""
+    """Print each log line of the pipeline, with its time."""
     from rich.text import Text
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             screen.print(Text(f"{dt.datetime.now().astimezone():%H:%M:%S} {record.getMessage()}"))
 
-    logger, handler = logging.getLogger("closecast"), Lines()
+    logger = logging.getLogger("closecast")
+    handler = Lines()
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
@@ -39,21 +40,18 @@ def lines_to(screen: Console) -> Iterator[None]:
 
 @contextlib.contextmanager
 def errors_for_people() -> Iterator[Path]:
-    """Give the command its log file; turn what goes wrong into three lines and an exit code."""
+    """Yield the path of the command's log file. Print an error as three lines, then exit with its code."""
     from pipeline.errors import PipelineError
 
     log = Path("closecast.log")
     try:
         from pipeline.settings import load_settings
 
-        log = (
-            load_settings().var_dir
-            / "log"
-            / f"closecast-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.log"
-        )
+        name = f"closecast-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+        log = load_settings().var_dir / "log" / name
         yield log
     except PipelineError as error:
-        _keep_traceback(log)
+        _append_traceback(log)
         typer.echo(error, err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
@@ -62,20 +60,20 @@ def errors_for_people() -> Iterator[Path]:
     except (typer.Exit, SystemExit):
         raise
     except Exception as error:  # noqa: BLE001 - the last place that can keep a bug's traceback off the terminal
-        _keep_traceback(log)
+        _append_traceback(log)
         typer.echo(f"This is a bug in Closecast.\nReceived: {type(error).__name__}: {str(error)[:300]}", err=True)
         typer.echo(f"To do: report it with the traceback in {log}.", err=True)
         sys.exit(1)
 
 
 def end_like_ctrl_c() -> None:
-    """Clean up after a SIGTERM and in a closed terminal too."""
+    """Handle SIGTERM and SIGHUP (a closed terminal) as Ctrl-C, so that the command cleans up."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
 
 
-def _keep_traceback(log: Path) -> None:
+def _append_traceback(log: Path) -> None:
     with contextlib.suppress(OSError):  # a full or read-only disk must not hide the error itself
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file:

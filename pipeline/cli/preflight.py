@@ -1,4 +1,4 @@
-"""What can be said early and cheaply of a run that cannot be: before anything heavy is imported or started."""
+"""The checks before a run. They take seconds; imports of TensorFlow or Airflow and the training come after them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipeline.tracking.server import check_answers
 
 
 def check(settings: Settings, overrides: Mapping[str, object] | None = None) -> Plan:
-    """Return the plan that a run with these settings would have, or say early and cheaply why it cannot be.
+    """Check the settings and the services that a run needs, and return the plan that the run would have.
 
     Raises:
-        UsageError: for a parameter that breaks its rule, or a GPU that is required and not there.
-        StoreError: when the store or the ledger cannot be written.
-        Unavailable: when the MLflow server or the ledger's database does not answer.
+        UsageError: a parameter breaks its rule, or a required GPU is missing.
+        StoreError: the store or the ledger is not writable.
+        Unavailable: the MLflow server or the ledger's database does not answer.
     """
     now = dt.datetime.now(dt.UTC)
     planned = make_plan(settings, "check", now=now, moment=now, overrides=overrides or {})
@@ -27,7 +27,7 @@ def check(settings: Settings, overrides: Mapping[str, object] | None = None) -> 
     if settings.gpu == "require":
         check_card()
     check_writable(settings.store_url)
-    if settings.ledger:  # else it is in the store
+    if settings.ledger:  # otherwise the ledger is a folder of the store
         ledger.check(settings.ledger_place)
     check_answers(settings.mlflow_uri)
     return planned

@@ -1,4 +1,4 @@
-"""`closecast run`."""
+"""`closecast run`: one run of all steps, in this process or through Airflow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 import json
 import logging
-import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.messages import end_like_ctrl_c, errors_for_people, lines_to
+from pipeline.cli.options import AsOf, Prices, Source, Start, Tickers, option, settings_with
 from pipeline.settings.fault import FAULTS
-from pipeline.settings.parameters import BY_NAME
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,23 +25,12 @@ if TYPE_CHECKING:
 
 _FAULTS = "\n".join(["", "", "\b", *(f"{name}: {damage}" for name, damage in FAULTS.items())])
 
-
-def option(name: str, more: str = "") -> Any:  # noqa: ANN401 - what Typer returns
-    """Return the option of a run parameter; `more` follows its description."""
-    parameter = BY_NAME[name]
-    return typer.Option(parameter.option, help=parameter.description + more)
-
-
-Tickers = Annotated[str | None, option("tickers")]
-Source = Annotated[str | None, option("source")]
-Prices = Annotated[str | None, option("prices")]
-Start = Annotated[str | None, option("start")]
-AsOf = Annotated[str | None, option("as_of")]
 PresetName = Annotated[str | None, option("preset")]
 FaultName = Annotated[str | None, option("fault", _FAULTS)]
 Folds = Annotated[str | None, option("walk_forward")]
 Changes = Annotated[list[str] | None, option("overrides")]
 AcceptRestated = Annotated[bool, option("accept_restated")]
+ThroughAirflow = Annotated[bool, typer.Option("--airflow", help="Run the DAG `retrain` through Airflow.")]
 
 
 def run(
@@ -57,26 +45,23 @@ def run(
     changes: Changes = None,
     *,
     accept_restated: AcceptRestated = False,
-    airflow: Annotated[bool, typer.Option("--airflow", help="Through Airflow, the DAG `retrain`.")] = False,
+    airflow: ThroughAirflow = False,
 ) -> None:
-    """Run all steps once: in this process, or as Airflow would, without its servers."""
+    """Run all steps once in this process, or with --airflow through Airflow without its servers."""
     end_like_ctrl_c()
     with errors_for_people() as log:
-        if prices:
-            os.environ["CLOSECAST_PRICES"] = str(Path(prices).expanduser().absolute())  # for Airflow's tasks too
-        from pipeline.settings import load_settings
-
-        settings = load_settings(  # an empty option counts as not given
-            tickers=tuple(tickers.split(",")) if tickers else None,
-            source=source or None,
-            start=start or None,
-            as_of=as_of or None,
-            preset=preset or None,
-            fault=fault or None,
-            walk_forward=walk_forward or None,
-            accept_restated=accept_restated or None,
+        settings = settings_with(
+            tickers=tickers,
+            prices=prices,
+            source=source,
+            start=start,
+            as_of=as_of,
+            preset=preset,
+            fault=fault,
+            walk_forward=walk_forward,
+            accept_restated=accept_restated,
         )
-        overrides = _overrides(changes)
+        overrides = _overrides(changes or [])
         from pipeline.cli.preflight import check
 
         check(settings, overrides)
@@ -91,14 +76,15 @@ def run(
                     name = embedded.retrain(settings, overrides)
                 else:
                     name = _run_here(settings, overrides, screen)
-            _finish(settings, name, screen, log)
+            _show_results(settings, name, screen, log)
 
 
-def _overrides(changes: list[str] | None) -> dict[str, Any]:
+def _overrides(changes: list[str]) -> dict[str, Any]:
+    """Return the fields and values of the options `--set FIELD=VALUE`; a value is JSON or else plain text."""
     from pipeline.errors import UsageError
 
     overrides = {}
-    for change in changes or []:
+    for change in changes:
         name, equals, value = change.partition("=")
         if not equals:
             raise UsageError("--set takes FIELD=VALUE.", repr(change), "Write such as --set epochs=5.")
@@ -125,26 +111,26 @@ def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) ->
             progress = stack.enter_context(console.LiveProgress(screen, tickers, len(steps.FLOW)))
         try:
             for batch in batches:
-                _all_steps(settings, batch, progress)
-        except BaseException:  # Ctrl-C or a bug: nothing may look as if it still ran
-            with contextlib.suppress(PipelineError):  # MLflow may be what is away
+                _run_steps(settings, batch, progress)
+        except BaseException:  # after Ctrl-C or a bug, no run may look as if it were running
+            with contextlib.suppress(PipelineError):  # MLflow may be the service that failed
                 runs.stop(name, settings)
             raise
-    with contextlib.suppress(DataError):  # a ticker that failed: the table that follows says it
+    with contextlib.suppress(DataError):  # a failed ticker is shown by the table of results
         runs.report(name, settings=settings)
     return name
 
 
-def _all_steps(settings: Settings, batch: Batch, progress: Progress) -> None:
+def _run_steps(settings: Settings, batch: Batch, progress: Progress) -> None:
     from pipeline import runner, steps
     from pipeline.errors import DataError, Unavailable
 
-    with contextlib.suppress(DataError, Unavailable):  # no ticker left: the findings are kept and reported
+    with contextlib.suppress(DataError, Unavailable):  # every ticker failed: their findings are in the report
         for step in steps.FLOW:
             runner.run(step.name, batch, settings=settings, progress=progress)
 
 
-def _finish(settings: Settings, dag_run_id: str, screen: Console, log: Path) -> None:
+def _show_results(settings: Settings, dag_run_id: str, screen: Console, log: Path) -> None:
     """Show the results of a run; exit with 1 when a ticker failed."""
     from pipeline.cli import console
     from pipeline.errors import PipelineError
@@ -154,7 +140,9 @@ def _finish(settings: Settings, dag_run_id: str, screen: Console, log: Path) -> 
 
     folder = run_folder(settings.store_url, folder_name(dag_run_id))
     if not folder.exists("results.json"):
-        raise PipelineError("A run must end with results.", f"none of run {dag_run_id}", f"Read the end of {log}.")
+        raise PipelineError(
+            "A run must end with results.", f"no results.json of run {dag_run_id}", f"Read the end of {log}."
+        )
     rows = results.results_of(folder.read("results.json"))
     console.show_results(screen, read_plan(settings.store_url, folder_name(dag_run_id)), rows)
     console.show_next(screen, folder.path("report.html"), log)

@@ -1,4 +1,4 @@
-"""One run of the DAG `retrain` through Airflow in this process: no scheduler, no servers, SQLite below `var`."""
+"""The terminal of a command: output of libraries and child processes goes to the log file instead."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    pass
+from typing import TextIO
 
 
 @contextlib.contextmanager
 def output_to(log: Path) -> Iterator[TextIO]:
-    """Send everything that anything prints to `log`, and give the terminal itself to the caller.
+    """Append all output of this process to `log`, and yield the terminal for the command's own lines.
 
-    By file descriptor, because TensorFlow's C++ code and child processes know nothing of `sys.stdout`.
+    The redirection works on file descriptors, because TensorFlow's C++ code and child processes ignore `sys.stdout`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
+    saved = [os.dup(1), os.dup(2)]
     with os.fdopen(os.dup(1), "w", buffering=1) as terminal, log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

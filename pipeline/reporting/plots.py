@@ -21,10 +21,10 @@ BLUE = "#1f6feb"
 ORANGE = "#d9730d"
 GREY = "#6e7681"
 
-_WIDTH = 5.2  # inches: letters are readable on a phone, and two pictures fit side by side on a desktop
+_WIDTH = 5.2  # inches: text is readable on a phone, and two pictures fit side by side on a desktop
 _DPI = 150
-_RECENT = 60  # sessions that are shown enlarged
-_COLOURS = 32  # of a picture: a third of the bytes, without a visible difference
+_RECENT = 60  # sessions in the enlarged part
+_COLOURS = 32  # of a picture: a third of the bytes, no visible difference
 
 
 def closes(sessions: Dates, prices: Floats, test: range, ticker: str) -> bytes:
@@ -32,12 +32,12 @@ def closes(sessions: Dates, prices: Floats, test: range, ticker: str) -> bytes:
     figure, axes = _canvas(f"{ticker}: close, {len(prices):,} sessions", "USD")
     axes.plot(sessions[: test.start], prices[: test.start], color=BLUE, linewidth=1, label="train")
     axes.plot(sessions[test.start :], prices[test.start :], color=ORANGE, linewidth=1, label="test")
-    _dates(axes)
+    _format_dates(axes)
     return _png(figure, axes)
 
 
 def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str) -> bytes:
-    """Return loss and, where there is one, validation loss per epoch, on a logarithmic scale."""
+    """Return the loss per epoch, and the validation loss if there is one, on a logarithmic scale."""
     figure, axes = _canvas(f"{ticker}: loss, {len(curves['loss'])} epochs", "mean squared error, scaled values")
     epochs = range(1, len(curves["loss"]) + 1)
     axes.plot(epochs, curves["loss"], color=BLUE, marker=".", label="train")
@@ -57,7 +57,7 @@ def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores
         sessions: dates of the test rows, shape (n,).
         actual: their closes in dollars, shape (n,).
         made: their forecasts.
-        scores: of these rows. A price model always looks good on such a plot, so the title shows its errors.
+        scores: of these rows. Every price model looks good on such a plot, so the title shows the errors.
         ticker: for the title.
     """
     figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained")
@@ -71,7 +71,7 @@ def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores
         axes.plot(sessions[rows], made.usd[rows], color=ORANGE, linewidth=1, label="forecast the session before")
         axes.set_ylabel("close, USD")
         axes.grid(alpha=0.25)
-        _dates(axes)
+        _format_dates(axes)
     parts[0].set_title(
         f"{ticker}: RMSE {scores.rmse_usd:,.4f} USD, naive {scores.naive_rmse_usd:,.4f} USD",
         loc="left", fontsize="medium",
@@ -81,7 +81,7 @@ def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores
 
 
 def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, ticker: str) -> bytes:
-    """Return the error of each test row in dollars, and beside it how errors are distributed, naive's too.
+    """Return the error of each test row in dollars, and beside it the distribution of errors, naive's too.
 
     Args:
         sessions: dates of the test rows, shape (n,).
@@ -90,7 +90,8 @@ def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, 
         naive: the closes before them in dollars, shape (n,).
         ticker: for the title.
     """
-    errors, others = forecast - actual, naive - actual
+    errors = forecast - actual
+    naive_errors = naive - actual
     figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
     figure.suptitle(
         f"{ticker}: error, mean {errors.mean():+,.4f}, deviation {errors.std():,.4f} USD",
@@ -101,16 +102,16 @@ def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, 
     left.axhline(0, color=GREY, linewidth=0.8)
     left.set_ylabel("forecast - close, USD")
     left.grid(alpha=0.25)
-    _dates(left)
-    bins = np.histogram_bin_edges(np.concatenate((errors, others)), 40)
+    _format_dates(left)
+    bins = np.histogram_bin_edges(np.concatenate((errors, naive_errors)), 40)
     right.hist(errors, bins=bins, orientation="horizontal", color=BLUE, alpha=0.6, label="forecast")
-    right.hist(others, bins=bins, orientation="horizontal", histtype="step", color=ORANGE, label="naive")
+    right.hist(naive_errors, bins=bins, orientation="horizontal", histtype="step", color=ORANGE, label="naive")
     right.set_xlabel("sessions")
     return _png(figure, right)
 
 
 def skills(skill: Mapping[dt.date, float], ticker: str) -> bytes:
-    """Return the skill of several runs, by the session that each was as of; above the line is better than naive."""
+    """Return the skill of several runs, by their `as_of`; above the line a run is better than naive."""
     values = list(skill.values())
     figure, axes = _canvas(
         f"{ticker}: skill {values[-1]:+.4f}, median of {len(values)} runs {np.median(values):+.4f}",
@@ -119,7 +120,7 @@ def skills(skill: Mapping[dt.date, float], ticker: str) -> bytes:
     axes.axhline(0, color=ORANGE, linewidth=1, label="naive")
     axes.plot(np.array(list(skill), "datetime64[D]"), values, color=BLUE, marker=".", linewidth=1, label="run")
     axes.set_xlabel("as of")
-    _dates(axes)
+    _format_dates(axes)
     return _png(figure, axes)
 
 
@@ -131,8 +132,8 @@ def _canvas(title: str, unit: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _dates(axes: Axes) -> None:
-    locator = AutoDateLocator(minticks=3, maxticks=7)  # as many as a narrow picture has room for
+def _format_dates(axes: Axes) -> None:
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # a narrow picture has room for no more
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
@@ -140,8 +141,9 @@ def _dates(axes: Axes) -> None:
 def _png(figure: Figure, axes: Axes) -> bytes:
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize="small")
-    drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=_DPI)
-    picture = Image.open(drawn).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
-    picture.save(small, format="png", optimize=True)  # says no version and no time: equal data, equal bytes
+    full = io.BytesIO()
+    figure.savefig(full, format="png", dpi=_DPI)
+    small = io.BytesIO()
+    picture = Image.open(full).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    picture.save(small, format="png", optimize=True)  # without version and time: equal data gives equal bytes
     return small.getvalue()

@@ -1,4 +1,4 @@
-"""The HTML report of a run: one page that fetches nothing."""
+"""The HTML report of a run: one page without external files."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 _PICTURES = {
     "forecast.png": "actual and forecast closes with the 95 % interval",
-    "residuals.png": "errors of the forecasts and how they are distributed",
+    "residuals.png": "errors of the forecasts and their distribution",
     "close.png": "all closes, train and test",
     "loss.png": "loss per epoch",
 }
 _SEVERITIES = ("critical", "warning", "info")
-_OPEN = 5  # tickers that a page shows unfolded
-_HASH = 12  # letters of a hash that tell two apart
+_UNFOLDED = 5  # a page of more tickers folds their sections
+_HASH = 12  # characters of a hash that the page shows
 
 
 class Change(NamedTuple):
@@ -49,14 +49,14 @@ class Change(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture and its description, for readers who do not see it."""
+    """A picture and its alternative text."""
 
     about: str
     png: bytes
 
     @property
     def inlined(self) -> str:
-        """Return the picture as an address that holds it."""
+        """Return the picture as a data URL."""
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
@@ -79,11 +79,11 @@ def section(ticker: str, folder: Folder, manifests: Sequence[Manifest | None], m
     Args:
         ticker: of the unit.
         folder: of the unit.
-        manifests: of its steps, in order; None stands for a step that did not end.
+        manifests: of its steps, in order; None for a step that did not end.
         mlflow_run: id of its run.
 
     Raises:
-        Damaged: when a file differs from what its step wrote.
+        Damaged: when a file has changed since its step wrote it.
     """
     ended = ended_steps(manifests)
     writers = {name: manifest for manifest in ended for name in manifest.outputs}
@@ -98,10 +98,10 @@ def section(ticker: str, folder: Folder, manifests: Sequence[Manifest | None], m
     decision = None
     if "decision.json" in contents:
         decision = Decision.from_json(contents["decision.json"]).as_released(effects.released)
-    found = [(manifest.step, finding) for manifest in ended for finding in manifest.outcome.findings]
+    findings = [(manifest.step, finding) for manifest in ended for finding in manifest.outcome.findings]
     return Section(
         result=result(ticker, manifests, mlflow_run, scores, decision, served),
-        findings=tuple(sorted(found, key=lambda one: _SEVERITIES.index(one[1].severity))),
+        findings=tuple(sorted(findings, key=lambda one: _SEVERITIES.index(one[1].severity))),
         scores=scores,
         rules=decision.rules if decision else (),
         changes=_changes(decision) if decision else (),
@@ -126,14 +126,14 @@ def damaged_section(ticker: str, manifests: Sequence[Manifest | None], mlflow_ru
 
 def _changes(decision: Decision) -> tuple[Change, ...]:
     return tuple(
-        Change(kind, name, before and _short(name, before), _short(name, now))
+        Change(kind, name, before and _shortened(name, before), _shortened(name, now))
         for kind, several in decision.changes
         for name, (before, now) in several.items()
     )
 
 
 def page(plan: Plan, sections: Sequence[Section]) -> bytes:
-    """Return the report as HTML: verdict first, nothing fetched from elsewhere.
+    """Return the report as HTML, with the verdict first.
 
     Args:
         plan: of the run.
@@ -146,11 +146,11 @@ def page(plan: Plan, sections: Sequence[Section]) -> bytes:
         sections=sections,
         verdict=verdict(results),
         aggregate=aggregate(results),
-        unfolded=len(sections) <= _OPEN,
+        unfolded=len(sections) <= _UNFOLDED,
         significant=SIGNIFICANT,
         level=LEVEL,
     )
 
 
-def _short(name: str, value: str) -> str:
+def _shortened(name: str, value: str) -> str:
     return value[:_HASH] if name.endswith("sha256") else value

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from pipeline.serving.promotion import Decision
     from pipeline.serving.served import Served
 
-# p below which a Diebold-Mariano test counts here: among 60 tickers chance alone brings 0.6 on average. The gate tests
-# one ticker at a time, at a level of its own, so every "significantly" names its level.
+# The verdict counts a Diebold-Mariano test below this p: among 60 tickers, chance gives 0.6 such tests on average. The
+# gate tests one ticker at a level of its own, so each "significantly" names its level.
 SIGNIFICANT = 0.01
 LEVEL = f"at {100 * SIGNIFICANT:g} %"
 
 
 class Result(NamedTuple):
-    """One ticker of one run. Figures are None, and words empty, where the ticker did not get that far."""
+    """One ticker of one run. A figure is None, and a text empty, if the ticker did not reach that step."""
 
     ticker: str
     rows: int | None  # sessions in the history
     seconds: float  # of all steps
     mlflow_run: str
     step: str  # the last one that ended
-    reason: str  # why the ticker failed; empty when it did not
+    reason: str  # of the failure; empty for a ticker that is done
     warnings: tuple[str, ...]
     test_rows: int | None = None  # forecasts that the errors are measured on
     rmse_usd: float | None = None
@@ -48,21 +48,21 @@ class Result(NamedTuple):
     refused_by: tuple[str, ...] = ()  # names of the rules
     champion: int | None = None  # the version that it was compared with
     forecast_session: str = ""  # the next session
-    forecast_version: int | None = None  # whose forecast it is
+    forecast_version: int | None = None  # the version that made it
     forecast_usd: float | None = None
     forecast_low_95_usd: float | None = None
     forecast_high_95_usd: float | None = None
-    no_forecast: str = ""  # why there is none
+    no_forecast: str = ""  # reason of a missing forecast
     live_skill_20: float | None = None  # of the forecasts that were served for the last 20 sessions
     live_skill_60: float | None = None
 
 
 class Aggregate(NamedTuple):
-    """All tickers of a run together. Figures are None where no ticker has them."""
+    """All tickers of a run together. A figure is None if no ticker has it."""
 
     promoted: int
     refused: int
-    significantly_worse_1pct: int  # tickers with p below 1 % for being no worse than naive
+    significantly_worse_1pct: int  # tickers with p below 1 % against naive
     median_skill: float | None
     median_rmse_over_naive: float | None
     worst_rmse_over_naive: float | None
@@ -81,11 +81,11 @@ def result(
 
     Args:
         ticker: of the unit.
-        manifests: of its steps, in order; None stands for a step that did not end.
+        manifests: of its steps, in order; None for a step that did not end.
         mlflow_run: id of its run.
-        scores: of the test rows; None where the unit was not evaluated.
-        decision: of the gate, as it was carried out; None where there is none.
-        served: scores of served forecasts; None where the unit did not get that far.
+        scores: of the test rows; None if the unit was not evaluated.
+        decision: of the gate, as carried out; None if the unit did not reach `promote`.
+        served: scores of served forecasts; None if the unit did not reach `forecast`.
     """
     ended = ended_steps(manifests)
     measured = {name: value for manifest in ended for name, value in manifest.outcome.metrics.items()}
@@ -96,7 +96,7 @@ def result(
     effects = results_of_effects(ended)
     row = Result(
         ticker=ticker,
-        rows=_count(measured.get("sessions")),
+        rows=_whole_number(measured.get("sessions")),
         seconds=sum(manifest.seconds for manifest in ended),
         mlflow_run=mlflow_run,
         step=ended[-1].step if ended else "plan",
@@ -151,7 +151,7 @@ def _live_skill(served: Served, sessions: int) -> float | None:
 
 
 def skills(as_of: dt.date, skill: float | None, earlier: Mapping[dt.date, Folder]) -> dict[dt.date, float]:
-    """Return the skill of earlier runs and of this one, by the session that each was as of; none without this one.
+    """Return the skill of earlier runs and of this one, by their `as_of`; empty if this run has no skill.
 
     Args:
         as_of: of this run.
@@ -195,7 +195,7 @@ def verdict(results: Sequence[Result]) -> str:
         f"{len(results) - len(failed)} of {len(results)} ticker(s) done",
         _decisions(results),
         _against_naive(results),
-        _followed(results),
+        _use_of_networks(results),
     ]
     sentence = f"{'; '.join(filter(None, parts))}."
     if failed:
@@ -217,10 +217,8 @@ def _against_naive(results: Sequence[Result]) -> str:
     skills = [one.skill for one in results if one.skill is not None]
     if not skills:
         return ""
-    # The test gives p for "worse"; close to 1 it says "better". A forecast equal to naive in every row has p 1, too.
-    significantly_better = sum(
-        one.dm_p_value > 1 - SIGNIFICANT and one.skill > 0 for one in results if one.dm_p_value and one.skill
-    )
+    # The test is one-sided for "worse", so p near 1 means "better". A forecast equal to naive in every row has p 1 too.
+    significantly_better = sum(_is_significantly_better(one) for one in results)
     significantly_worse = aggregate(results).significantly_worse_1pct
     better = sum(skill > 0 for skill in skills)
     equal = skills.count(0)
@@ -231,13 +229,19 @@ def _against_naive(results: Sequence[Result]) -> str:
     )
 
 
-def _followed(results: Sequence[Result]) -> str:
-    """Return how many networks have a weight; "" for presets without one, where every weight is 1."""
+def _is_significantly_better(one: Result) -> bool:
+    if one.dm_p_value is None or one.skill is None:
+        return False
+    return one.dm_p_value > 1 - SIGNIFICANT and one.skill > 0
+
+
+def _use_of_networks(results: Sequence[Result]) -> str:
+    """Return how many networks have a weight above 0; "" if every weight is 1, as in presets without weights."""
     weights = [one.weight for one in results if one.weight is not None]
     if all(weight == 1 for weight in weights):
         return ""
-    followed = sum(weight > 0 for weight in weights)
-    return f"the network is worth following for {followed} of {len(weights)}, the others forecast as naive"
+    used = sum(weight > 0 for weight in weights)
+    return f"the network is used for {used} of {len(weights)}, the others forecast as naive"
 
 
 def results_bytes(results: Sequence[Result]) -> bytes:
@@ -247,7 +251,7 @@ def results_bytes(results: Sequence[Result]) -> bytes:
 
 def results_of(data: bytes) -> list[Result]:
     """Return the results that `results_bytes` wrote."""
-    results = [Result(**one) for one in json.loads(data)]  # JSON has lists only
+    results = [Result(**one) for one in json.loads(data)]  # tuples become lists in JSON
     return [one._replace(warnings=tuple(one.warnings), refused_by=tuple(one.refused_by)) for one in results]
 
 
@@ -258,7 +262,7 @@ def ended_steps(manifests: Sequence[Manifest | None]) -> list[Manifest]:
     return ended[: failed[0]] if failed else ended
 
 
-def _count(value: float | None) -> int | None:
+def _whole_number(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 

@@ -154,7 +154,8 @@ def _connected(place: str) -> Iterator[tuple[sa.Connection, sa.Table]]:
     """Give a transaction on the database, and the table, made where it is missing."""
     import sqlalchemy as sa
 
-    engine, table = _engine(place), _table()
+    engine = _engine(place)
+    table = _table()
     try:
         try:
             table.create(engine, checkfirst=True)

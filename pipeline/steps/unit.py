@@ -39,7 +39,7 @@ class Unit:
 
         Raises:
             ValueError: when the step does not declare the file, which is a bug.
-            Damaged: when its content differs from what was written.
+            Damaged: when its content has changed since.
             StoreError: when it is missing or cannot be read.
         """
         if name not in self.step.reads + self.step.may_read:

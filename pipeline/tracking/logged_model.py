@@ -59,7 +59,7 @@ def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifes
         folder: where its files are.
 
     Raises:
-        Damaged: when a file differs from what the step wrote.
+        Damaged: when a file has changed since the step wrote it.
     """
     whole = [
         str(model.model_id)

@@ -109,7 +109,7 @@ class Registry:
 
         The alias `champion` moves last, and only from the version that the decision was made against, or from another
         version of the same run, which trained again. A decision that is carried out late must not replace a champion
-        that it has never seen, and a decision that was carried out must not undo what a person decided since.
+        that it has never seen, and a decision that was carried out must not undo a later decision of a person.
         """
         name = name_of(ticker)
         with answering(self._uri):

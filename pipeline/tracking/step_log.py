@@ -45,7 +45,7 @@ def log_step(runs: Runs, plan: Plan, ticker: str, manifest: Manifest, folder: Fo
         last: whether the unit is finished with this step.
 
     Raises:
-        Damaged: when a file differs from what the step wrote.
+        Damaged: when a file has changed since the step wrote it.
         Unavailable: when MLflow does not answer.
     """
     run = runs.unit_run(plan, ticker)

@@ -91,7 +91,7 @@ def test_forecast_is_that_of_the_champions_market(tmp_path):
     for file in (load_settings().var_dir / "store" / "_ledger" / "AAA").glob("2024*"):
         file.unlink()
     code, text = say("forecast", "AAA")
-    assert (code, "none of real prices in the ledger" in text) == (1, True)
+    assert (code, "no forecast from real prices in the ledger" in text) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -385,7 +385,7 @@ def test_a_run_in_one_sentence():
     assert results.verdict([better, equal, worse, again, FAILED]) == (
         "4 of 5 ticker(s) done; promoted: 2, refused: 2 (by rule: naive 2, rmse 1); better than naive: 1 "
         "(significantly at 1 %: 1), equal: 1, worse: 2 (significantly at 1 %: 1); "
-        "the network is worth following for 1 of 2, the others forecast as naive. Failed: BAD."
+        "the network is used for 1 of 2, the others forecast as naive. Failed: BAD."
     )
     assert results.verdict([FAILED]) == "0 of 1 ticker(s) done. Failed: BAD."
 

@@ -239,7 +239,7 @@ def test_two_nights_on_an_object_store(s3, monkeypatch):
     assert "nightly/_finished/2025-11-21-sample.json" in keys(s3)
     with webhook() as hook:
         monkeypatch.setenv("CLOSECAST_ALERT_URLS", hook.url)
-        looks = [notify.look(load_settings(), dt.date(2025, 11, day)) for day in (21, 24, 24)]
+        looks = [notify.alert_unless_finished(load_settings(), dt.date(2025, 11, day)) for day in (21, 24, 24)]
     assert looks == [True, False, False]
     assert [one.title for one in hook.told] == ["No finished run for 2025-11-24"]  # and not once more
 

@@ -1,0 +1,78 @@
+"""The tasks and callbacks that the DAG files wire. Each reads Airflow's context and calls the pipeline.
+
+Airflow parses the DAG files every few seconds, so the pipeline is imported when a task runs.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import get_current_context
+
+from pipeline.operations.lifeline import die_with_parent
+from pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.plan import Batch
+
+# After an outage `watch` and `retrain` start together: the run is about to start, so no alert is sent.
+_TOO_LATE = timedelta(hours=1)
+
+
+def plan() -> list[dict[str, Any]]:
+    """Write the plan of this run and return its batches of tickers."""
+    from pipeline import runs
+
+    context = get_current_context()
+    given = dict(context["params"])
+    overrides = given.pop("overrides")
+    run = context["dag_run"]
+    moment = run.data_interval_end or run.run_after
+    batches = runs.plan(load_settings(**given), run.run_id, moment=moment, overrides=overrides)
+    return [dict(batch) for batch in batches]
+
+
+def run_step(name: str, batch: Batch) -> dict[str, Any]:
+    """Run a step for a batch and return the batch for the next step."""
+    from pipeline import runner
+
+    context = get_current_context()
+    context["batch_name"] = ", ".join(batch["tickers"])  # Airflow's page shows it in place of the map index
+    ti = context["ti"]
+    return dict(runner.run(name, batch, last_try=ti.try_number > ti.max_tries))
+
+
+def report() -> None:
+    """Write the results of the run; fail when a ticker failed, with its name and reason."""
+    from pipeline import runs
+
+    runs.report(get_current_context()["dag_run"].run_id)
+
+
+def look() -> bool:
+    """Return whether a run of the last closed session has finished; send an alert if it has not."""
+    from pipeline import calendar
+    from pipeline.alerting import notify
+
+    settings = load_settings()
+    run = get_current_context()["dag_run"]
+    if run.run_type == "scheduled" and datetime.now(UTC) - run.run_after > _TOO_LATE:
+        return False
+    session = calendar.last_closed_session(settings.calendar, run.data_interval_end or run.run_after)
+    return notify.alert_unless_finished(settings, session)
+
+
+def alert_of_failure(context: Mapping[str, Any]) -> None:
+    """Send an alert of a failed task, unless the report of the run names the failure."""
+    from pipeline.alerting import notify
+
+    ti = context["ti"]
+    notify.task_failed(load_settings(), ti.task_id, context["run_id"], context.get("exception"), dag=ti.dag_id)
+
+
+def die_with_supervisor(_context: Mapping[str, Any]) -> None:
+    """End this task when its supervisor dies, so that it does not train beside the next try."""
+    die_with_parent()

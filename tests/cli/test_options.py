@@ -1,0 +1,51 @@
+"""Options of a command become settings."""
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli.options import option, settings_with
+from pipeline.errors import UsageError
+from pipeline.settings.parameters import BY_NAME
+
+
+@pytest.mark.usefixtures("tiny")
+def test_given_options_replace_settings():
+    """Tickers are separated by commas."""
+    settings = settings_with(tickers="NFLX,AAPL", prices=None, preset="gru", as_of="2025-11-20", accept_restated=True)
+    assert settings.tickers == ("NFLX", "AAPL")
+    assert settings.preset == "gru"
+    assert settings.as_of == dt.date(2025, 11, 20)
+    assert settings.accept_restated
+
+
+def test_empty_and_missing_options_change_nothing(tiny):
+    """`make run` passes an empty option for each variable that is not set."""
+    settings = settings_with(tickers="", prices="", source="", start=None, fault="", accept_restated=False)
+    assert settings == tiny
+
+
+def test_prices_reach_the_environment_as_an_absolute_path(tiny, tmp_path, monkeypatch):
+    """Airflow's tasks run in other folders and read the variable there."""
+    del tiny
+    monkeypatch.setenv("CLOSECAST_PRICES", "before")
+    monkeypatch.chdir(tmp_path)
+    settings = settings_with(tickers=None, prices="prices/AAA.csv")
+    assert os.environ["CLOSECAST_PRICES"] == str(tmp_path / "prices" / "AAA.csv")
+    assert settings.prices == Path(os.environ["CLOSECAST_PRICES"])
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_wrong_option_is_a_usage_error():
+    """It names the received value."""
+    with pytest.raises(UsageError, match="bloomberg"):
+        settings_with(tickers=None, prices=None, source="bloomberg")
+
+
+def test_an_option_has_flag_and_description_of_its_parameter():
+    """Text for the option of one command follows the description."""
+    made = option("overrides", " More.")
+    assert made.param_decls == ("--set",)
+    assert made.help == f"{BY_NAME['overrides'].description} More."

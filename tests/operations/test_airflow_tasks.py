@@ -1,0 +1,59 @@
+"""Callbacks and tasks of the DAG files outside Airflow. tests/test_dag.py runs them through Airflow."""
+
+import datetime as dt
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.errors import DataError
+from pipeline.operations import airflow_tasks
+from tests.support.alert_channels import webhook
+
+
+@pytest.fixture
+def hook(tiny, monkeypatch):
+    """Run a webhook that is the only channel."""
+    del tiny
+    with webhook() as running:
+        monkeypatch.setenv("CLOSECAST_ALERT_URLS", running.url)
+        yield running
+
+
+def context_of(dag_id, task_id, error):
+    """Return the part of Airflow's context that the callback reads."""
+    return {"ti": SimpleNamespace(dag_id=dag_id, task_id=task_id), "run_id": "scheduled__1", "exception": error}
+
+
+def test_a_failed_task_of_each_dag_sends_its_own_alert(hook):
+    """Its DAG is in the title and in the link; a process that died has no exception."""
+    airflow_tasks.alert_of_failure(context_of("watch", "look", RuntimeError("no disk")))
+    airflow_tasks.alert_of_failure(context_of("retrain", "unit.train", None))
+    assert hook.titles == ["Task look of watch failed", "Task unit.train of retrain failed"]
+    assert "/dags/watch/runs/scheduled__1" in hook.told[0].body
+    assert "Reason: RuntimeError: no disk" in hook.told[0].body
+    assert "/dags/retrain/runs/scheduled__1" in hook.told[1].body
+
+
+def test_a_failure_that_the_report_names_sends_nothing_here(hook):
+    """Bad data of a step is a finding, and the task `report` sends it."""
+    error = DataError("Every close must lie above 0.", "1 close", "Correct the file.")
+    airflow_tasks.alert_of_failure(context_of("retrain", "unit.validate", error))
+    assert hook.told == []
+
+
+@pytest.mark.parametrize(
+    ("run_type", "hours_late", "titles"),
+    [
+        ("scheduled", 0, ["No finished run for 2025-11-21"]),
+        ("scheduled", 2, []),
+        ("manual", 2, ["No finished run for 2025-11-21"]),
+    ],
+)
+def test_a_late_scheduled_check_sends_nothing(hook, monkeypatch, run_type, hours_late, titles):
+    """After an outage `retrain` starts at the same time. A person who starts the check wants its answer."""
+    run_after = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours_late)
+    close = dt.datetime(2025, 11, 21, 21, tzinfo=dt.UTC)
+    run = SimpleNamespace(run_type=run_type, run_after=run_after, data_interval_end=close)
+    monkeypatch.setattr(airflow_tasks, "get_current_context", lambda: {"dag_run": run})
+    assert airflow_tasks.look() is False
+    assert hook.titles == titles
