@@ -35,7 +35,7 @@ class SentAlert(BaseModel):
 
 
 class Memory:
-    """The files of sent alerts. If the store fails, every alert is sent again: a repeat costs less than a lost alert."""
+    """The files of sent alerts. If the store fails, every alert is sent again: a repeat is better than a lost alert."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder

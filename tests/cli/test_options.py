@@ -3,8 +3,11 @@
 import datetime as dt
 import os
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from pipeline.cli.options import option, settings_with
 from pipeline.errors import UsageError
@@ -45,7 +48,13 @@ def test_a_wrong_option_is_a_usage_error():
 
 
 def test_an_option_has_flag_and_description_of_its_parameter():
-    """Text for the option of one command follows the description."""
-    made = option("overrides", " More.")
-    assert made.param_decls == ("--set",)
-    assert made.help == f"{BY_NAME['overrides'].description} More."
+    """The text for one command follows the description."""
+    app = typer.Typer(rich_markup_mode=None)
+
+    @app.command()
+    def echo(changes: Annotated[str | None, option("overrides", " MORE")] = None):
+        typer.echo(changes)
+
+    assert CliRunner().invoke(app, ["--set", "epochs=5"]).output == "epochs=5\n"
+    text = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
+    assert f"{BY_NAME['overrides'].description} MORE" in text
