@@ -53,7 +53,6 @@ def test_no_file_is_long(found):
     assert found.long_files == []
 
 
-@being_rewritten
 def test_each_module_has_its_test_module(found):
     """`pipeline/prices/clean.py` is tested by `tests/prices/test_clean.py`."""
     assert found.untested == []
