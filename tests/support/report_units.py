@@ -37,10 +37,18 @@ def write(folder: Folder, step: str, *, results: Results | None = None, **outcom
         folder.write(name, data)
     folder.write_manifest(
         Manifest(
-            step=step, key="k", inputs={}, outputs={name: sha256(data) for name, data in made.files.items()},
-            outcome=made, results=results, started=dt.datetime(2026, 1, 2, tzinfo=dt.UTC), seconds=1.5, peak_memory_mb=1.0, versions={},
+            step=step,
+            key="k",
+            inputs={},
+            outputs={name: sha256(data) for name, data in made.files.items()},
+            outcome=made,
+            results=results,
+            started=dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
+            seconds=1.5,
+            peak_memory_mb=1.0,
+            versions={},
         )
-    )  # fmt: skip
+    )
 
 
 def scored_rows(rows: int = 600) -> tuple[Any, Floats, Forecasts, Floats]:
