@@ -11,6 +11,13 @@ from pipeline.tracking.registry import Registry
 TERMINAL = CliRunner()
 
 
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    """Undo what `--prices` sets: Airflow's tasks read the variable, and so would the next test."""
+    monkeypatch.setenv("CLOSECAST_PRICES", "")
+    monkeypatch.delenv("CLOSECAST_PRICES")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -31,7 +38,7 @@ def test_wrong_usage_is_three_lines_and_exit_code_2(tiny, arguments, words):
 
 
 def test_a_ticker_without_prices_fails_the_command_and_has_its_reason_in_the_table(tiny, tmp_path, capfd):
-    """The relative path of `--prices` is that of the shell; the alias stays where it was."""
+    """And registers no version."""
     (tmp_path / "AAA.csv").write_text("Date,Price\n2025-11-21,1\n")
     answer = TERMINAL.invoke(app, ["compare", "--tickers", "AAA", "--source", "files", "--prices", str(tmp_path)])
     assert answer.exit_code == 1
