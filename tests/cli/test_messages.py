@@ -124,5 +124,5 @@ def test_a_command_below_nohup_outlives_its_terminal():
         command.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             command.wait(1)
-        command.send_signal(signal.SIGINT)
+        command.send_signal(signal.SIGTERM)
         assert command.communicate(timeout=30)[0] == "cleaned up\n"

@@ -92,7 +92,7 @@ def test_a_person_sets_and_rolls_back(registry):
     assert registry.roll_back("NFLX", "bad week") == 2
     assert registry.roll_back("NFLX", "still bad") == 1
     assert registry.champion("NFLX").number == 1
-    with pytest.raises(UsageError, match="one before it"):
+    with pytest.raises(UsageError, match="no earlier champion"):
         registry.roll_back("NFLX", "further")
     registry.set_champion("NFLX", 3, "good again")
     assert [(move.before, move.to, move.reason) for move in registry.history("NFLX")][:3] == [
@@ -110,7 +110,7 @@ def test_a_rollback_after_a_version_was_set_goes_back_to_what_was_served(registr
         release(registry, number, champion=number or None)
     registry.set_champion("NFLX", 2, "by hand")
     assert [registry.roll_back("NFLX", "bad") for _ in range(3)] == [3, 2, 1]
-    with pytest.raises(UsageError, match="one before it"):
+    with pytest.raises(UsageError, match="no earlier champion"):
         registry.roll_back("NFLX", "further")
 
 
