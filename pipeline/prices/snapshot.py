@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
@@ -36,20 +37,9 @@ def fetch(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
         DataError: the source has no prices, or prices that cannot be read.
         Unavailable: the source does not answer.
     """
-    if plan.source == "yahoo":
-        from pipeline.prices.sources import yahoo
-
-        cache = settings.var_dir / "cache" / "yfinance"
-        return yahoo.fetch(ticker, plan.start, plan.as_of, cache_dir=cache, timeout=settings.yahoo_timeout)
-    if plan.source == "files":
-        from pipeline.prices.sources import files
-
-        assert plan.prices is not None  # noqa: S101 - a plan with source `files` has it
-        return files.fetch(ticker, plan.start, plan.as_of, path=plan.prices)
-    from pipeline.prices.sources import faults, sample
-
-    market = sample.fetch(ticker, plan.start, plan.as_of, calendar=plan.calendar)
-    return faults.inject(market, plan.fault, calendar=plan.calendar) if plan.fault else market
+    source = import_module(f"pipeline.prices.sources.{plan.source}")  # each loads libraries of its own
+    frame: pd.DataFrame = source.fetch_planned(ticker, plan, settings)
+    return frame
 
 
 def compared_with_last(ticker: str, plan: Plan, settings: Settings, raw: pd.DataFrame) -> Compared:

@@ -30,15 +30,15 @@ class Result(NamedTuple):
 
     ticker: str
     rows: int | None  # sessions in the history
+    test_rows: int | None  # forecasts that the errors are measured on
+    rmse_usd: float | None
+    naive_rmse_usd: float | None
+    skill: float | None
     seconds: float  # of all steps
     mlflow_run: str
     step: str  # the last one that ended
     reason: str  # why the ticker failed; empty when it did not
     warnings: tuple[str, ...]
-    test_rows: int | None = None  # forecasts that the errors are measured on
-    rmse_usd: float | None = None
-    naive_rmse_usd: float | None = None
-    skill: float | None = None
     rmse_over_naive: float | None = None
     dm_p_value: float | None = None  # small: worse than naive
     coverage_95: float | None = None  # share of test rows inside the 95 % interval
@@ -97,6 +97,10 @@ def result(
     row = Result(
         ticker=ticker,
         rows=_count(measured.get("sessions")),
+        test_rows=scores.test_rows if scores else None,
+        rmse_usd=scores.rmse_usd if scores else None,
+        naive_rmse_usd=scores.naive_rmse_usd if scores else None,
+        skill=scores.skill if scores else None,
         seconds=sum(manifest.seconds for manifest in ended),
         mlflow_run=mlflow_run,
         step=ended[-1].step if ended else "plan",
@@ -107,10 +111,6 @@ def result(
     )
     if scores:
         row = row._replace(
-            test_rows=scores.test_rows,
-            rmse_usd=scores.rmse_usd,
-            naive_rmse_usd=scores.naive_rmse_usd,
-            skill=scores.skill,
             rmse_over_naive=scores.rmse_over_naive,
             dm_p_value=scores.dm_p_value,
             coverage_95=scores.coverage_95,

@@ -42,6 +42,8 @@ class Parameter(NamedTuple):
         return self.name.upper()
 
 
+# Each is a module of pipeline/prices/sources with a function `fetch_planned(ticker, plan, settings)`.
+SOURCES = ("sample", "files", "yahoo")
 _DATE = MappingProxyType({"type": ["null", "string"], "format": "date"})
 
 PARAMETERS = (
@@ -57,8 +59,8 @@ PARAMETERS = (
         "source",
         "Source",
         "Where prices come from: sample (a synthetic market), files (your own price files) or yahoo.",
-        "sample|files|yahoo",
-        {"type": "string", "enum": ["sample", "files", "yahoo"]},
+        "|".join(SOURCES),
+        {"type": "string", "enum": list(SOURCES)},
     ),
     Parameter(
         "prices",

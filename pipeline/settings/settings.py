@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -21,12 +21,15 @@ from pydantic_settings import (
 from pipeline.errors import UsageError
 from pipeline.settings.fault import Fault
 from pipeline.settings.gate import Gate
-from pipeline.settings.parameters import BY_NAME
+from pipeline.settings.parameters import BY_NAME, SOURCES
 from pipeline.settings.preset import Preset, inherited_fields
 from pipeline.settings.variables import check_variables
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-Source = Literal["sample", "files", "yahoo"]
+if TYPE_CHECKING:
+    Source = str
+else:
+    Source = Literal[SOURCES]  # the names of the record, for pydantic's check and message
 Gpu = Literal["off", "auto", "require", "queue"]
 
 

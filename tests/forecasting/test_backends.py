@@ -41,7 +41,7 @@ def try_out(place: Path, name: str) -> dict[str, list[float]]:
     trainer.reset(0, zero_start=False)
     weights = np.random.default_rng(1)
     trainer.network.set_weights([weights.normal(0, 0.2, one.shape) for one in trainer.network.get_weights()])
-    same = trainer.fused.fit(model._tensor(seen[0]), seen[1], batch_size=32, epochs=3, shuffle=False, verbose=0)
+    same = trainer.fused.fit(model.tensor(seen[0]), seen[1], batch_size=32, epochs=3, shuffle=False, verbose=0)
     fixed = model.predict(trainer.network, tested[0])
     errors = []
     for seed in range(5):

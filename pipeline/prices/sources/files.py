@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
+    from pipeline.plan import Plan
+    from pipeline.settings import Settings
+
 # Names of each column in other sources, in letters and digits only; the first name found wins.
 _NAMES = {
     "date": ("date", "datetime", "timestamp", "session", "index"),
@@ -44,6 +47,13 @@ class _Table(NamedTuple):
 
     header: list[list[str]]
     cells: pd.DataFrame
+
+
+def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
+    """Return the prices of a run from the plan's file or folder; see `fetch`."""
+    del settings
+    assert plan.prices is not None  # noqa: S101 - a plan with source `files` has a path
+    return fetch(ticker, plan.start, plan.as_of, path=plan.prices)
 
 
 def fetch(ticker: str, start: dt.date | None, as_of: dt.date, *, path: Path) -> pd.DataFrame:

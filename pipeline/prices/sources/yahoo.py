@@ -26,9 +26,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pipeline.plan import Plan
+    from pipeline.settings import Settings
+
 _NAMES = {"Adj Close": "adj_close", "Stock Splits": "splits"}
 _TRIES = 4
 _LONGEST_WAIT = 8  # in units of `wait_seconds`
+
+
+def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
+    """Return the prices of a run from Yahoo; see `fetch`."""
+    cache = settings.var_dir / "cache" / "yfinance"
+    return fetch(ticker, plan.start, plan.as_of, cache_dir=cache, timeout=settings.yahoo_timeout)
 
 
 def fetch(
