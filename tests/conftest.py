@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
@@ -12,6 +13,9 @@ import pytest
 from pipeline.prices.sources import files
 from pipeline.settings import Settings
 from tests.support.tiny import tiny_settings
+
+if TYPE_CHECKING:
+    from tests.support.nights import Finished
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -35,3 +39,28 @@ def netflix(test_data: Path) -> pd.DataFrame:
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings with state of their own and a network that trains in a second."""
     return tiny_settings(monkeypatch, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _home_of_two_nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.support.nights import run_two_nights  # imports MLflow, which takes 5 s
+
+    home = tmp_path_factory.mktemp("two-nights")
+    with pytest.MonkeyPatch.context() as patch:
+        run_two_nights(patch, home)
+    return home
+
+
+@pytest.fixture
+def two_nights(_home_of_two_nights: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return the settings of AAA's runs `manual__1` and `manual__2`. All tests share them, so a test only reads."""
+    return tiny_settings(monkeypatch, _home_of_two_nights)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return a reported run of GOOD and BAD, the second with a broken file. All tests share it."""
+    from tests.support.nights import run_good_and_bad  # imports MLflow, which takes 5 s
+
+    with pytest.MonkeyPatch.context() as patch:
+        return run_good_and_bad(patch, tmp_path_factory.mktemp("finished"))

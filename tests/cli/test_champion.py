@@ -1,4 +1,4 @@
-"""`closecast champion ...` and `closecast forecast`, after two real nights."""
+"""`closecast champion ...` and `closecast forecast`, after two real nights or two versions without a training."""
 
 import datetime as dt
 import json
@@ -7,10 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.prices.sources import sample
-from pipeline.settings import load_settings
+from pipeline.serving import ledger
 from pipeline.tracking.registry import Registry
-from tests.support.nights import night
+from pipeline.tracking.runs import Runs
+from tests.support.ledger_rows import ROW
+from tests.support.released import release
 
 TERMINAL = CliRunner()
 
@@ -21,11 +22,20 @@ def say(*words):
     return answer.exit_code, answer.output
 
 
+def write_forecast(settings, version, session, **changes):
+    """Write a forecast of AAA for a session, made by a version."""
+    changes |= {"ticker": "AAA", "version": version, "session": session}
+    ledger.write(settings.ledger_place, ROW.model_copy(update=changes))
+
+
 @pytest.fixture
-def two_nights(tiny):
-    """Return settings after two nights, each with a promoted version."""
-    night("1", "2025-11-20")
-    night("2", "2025-11-21")
+def two_versions(tiny):
+    """Return settings of two promoted versions without a training; the second has forecast 2025-11-24."""
+    Runs(tiny)
+    registry = Registry(tiny)
+    release(registry, ticker="AAA", synthetic="true")
+    release(registry, 1, ticker="AAA", synthetic="true", champion=1)
+    write_forecast(tiny, 2, dt.date(2025, 11, 24), synthetic=True)
     return tiny
 
 
@@ -39,7 +49,7 @@ def test_show_names_the_champion_all_versions_and_the_way_there(two_nights):
     assert Registry(two_nights).champion("AAA").number == 2
 
 
-def test_a_person_sets_and_rolls_back_with_a_reason(two_nights):
+def test_a_person_sets_and_rolls_back_with_a_reason(two_versions):
     """The history says who followed whom and why; what cannot be is refused with what can."""
     assert say("champion", "rollback", "AAA", "--reason", "odd forecasts") == (
         0, "Champion of AAA: v1 again. The next forecast is made by it.\n",
@@ -48,7 +58,7 @@ def test_a_person_sets_and_rolls_back_with_a_reason(two_nights):
     code, text = say("champion", "rollback", "AAA")
     assert (code, len(text.strip().splitlines())) == (2, 3)
     assert say("champion", "set", "AAA", "2", "--reason", "good again")[0] == 0
-    assert Registry(two_nights).champion("AAA").number == 2
+    assert Registry(two_versions).champion("AAA").number == 2
     code, text = say("champion", "set", "AAA", "9")
     assert (code, "Use one of: 1, 2." in text) == (2, True)
 
@@ -65,7 +75,7 @@ def test_forecast_prints_the_ledgers_newest_row():
     assert (told["ticker"], told["version"], told["session"][:10]) == ("AAA", 2, "2025-11-24")
 
 
-@pytest.mark.usefixtures("two_nights")
+@pytest.mark.usefixtures("two_versions")
 def test_forecast_says_that_another_version_is_served_now():
     """After a rollback the newest row is still that of the version that was served."""
     assert "Champion today" not in say("forecast", "AAA")[1]
@@ -77,18 +87,19 @@ def test_forecast_says_that_another_version_is_served_now():
     assert (told["version"], told["champion"]) == (2, 1)
 
 
-@pytest.mark.usefixtures("tiny")
-def test_forecast_is_that_of_the_champions_market(tmp_path):
-    """A champion of real prices, and a later session that was forecast for made-up ones."""
-    night("synthetic", "2025-11-21")
-    frame = sample.fetch("BBB", dt.date(2020, 1, 2), dt.date(2024, 11, 21), calendar="XNYS")
-    frame.to_csv(tmp_path / "AAA.csv")
-    night("real", "2024-11-21", source="files", prices=tmp_path)
+def test_forecast_is_that_of_the_champions_market(tiny):
+    """A champion of real prices, and a later session that was forecast for synthetic ones."""
+    Runs(tiny)
+    registry = Registry(tiny)
+    release(registry, ticker="AAA", synthetic="true")
+    release(registry, 1, ticker="AAA", synthetic="false", champion=1)
+    write_forecast(tiny, 1, dt.date(2025, 11, 24), synthetic=True)
+    write_forecast(tiny, 2, dt.date(2024, 11, 22), synthetic=False)
     code, text = say("forecast", "AAA")
     assert code == 0
     assert "close of Friday 2024-11-22" in text
     assert "SYNTHETIC" not in text
-    for file in (load_settings().var_dir / "store" / "_ledger" / "AAA").glob("2024*"):
+    for file in (tiny.var_dir / "store" / "_ledger" / "AAA").glob("2024*"):
         file.unlink()
     code, text = say("forecast", "AAA")
     assert (code, "no forecast from real prices in the ledger" in text) == (1, True)

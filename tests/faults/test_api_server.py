@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.operations import stack
 from pipeline.settings import load_settings
-from tests.faults.test_dag import LONG, PATIENCE, SCHEDULER, training
 from tests.support.running import Running, check, set_tiny
 from tests.support.signals import stopped
 from tests.support.stacks import free_port
+from tests.support.trainings import LONG, PATIENCE, SCHEDULER, training
 
 pytestmark = pytest.mark.timeout(1800)
 

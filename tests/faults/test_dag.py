@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pipeline.operations.processes import is_alive
@@ -18,11 +16,9 @@ from pipeline.store.folder import Folder
 from tests.support.running import check
 from tests.support.signals import kill, stopped
 from tests.support.stacks import eventually
+from tests.support.trainings import LONG, PATIENCE, SCHEDULER, trainers, training
 
 pytestmark = pytest.mark.timeout(1500)
-PATIENCE = 900  # seconds for a run in which something died; a quiet machine needs an eighth of it
-LONG = {"epochs": 100, "patience": 100}  # some ten seconds of training: time to break something
-SCHEDULER = "airflow-scheduler"
 HAND_OVER = 5  # seconds that the end of a task and the start of the next may overlap
 
 
@@ -69,23 +65,6 @@ def _writers(running):
         seen, longest = watch.result()  # raises if the watcher failed
     assert seen, "the watcher saw no process with TensorFlow"
     assert longest < HAND_OVER, "two writers at once"
-
-
-def trainers(running) -> list[psutil.Process]:
-    """Return the processes of tasks that have loaded TensorFlow."""
-    found = []
-    for process in running.processes(SCHEDULER):
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.is_running() and "tensorflow" in Path(f"/proc/{process.pid}/maps").read_text():
-                found.append(process)
-    return found
-
-
-def training(running) -> psutil.Process:
-    """Wait until `train` has loaded TensorFlow, and return its process a moment later."""
-    assert eventually(lambda: bool(trainers(running)), 300)
-    time.sleep(2)
-    return trainers(running)[0]
 
 
 def tries(running, run) -> dict[str, int]:

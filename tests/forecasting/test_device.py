@@ -48,7 +48,7 @@ def test_without_a_required_gpu_nothing_is_trained(tiny, monkeypatch):
     assert tiny.gpu == "auto"
     folder = night("1", "2025-11-21", steps=FLOW[:TRAIN])
     monkeypatch.setattr(training, "train", None)  # would be called by nobody
-    with pytest.raises(DataError, match=r"must be a GPU: tensorflow computes on cpu:0 of "):
+    with pytest.raises(DataError, match=r"must have a GPU: tensorflow computes on cpu:0 of "):
         night("1", "2025-11-21", steps=[FLOW[TRAIN]], gpu="require")
     (finding,) = folder.manifest("train").outcome.findings
     assert "CLOSECAST_GPU=auto" in finding.todo

@@ -12,22 +12,35 @@ from pipeline.serving import ledger
 from pipeline.settings import load_settings
 from pipeline.store.runs import run_folder
 from tests.support.alert_channels import webhook
-from tests.support.nights import forecast_record, json_in, live_points, night, sample_prices
+from tests.support.nights import folder_of_run, forecast_record, json_in, live_points, night, sample_prices
 from tests.support.tiny import WIDE_GATE, set_network
 
 
-def test_the_second_night_scores_the_first_ones_forecast(tiny):
+def write_forecast(place, *, created, version=1):
+    """Write the forecast of the close of 2025-11-21 that a night before would have written, and return it."""
+    closes = sample_prices("AAA")["close"]
+    last = closes["2025-11-20"]
+    row = forecast_record(
+        ticker="AAA", session=dt.date(2025, 11, 21), version=version, run="before", as_of=dt.date(2025, 11, 20),
+        created=created, source="sample", synthetic=True, last_close_usd=last, forecast_usd=last,
+        anchor_session=closes.index[0].date(), anchor_close_usd=closes.iloc[0],
+    )  # fmt: skip
+    return ledger.write(place, row)
+
+
+def test_the_second_night_scores_the_first_ones_forecast(two_nights):
     """Error in dollars and interval against the close that came; the forecast after it is by the new champion."""
-    first = json_in(night("1", "2025-11-20"), "forecast")
+    first = json_in(folder_of_run(two_nights, "manual__1"), "forecast")
     assert (first["forecast"]["session"], first["forecast"]["version"]) == ("2025-11-21", 1)
     assert first["scored"] is first["live"]["20"] is None
-    folder = night("2", "2025-11-21")
-    second, close = json_in(folder, "forecast"), pd.read_parquet(folder.path("validated.parquet"))["close"].iloc[-1]
+    folder = folder_of_run(two_nights, "manual__2")
+    second = json_in(folder, "forecast")
+    close = pd.read_parquet(folder.path("validated.parquet"))["close"].iloc[-1]
     assert (second["scored"]["session"], second["scored"]["version"]) == ("2025-11-21", 1)
     assert second["scored"]["error_usd"] == pytest.approx(first["forecast"]["forecast_usd"] - close)
     assert second["live"]["60"]["rows"] == 1
     assert (second["forecast"]["session"], second["forecast"]["version"]) == ("2025-11-24", 2)
-    assert len(live_points(tiny)) == 1
+    assert len(live_points(two_nights)) == 1
 
 
 def test_prices_damaged_on_purpose_are_not_forecast_from(tiny):
@@ -39,17 +52,21 @@ def test_prices_damaged_on_purpose_are_not_forecast_from(tiny):
     assert ledger.read(tiny.ledger_place, "AAA")["run"].tolist() == ["manual__1", "manual__2"]
 
 
-def test_a_forecast_written_after_its_close_is_told_as_such(tiny, monkeypatch):
-    """Nights that are made up for later: both sessions have closed long ago."""
-    night("1", "2025-11-20")
-    live = json_in(night("2", "2025-11-21"), "forecast")["live"]["20"]
+def test_a_forecast_written_after_its_close_is_marked(two_nights):
+    """Both nights run long after their sessions have closed."""
+    live = json_in(folder_of_run(two_nights, "manual__2"), "forecast")["live"]["20"]
     assert (live["rows"], live["late"]) == (1, 1)
     runs.report("manual__2", settings=load_settings(tickers=("AAA",)))
-    page = run_folder(tiny.store_url, "manual__2").read("report.html").decode()
+    page = run_folder(two_nights.store_url, "manual__2").read("report.html").decode()
     assert "(1 written after the close)" in page
-    in_time, read = pd.Timestamp("2025-11-20 23:00", tz="UTC"), ledger.read
-    monkeypatch.setattr(ledger, "read", lambda *place: read(*place).assign(created=in_time))
-    assert json_in(night("3", "2025-11-21"), "forecast")["live"]["20"]["late"] == 0
+
+
+def test_a_forecast_written_before_its_close_is_not_late(tiny):
+    """It was written in the evening before."""
+    write_forecast(tiny.ledger_place, created=dt.datetime(2025, 11, 20, 23, tzinfo=dt.UTC))
+    forecast = json_in(night("1", "2025-11-21"), "forecast")
+    assert (forecast["live"]["20"]["rows"], forecast["live"]["20"]["late"]) == (1, 0)
+    assert not forecast["scored"]["late"]
 
 
 @pytest.mark.usefixtures("tiny")
@@ -102,11 +119,11 @@ def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
 
 
 def test_the_ledger_can_be_a_table_of_a_database(tiny, tmp_path, monkeypatch):
-    """By its URL, through the real steps; `closecast forecast` reads it there."""
+    """A night scores the row that is there, writes its own, and leaves no folder."""
     monkeypatch.setenv("CLOSECAST_LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")
-    night("1", "2025-11-20")
-    folder = night("2", "2025-11-21")
-    assert json_in(folder, "forecast")["scored"]["session"] == "2025-11-21"
     place = load_settings().ledger_place
+    before = write_forecast(place, created=dt.datetime(2025, 11, 20, 23, tzinfo=dt.UTC))
+    scored = json_in(night("1", "2025-11-21"), "forecast")["scored"]
+    assert (scored["session"], scored["run"], scored["forecast_usd"]) == ("2025-11-21", "before", before.forecast_usd)
     assert ledger.read(place, "AAA")["session"].dt.day.tolist() == [21, 24]
     assert not Path(tiny.ledger_place).exists()

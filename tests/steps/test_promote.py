@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import mlflow
 import pandas as pd
@@ -10,11 +11,43 @@ import pytest
 
 from pipeline import runner, runs
 from pipeline.serving import ledger
-from pipeline.settings import load_settings
+from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW
 from pipeline.store.runs import run_folder
 from pipeline.tracking.registry import Registry
-from tests.support.nights import json_in, live_points, night, sample_prices
+from pipeline.tracking.versions import Version
+from tests.support.nights import folder_of_run, json_in, live_points, night, sample_prices
+from tests.support.tiny import tiny_settings
+
+
+class LateRetry(NamedTuple):
+    """Night 2 was killed before it moved the alias. Night 3 ran, and then the retry of night 2."""
+
+    home: Path
+    settings: Settings
+    after_the_kill: Version  # the champion
+    versions_after_the_kill: int
+    after_the_next_night: Version  # the champion
+
+
+@pytest.fixture(scope="module")
+def late_retry(tmp_path_factory):
+    """Run the three nights and the retry. The tests only read them."""
+    home = tmp_path_factory.mktemp("late-retry")
+    with pytest.MonkeyPatch.context() as environment:
+        settings = tiny_settings(environment, home)
+        night("1", "2025-11-19")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Registry, "_move", lambda *_args, **_kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                night("2", "2025-11-20")
+        registry = Registry(settings)
+        after_the_kill = registry.champion("AAA")
+        versions = len(registry.versions("AAA"))
+        night("3", "2025-11-21")
+        after_the_next_night = registry.champion("AAA")
+        night("2", "2025-11-20")
+    return LateRetry(home, settings, after_the_kill, versions, after_the_next_night)
 
 
 def test_restarting_any_task_adds_no_row_and_no_version(tiny):
@@ -35,20 +68,13 @@ def test_restarting_any_task_adds_no_row_and_no_version(tiny):
     assert len(live_points(tiny)) == 1
 
 
-def test_killed_between_registering_and_moving_the_alias(tiny, monkeypatch):
+def test_killed_between_registering_and_moving_the_alias(late_retry):
     """The next night ends in one champion, that of the next night, and a late retry does not take it away."""
-    night("1", "2025-11-19")
-    with monkeypatch.context() as patch:
-        patch.setattr(Registry, "_move", lambda *_args, **_kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            night("2", "2025-11-20")
-    registry = Registry(tiny)
-    assert (registry.champion("AAA").number, len(registry.versions("AAA"))) == (1, 2)
-    folder = night("3", "2025-11-21")
-    assert registry.champion("AAA").number == 3
-    assert json_in(folder, "decision")["champion"] == 1
-    late = night("2", "2025-11-20")
-    assert registry.champion("AAA").number == 3
+    assert (late_retry.after_the_kill.number, late_retry.versions_after_the_kill) == (1, 2)
+    assert late_retry.after_the_next_night.number == 3
+    assert json_in(folder_of_run(late_retry.settings, "manual__3"), "decision")["champion"] == 1
+    assert Registry(late_retry.settings).champion("AAA").number == 3
+    late = folder_of_run(late_retry.settings, "manual__2")
     assert "knows prices up to 2025-11-21" in json_in(late, "forecast")["why_not"]
 
 
@@ -93,19 +119,13 @@ def test_a_run_that_is_cleared_under_new_code_replaces_its_own_champion(tiny, mo
     assert forecasts["version"].tolist() == [1, 2, 3]  # of the session's two the first counts
 
 
-def test_a_decision_that_came_too_late_is_told_as_refused(tiny, monkeypatch):
+def test_a_decision_that_came_too_late_is_shown_as_refused(late_retry, monkeypatch):
     """In MLflow and in the report: another version became champion meanwhile."""
-    night("1", "2025-11-19")
-    with monkeypatch.context() as patch:
-        patch.setattr(Registry, "_move", lambda *_args, **_kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            night("2", "2025-11-20")
-    night("3", "2025-11-21")
-    night("2", "2025-11-20")
+    settings = tiny_settings(monkeypatch, late_retry.home)
     runs.report("manual__2", settings=load_settings(tickers=("AAA",)))
-    (result,) = json.loads(run_folder(tiny.store_url, "manual__2").read("results.json"))
+    (result,) = json.loads(run_folder(settings.store_url, "manual__2").read("results.json"))
     assert (result["decision"], result["refused_by"]) == ("refused", ["superseded"])
-    client = mlflow.MlflowClient(tiny.mlflow_uri)
+    client = mlflow.MlflowClient(settings.mlflow_uri)
     unit, parent = (
         client.search_runs(["1"], f"tags.dag_run_id = 'manual__2' and tags.ticker = '{ticker}'")[0].data
         for ticker in ("AAA", "")
@@ -127,11 +147,9 @@ def test_made_up_prices_replace_no_champion_of_real_ones(tiny, tmp_path):
     assert Registry(tiny).champion("AAA").number == 2
 
 
-def test_the_decision_is_in_mlflow_rule_by_rule(tiny):
+def test_the_decision_is_in_mlflow_rule_by_rule(two_nights):
     """As tags of the run and of the version, and as its description."""
-    night("1", "2025-11-20")
-    night("2", "2025-11-21")
-    client = mlflow.MlflowClient(tiny.mlflow_uri)
+    client = mlflow.MlflowClient(two_nights.mlflow_uri)
     version = client.get_model_version_by_alias("closecast-AAA", "champion")
     run = client.get_run(version.run_id)
     for rule in ("data", "rmse", "naive", "coverage", "champion"):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mlflow
 import pandas as pd
+import pytest
 
 from pipeline import runner, runs
+from pipeline.errors import DataError
 from pipeline.outcome import ForecastRecord
 from pipeline.plan import Batch
 from pipeline.prices.sources import sample
@@ -17,6 +20,25 @@ from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
 from pipeline.store.folder import Folder
 from pipeline.store.runs import read_plan, unit_folder
+from tests.support.tiny import tiny_settings
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment, Run
+
+
+class Finished(NamedTuple):
+    """A run of the tickers GOOD and BAD that has ended."""
+
+    settings: Settings
+    batch: Batch
+
+
+class Logged(NamedTuple):
+    """The runs in MLflow."""
+
+    client: mlflow.MlflowClient
+    experiment: Experiment
+    runs: Sequence[Run]
 
 
 def night(name: str, as_of: str, *, steps: Sequence[Step] = FLOW, **settings: Any) -> Folder:
@@ -30,7 +52,44 @@ def night(name: str, as_of: str, *, steps: Sequence[Step] = FLOW, **settings: An
 
 def folder_of(settings: Settings, batch: Batch, ticker: str) -> Folder:
     """Return a unit's folder."""
-    return unit_folder(settings.store_url, ticker, read_plan(settings.store_url, batch["run"]))
+    return folder_of_run(settings, batch["run"], ticker)
+
+
+def folder_of_run(settings: Settings, run: str, ticker: str = "AAA") -> Folder:
+    """Return a unit's folder by the name of its run."""
+    return unit_folder(settings.store_url, ticker, read_plan(settings.store_url, run))
+
+
+def run_two_nights(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Run AAA as of 2025-11-20 and 2025-11-21, `manual__1` and `manual__2`. Each night has a promoted version."""
+    tiny_settings(patch, home)
+    night("1", "2025-11-20")
+    night("2", "2025-11-21")
+
+
+def run_good_and_bad(patch: pytest.MonkeyPatch, home: Path) -> Finished:
+    """Run and report two tickers. BAD fails in `ingest`: its file has no close."""
+    prices = home / "prices"
+    prices.mkdir()
+    sample_prices("GOOD").to_csv(prices / "GOOD.csv")
+    (prices / "BAD.csv").write_text("Date,Price\n2025-11-21,1\n")
+    tiny_settings(patch, home)
+    patch.setenv("CLOSECAST_PRICES", str(prices))
+    patch.setenv("CLOSECAST_SOURCE", "files")
+    settings = load_settings(tickers=("GOOD", "BAD"), batch_size=2)
+    (batch,) = runs.plan(settings, "manual__1")
+    for step in FLOW:
+        assert runner.run(step.name, batch, settings=settings) == batch
+    with pytest.raises(DataError, match="BAD in ingest"):
+        runs.report("manual__1", settings=settings)
+    return Finished(settings, batch)
+
+
+def logged_runs(settings: Settings) -> Logged:
+    """Return all runs in MLflow."""
+    client = mlflow.MlflowClient(settings.mlflow_uri)
+    experiment = client.get_experiment_by_name("closecast")
+    return Logged(client, experiment, client.search_runs([experiment.experiment_id]))
 
 
 def json_in(folder: Folder, name: str) -> dict[str, Any]:

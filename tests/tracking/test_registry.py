@@ -6,11 +6,9 @@ import mlflow
 import pytest
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.outcome import Release
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Runs
-
-NOON = dt.datetime(2025, 11, 21, 12, tzinfo=dt.UTC)
+from tests.support.released import release, trained
 
 
 @pytest.fixture
@@ -18,31 +16,6 @@ def registry(tiny):
     """Return an empty registry."""
     Runs(tiny)
     return Registry(tiny)
-
-
-def trained(registry):
-    """Return the ids of a logged model and its run, as a training leaves them."""
-    client = registry._client
-    experiment = client.get_experiment_by_name("closecast").experiment_id
-    run = client.create_run(experiment)
-    model = client.create_logged_model(experiment, name="model", source_run_id=run.info.run_id)
-    client.finalize_logged_model(model.model_id, "READY")
-    return model.model_id, run.info.run_id
-
-
-def decision(*, promoted=True, champion=None, as_of="2025-11-21", synthetic="false", run="r"):
-    """Return what the gate says."""
-    tags = {"as_of": as_of, "cutoff": "2023-01-03", "synthetic": synthetic, "decision": "because", "dag_run_id": run}
-    return Release(promoted=promoted, champion=champion, reason="because", tags=tags, description="| table |")
-
-
-def release(registry, hour=0, ticker="NFLX", model=None, **said):
-    """Carry a decision out and return the number of the version."""
-    when, said = NOON + dt.timedelta(hours=hour), {"run": f"run-{hour}"} | said
-    released = registry.release(ticker, *(model or trained(registry)), decision(**said), when)
-    tags = registry.versions(ticker)[released.version - 1].tags
-    assert tags["decision"] == (released.reason if released.superseded else "because")
-    return released.version
 
 
 def test_the_first_promoted_version_is_served(registry):
@@ -119,7 +92,7 @@ def test_a_person_sets_and_rolls_back(registry):
     assert registry.roll_back("NFLX", "bad week") == 2
     assert registry.roll_back("NFLX", "still bad") == 1
     assert registry.champion("NFLX").number == 1
-    with pytest.raises(UsageError, match="one before it"):
+    with pytest.raises(UsageError, match="no earlier champion"):
         registry.roll_back("NFLX", "further")
     registry.set_champion("NFLX", 3, "good again")
     assert [(move.before, move.to, move.reason) for move in registry.history("NFLX")][:3] == [
@@ -137,7 +110,7 @@ def test_a_rollback_after_a_version_was_set_goes_back_to_what_was_served(registr
         release(registry, number, champion=number or None)
     registry.set_champion("NFLX", 2, "by hand")
     assert [registry.roll_back("NFLX", "bad") for _ in range(3)] == [3, 2, 1]
-    with pytest.raises(UsageError, match="one before it"):
+    with pytest.raises(UsageError, match="no earlier champion"):
         registry.roll_back("NFLX", "further")
 
 

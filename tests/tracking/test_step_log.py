@@ -1,5 +1,7 @@
 """Logging of steps, on a real MLflow with SQLite."""
 
+import json
+
 import pytest
 
 from pipeline import runner, runs
@@ -7,6 +9,7 @@ from pipeline.steps import FLOW
 from pipeline.store.runs import read_plan, unit_folder
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Runs
+from tests.support.nights import folder_of, logged_runs
 
 
 @pytest.mark.usefixtures("tiny")
@@ -47,3 +50,20 @@ def test_a_step_that_was_killed_before_its_effects_performs_them_in_the_next_cal
     assert (results.released.version, results.released.superseded) == (1, False)
     assert [one.number for one in Registry(settings).versions("AAA")] == [1]
     assert Registry(settings).champion("AAA").number == 1
+
+
+def test_the_childs_figures_are_those_of_the_store(finished):
+    """Metrics, parameters, one point per epoch, pictures, the dataset."""
+    settings, batch = finished
+    client, _, found = logged_runs(settings)
+    run = next(run for run in found if run.data.tags["ticker"] == "GOOD")
+    stored = json.loads(folder_of(settings, batch, "GOOD").read("metrics.json"))
+    assert {name: run.data.metrics[name] for name in stored} == stored
+    assert run.data.params["lookback"] == "5"
+    assert run.data.params["seed"] == "0"
+    for curve in ("loss", "val_loss", "gradient_norm"):
+        assert [point.step for point in client.get_metric_history(run.info.run_id, curve)] == [1, 2, 3]
+    kept = {one.path for one in client.list_artifacts(run.info.run_id)}
+    assert {"forecast.png", "loss.png", "close.png", "validation.html", "metrics.json", "predictions.parquet"} <= kept
+    (dataset,) = run.inputs.dataset_inputs
+    assert dataset.dataset.name == "GOOD files"

@@ -1,0 +1,46 @@
+"""Versions in MLflow's registry without a training."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from pipeline.outcome import Release
+from pipeline.tracking.registry import Registry
+
+NOON = dt.datetime(2025, 11, 21, 12, tzinfo=dt.UTC)
+
+
+def trained(registry: Registry) -> tuple[str, str]:
+    """Return the ids of a logged model and its run, as a training leaves them."""
+    client = registry._client
+    experiment = client.get_experiment_by_name("closecast").experiment_id
+    run = client.create_run(experiment)
+    model = client.create_logged_model(experiment, name="model", source_run_id=run.info.run_id)
+    client.finalize_logged_model(model.model_id, "READY")
+    return model.model_id, run.info.run_id
+
+
+def decision(
+    *,
+    promoted: bool = True,
+    champion: int | None = None,
+    as_of: str = "2025-11-21",
+    synthetic: str = "false",
+    run: str = "r",
+) -> Release:
+    """Return what the gate says."""
+    tags = {"as_of": as_of, "cutoff": "2023-01-03", "synthetic": synthetic, "decision": "because", "dag_run_id": run}
+    return Release(promoted=promoted, champion=champion, reason="because", tags=tags, description="| table |")
+
+
+def release(
+    registry: Registry, hour: int = 0, ticker: str = "NFLX", model: tuple[str, str] | None = None, **said: Any
+) -> int:
+    """Carry a decision out and return the number of the version."""
+    when = NOON + dt.timedelta(hours=hour)
+    said = {"run": f"run-{hour}"} | said
+    released = registry.release(ticker, *(model or trained(registry)), decision(**said), when)
+    tags = registry.versions(ticker)[released.version - 1].tags
+    assert tags["decision"] == (released.reason if released.superseded else "because")
+    return released.version

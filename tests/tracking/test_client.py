@@ -1,0 +1,87 @@
+"""The connection to MLflow, and its failures as errors of ours."""
+
+import sqlite3
+import traceback
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException, RestException
+
+from pipeline.errors import PipelineError, Unavailable
+from pipeline.tracking.client import answering, connect, gone_is_fine
+from pipeline.tracking.server import check_answers
+
+SERVER = "http://user:secret@127.0.0.1:9"
+
+
+def test_an_mlflow_server_that_does_not_answer_is_told_at_once(monkeypatch):
+    """Before its client starts minutes of retries, and without a password in the message."""
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9.*\n.*CLOSECAST_TRACKING_URI") as error:
+        check_answers(SERVER, seconds=1)
+    assert "secret" not in str(error.value)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(Unavailable) as error, answering(SERVER):
+        mlflow.MlflowClient(SERVER).create_run("0")
+    assert "127.0.0.1:9" in str(error.value)
+    assert "secret" not in "".join(traceback.format_exception(error.value))  # what a task's log gets
+
+
+def test_the_folder_and_the_tables_of_a_new_database_are_made(tiny):
+    """The first run finds nothing below var/."""
+    assert not tiny.var_dir.exists()
+    client = connect(tiny)
+    assert client.create_experiment("first") == "1"
+    assert mlflow.get_tracking_uri() == tiny.mlflow_uri
+    with sqlite3.connect(tiny.mlflow_uri.removeprefix("sqlite:///")) as database:
+        assert database.execute("select count(*) from experiments").fetchone() == (2,)  # with MLflow's own default
+
+
+def test_a_server_that_is_away_is_no_connection(tiny):
+    """It fails before MLflow's client starts its retries."""
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9") as error:
+        connect(tiny.model_copy(update={"tracking_uri": SERVER}))
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"API request to {SERVER}/api/2.0/mlflow/runs/create failed with exception", "timed out", "database is locked"],
+)
+def test_a_failure_that_passes_is_unavailable_and_shows_no_password(text):
+    """The original error holds the whole URL, so it is no part of the new one."""
+    with pytest.raises(Unavailable) as error, answering(SERVER):
+        raise MlflowException(text)
+    assert error.value.retryable
+    assert "secret" not in "".join(traceback.format_exception(error.value))
+
+
+def test_a_full_disk_of_mlflow_is_unavailable():
+    """The database's words are kept without MLflow's stack."""
+    text = "Traceback ... OperationalError: (sqlite3.OperationalError) database or disk is full\n[SQL: INSERT]"
+    with pytest.raises(Unavailable, match="must be able to write") as error, answering(SERVER):
+        raise MlflowException(text)
+    assert error.value.received == "(sqlite3.OperationalError) database or disk is full"
+    with pytest.raises(Unavailable, match="No space left"), answering(SERVER):
+        raise OSError(28, "No space left on device")
+
+
+def test_an_old_schema_names_the_command_that_migrates_it():
+    """A retry does not help."""
+    with pytest.raises(PipelineError, match="mlflow db upgrade") as error, answering(SERVER):
+        raise MlflowException("Detected out-of-date database schema (found version 1, but expected 2).")
+    assert not error.value.retryable
+    assert "secret" not in str(error.value)
+
+
+def test_every_other_error_of_mlflow_stays_as_it_is():
+    """It is a bug, and keeps its traceback."""
+    with pytest.raises(MlflowException, match="a bug"), answering(SERVER):
+        raise MlflowException("a bug")
+
+
+def test_only_a_missing_object_may_be_gone():
+    """A deletion whose answer was lost is repeated, and finds nothing."""
+    with gone_is_fine():
+        raise RestException({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such run"})
+    with pytest.raises(RestException, match="no right"), gone_is_fine():
+        raise RestException({"error_code": "PERMISSION_DENIED", "message": "no right"})

@@ -1,0 +1,102 @@
+"""The one model of a unit in MLflow."""
+
+import datetime as dt
+
+import mlflow
+import pandas as pd
+import pytest
+
+from pipeline.errors import Damaged
+from pipeline.evaluation.metrics import rmse
+from pipeline.outcome import Manifest, Outcome
+from pipeline.store.folder import Folder
+from pipeline.tracking.logged_model import log_model
+from pipeline.tracking.runs import Runs
+from tests.support.nights import folder_of, logged_runs
+
+MANIFEST = Manifest(
+    step="train", key="this training", inputs={}, outputs={"model.keras": "hash", "recipe.json": "hash"},
+    outcome=Outcome(model=("model.keras", "recipe.json")), started=dt.datetime(2025, 11, 21, tzinfo=dt.UTC),
+    seconds=1.0, peak_memory_mb=1.0, versions={},
+)  # fmt: skip
+
+
+@pytest.fixture
+def tracking(tiny):
+    """Return an empty MLflow."""
+    return Runs(tiny)
+
+
+@pytest.fixture
+def run_id(tracking):
+    """Return the id of a unit's run."""
+    return tracking.client.create_run(tracking.experiment).info.run_id
+
+
+def leave_model(tracking, run_id, key, *, whole):
+    """Leave a model as a training leaves it, or as a process that was killed meanwhile."""
+    client = tracking.client
+    model = client.create_logged_model(tracking.experiment, name="m", source_run_id=run_id, tags={"step_key": key})
+    if whole:
+        client.finalize_logged_model(model.model_id, "READY")
+    return model.model_id
+
+
+def models_of(tracking):
+    """Return the ids of all models in MLflow."""
+    return {model.model_id for model in tracking.client.search_logged_models([tracking.experiment])}
+
+
+def test_the_logged_model_forecasts_the_logged_error_again(finished):
+    """Loaded by models:/, from raw closes to dollars: the same RMSE to 1e-6."""
+    settings, batch = finished
+    client, experiment, found = logged_runs(settings)
+    run = next(run for run in found if run.data.tags["ticker"] == "GOOD")
+    (logged,) = client.search_logged_models([experiment.experiment_id])
+    mlflow.set_tracking_uri(settings.mlflow_uri)
+    served = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
+    closes = pd.read_parquet(f"{folder_of(settings, batch, 'GOOD').url}/validated.parquet")["close"]
+    asked = pd.DataFrame({"close": closes.to_numpy()})
+    forecasts = served.predict(asked, params={"every_session": True})["forecast_usd"].to_numpy()
+    assert len(forecasts) == len(closes) - 5  # the first one needs lookback closes and one
+    assert served.predict(asked)["forecast_usd"].tolist() == [forecasts[-1]]
+    tested = int(run.data.metrics["test_rows"])
+    error = rmse(closes.to_numpy()[-tested:], forecasts[-tested - 1 : -1])
+    assert error == pytest.approx(run.data.metrics["rmse_usd"], rel=1e-6)
+    recipe = served.unwrap_python_model().recipe
+    assert (recipe.preset, recipe.cell) == ("daily", run.data.params["cell"])
+    assert logged.source_run_id == run.info.run_id
+    assert "rmse_usd" in {metric.key for metric in logged.metrics}
+
+
+def test_a_whole_model_is_found_again_and_halves_are_deleted(tracking, run_id, tmp_path):
+    """A killed try left half a model, a lost answer a second whole one; a third call changes nothing."""
+    leave_model(tracking, run_id, MANIFEST.key, whole=False)
+    first = leave_model(tracking, run_id, MANIFEST.key, whole=True)
+    leave_model(tracking, run_id, MANIFEST.key, whole=True)
+    folder = Folder(str(tmp_path))
+    for _ in range(2):
+        assert log_model(tracking.client, tracking.experiment, run_id, MANIFEST, folder) == first
+        assert models_of(tracking) == {first}
+        (linked,) = tracking.client.get_run(run_id).outputs.model_outputs
+        assert linked.model_id == first
+
+
+def test_a_whole_model_of_another_training_is_kept(tracking, run_id, tmp_path):
+    """It may be the champion; the half of another training is deleted."""
+    mine = leave_model(tracking, run_id, MANIFEST.key, whole=True)
+    champion = leave_model(tracking, run_id, "an earlier training", whole=True)
+    leave_model(tracking, run_id, "an earlier training", whole=False)
+    other_run = tracking.client.create_run(tracking.experiment).info.run_id
+    half_elsewhere = leave_model(tracking, other_run, MANIFEST.key, whole=False)
+    log_model(tracking.client, tracking.experiment, run_id, MANIFEST, Folder(str(tmp_path)))
+    assert models_of(tracking) == {mine, champion, half_elsewhere}
+
+
+def test_a_damaged_file_is_not_logged(tracking, run_id, tmp_path):
+    """The file is named, and MLflow has no half of a model."""
+    folder = Folder(str(tmp_path))
+    folder.write("recipe.json", b"{}")
+    with pytest.raises(Damaged, match=r"recipe\.json"):
+        log_model(tracking.client, tracking.experiment, run_id, MANIFEST, folder)
+    assert models_of(tracking) == set()

@@ -1,0 +1,102 @@
+"""A version that was logged before the modules moved into folders still loads, beside the code of today."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.forecasting import forecaster
+from pipeline.serving import ledger
+from pipeline.store.folder import Folder
+from pipeline.store.formats import frame_of
+from pipeline.tracking.registry import Registry
+from tests.support.tiny import WIDE_GATE, network_variables, tiny_settings
+
+LAST_COMMIT_BEFORE_THE_MOVE = "bdf5f7d"
+CHECKOUT = Path(__file__).parents[2]
+FIGURES = ["forecast_usd", "low_80_usd", "high_80_usd", "low_95_usd", "high_95_usd"]
+
+
+@pytest.fixture(scope="module")
+def old_home(tmp_path_factory):
+    """Train AAA with the old code in a process of its own, and return the folder of its state."""
+    home = tmp_path_factory.mktemp("old")
+    code = home / "code"
+    paths = ["pipeline", "expectations", "closecast.toml"]
+    command = ["git", "-C", str(CHECKOUT), "archive", LAST_COMMIT_BEFORE_THE_MOVE, *paths]
+    archived = subprocess.run(command, capture_output=True, check=False)
+    if archived.returncode:
+        pytest.skip(f"no history of git: {archived.stderr.decode().strip()}")
+    with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as archive:
+        archive.extractall(code, filter="data")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLOSECAST_")}
+    variables = {
+        # The network alone: with a blend the weight of so small a network is 0, and every forecast is the last close.
+        **network_variables(blend="false"),
+        "CLOSECAST_GATE": WIDE_GATE,
+        "CLOSECAST_VAR": str(home / "var"),
+        "CLOSECAST_START": "2022-01-03",
+        "CLOSECAST_AS_OF": "2025-11-21",
+        "PYTHONPATH": str(code),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "run", "--tickers", "AAA"],
+        cwd=code, env=inherited | variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home
+
+
+@pytest.fixture
+def settings(old_home, monkeypatch):
+    """Return the settings of today on the state that the old code left."""
+    return tiny_settings(monkeypatch, old_home)
+
+
+@pytest.fixture
+def closes(settings):
+    """Return the closes that the old run validated."""
+    (run,) = Folder(f"{settings.store_url}/AAA/2025-11-21").names()
+    return frame_of(Folder(f"{settings.store_url}/AAA/2025-11-21/{run}").read("validated.parquet"))["close"]
+
+
+@pytest.fixture
+def row(settings):
+    """Return the forecast that the old code wrote into the ledger."""
+    return ledger.read(settings.ledger_place, "AAA").iloc[-1]
+
+
+def test_the_old_champion_was_logged_with_the_old_code_and_follows_its_network(settings, row):
+    """Otherwise the tests below would show nothing."""
+    champion = Registry(settings).champion("AAA")
+    mlflow.set_tracking_uri(settings.mlflow_uri)
+    files = Path(mlflow.artifacts.download_artifacts(f"models:/{champion.model_id}"))
+    assert (files / "code" / "pipeline" / "forecaster.py").is_file()
+    assert not (files / "code" / "pipeline" / "forecasting").exists()
+    assert abs(row["forecast_usd"] - row["last_close_usd"]) > 1e-3
+
+
+def test_mlflow_serves_it_in_a_process_that_has_loaded_the_code_of_today(settings, closes, row):
+    """`pipeline` is loaded already, so the model's imports of old names lead to the new modules."""
+    mlflow.set_tracking_uri(settings.mlflow_uri)
+    served = mlflow.pyfunc.load_model("models:/closecast-AAA@champion")
+    asked = pd.DataFrame({"session": closes.index.strftime("%Y-%m-%d"), "close": closes.to_numpy()})
+    (answer,) = served.predict(asked.tail(10)).to_dict("records")
+    assert (answer["ticker"], answer["session"]) == ("AAA", "2025-11-24")
+    assert [answer[name] for name in FIGURES] == pytest.approx([row[name] for name in FIGURES], rel=1e-6)
+
+
+def test_the_registry_loads_its_network_and_its_recipe(settings, closes, row):
+    """As the gate does, which compares it with a new version on the same rows."""
+    registry = Registry(settings)
+    network, recipe = registry.load("AAA", registry.champion("AAA"))
+    values = closes.to_numpy(np.float64)
+    made = forecaster.columns(forecaster.forecast(network, values, range(len(values), len(values) + 1), recipe))
+    assert [made[name][0] for name in FIGURES] == pytest.approx([row[name] for name in FIGURES], rel=1e-6)

@@ -1,0 +1,111 @@
+"""MLflow's runs: found again by their tags, and ended as what they are."""
+
+import pytest
+
+from pipeline import runs
+from pipeline.store.runs import read_plan
+from pipeline.tracking.runs import Runs
+from tests.support.nights import logged_runs
+
+
+@pytest.fixture
+def plan(tiny):
+    """Return the plan of a run of AAA and BBB that has no MLflow run yet."""
+    runs.plan(tiny, "manual__plan")
+    return read_plan(tiny.store_url, "manual__plan").model_copy(update={"dag_run_id": "manual__1", "run": "manual__1"})
+
+
+def statuses(settings):
+    """Return the status of each run of `manual__1`, by ticker."""
+    found = [run for run in logged_runs(settings).runs if run.data.tags["dag_run_id"] == "manual__1"]
+    return {run.data.tags["ticker"]: run.info.status for run in found}
+
+
+def test_there_is_one_parent_and_one_child_per_ticker(finished):
+    """Found by tags; the child of the broken file is failed, and so is the parent."""
+    settings, _ = finished
+    found = logged_runs(settings).runs
+    by_ticker = {run.data.tags["ticker"]: run for run in found}
+    assert len(found) == 3
+    assert {ticker: run.info.status for ticker, run in by_ticker.items()} == {
+        "": "FAILED", "GOOD": "FINISHED", "BAD": "FAILED",
+    }  # fmt: skip
+    parent = by_ticker[""].info.run_id
+    assert {by_ticker[t].data.tags["mlflow.parentRunId"] for t in ("GOOD", "BAD")} == {parent}
+    assert "'Date', 'Price'" in by_ticker["BAD"].data.tags["findings.ingest"]
+
+
+def test_a_run_is_opened_once_and_found_again(tiny, plan):
+    """By another process too; a child is below the parent."""
+    first = Runs(tiny)
+    parent = first.open_parent(plan)
+    child = first.unit_run(plan, "AAA")
+    second = Runs(tiny)
+    assert second.open_parent(plan) == parent
+    assert second.unit_run(plan, "AAA").info.run_id == child.info.run_id
+    assert child.data.tags["mlflow.parentRunId"] == parent
+    assert child.info.run_name == "AAA 2025-11-21 daily, synthetic prices"
+    assert statuses(tiny) == {"": "RUNNING", "AAA": "RUNNING"}
+
+
+def test_of_two_runs_that_were_opened_at_once_the_oldest_is_kept(tiny, plan, monkeypatch):
+    """Both processes look before either has opened its run."""
+    tracking = Runs(tiny)
+    tracking.open_parent(plan)
+    monkeypatch.setattr(Runs, "_find", lambda *_: None)
+    kept = [tracking.unit_run(plan, "AAA").info.run_id for _ in range(2)]
+    assert kept[0] == kept[1]
+    assert statuses(tiny) == {"": "RUNNING", "AAA": "RUNNING"}
+    assert len(logged_runs(tiny).runs) == 3  # with the run of the fixture
+
+
+def test_a_closed_run_has_its_figures_its_page_and_no_open_child(tiny, plan):
+    """A child that did not end was killed; one that ended keeps its status."""
+    tracking = Runs(tiny)
+    tracking.unit_run(plan, "AAA")
+    done = tracking.unit_run(plan, "BBB").info.run_id
+    tracking.set_status(done, "FINISHED")
+    for _ in range(2):  # the answer of the first call was lost
+        tracking.close_parent(plan, failed=True, metrics={"tickers_done": 1.0}, page=b"<p>page</p>")
+    assert statuses(tiny) == {"": "FAILED", "AAA": "KILLED", "BBB": "FINISHED"}
+    parent = tracking.client.get_run(tracking.unit_run(plan, "").info.run_id)
+    history = tracking.client.get_metric_history(parent.info.run_id, "tickers_done")
+    assert [(point.value, point.timestamp) for point in history] == [(1.0, int(plan.created.timestamp() * 1000))]
+    assert [one.path for one in tracking.client.list_artifacts(parent.info.run_id)] == ["report.html"]
+
+
+def test_a_killed_run_has_no_open_run_left_and_another_run_stays_open(tiny, plan):
+    """Only what belongs to the stopped DAG run is ended."""
+    tracking = Runs(tiny)
+    tracking.unit_run(plan, "AAA")
+    tracking.kill(plan)
+    assert statuses(tiny) == {"": "KILLED", "AAA": "KILLED"}
+    other = [run.info.status for run in logged_runs(tiny).runs if run.data.tags["dag_run_id"] == "manual__plan"]
+    assert other == ["RUNNING"]
+
+
+def test_a_run_that_is_opened_again_has_no_end(tiny, plan):
+    """A task that is cleared continues its run."""
+    tracking = Runs(tiny)
+    run_id = tracking.open_parent(plan)
+    tracking.set_status(run_id, "FINISHED")
+    assert tracking.client.get_run(run_id).info.end_time is not None
+    assert tracking.open_parent(plan) == run_id
+    assert tracking.client.get_run(run_id).info.status == "RUNNING"
+
+
+def test_served_forecasts_have_one_run_per_ticker_and_market(tiny):
+    """Scores of synthetic prices never join those of real prices."""
+    tracking = Runs(tiny)
+    synthetic = tracking.live_run("AAA", synthetic=True).info.run_id
+    assert tracking.live_run("AAA", synthetic=True).info.run_id == synthetic
+    assert len({synthetic, *(tracking.live_run(one, synthetic=False).info.run_id for one in ("AAA", "BBB"))}) == 3
+
+
+def test_the_experiment_names_its_first_metric_and_its_page(tiny, plan):
+    """MLflow's page sorts by it; links in alerts lead to a run of it."""
+    tracking = Runs(tiny)
+    experiment = logged_runs(tiny).experiment
+    assert experiment.tags["mlflow.experiment.primaryMetric.name"] == "skill"
+    run_id = tracking.open_parent(plan)
+    assert tracking.page(run_id).endswith(f"/#/experiments/{experiment.experiment_id}/runs/{run_id}")
