@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
+from pipeline.settings.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -41,10 +42,8 @@ def retrain(settings: Settings, overrides: Mapping[str, object]) -> str:
     os.environ.update(airflow_environment(settings))  # Airflow reads them on import
     os.environ.setdefault("CLOSECAST_RETRIES", "1")  # a person is waiting
     os.environ.setdefault("CLOSECAST_RETRY_SECONDS", "5")
-    params = settings.model_dump(
-        mode="json",
-        include={"tickers", "source", "preset", "start", "as_of", "fault", "accept_restated", "walk_forward"},
-    )
+    in_form = {parameter.name for parameter in PARAMETERS if parameter.in_form and parameter.name != "overrides"}
+    params = settings.model_dump(mode="json", include=in_form)
     moment = dt.datetime.now(dt.UTC)
     dag_run_id = f"manual__{moment.isoformat()}"  # the id that Airflow will give the run
     with embedded_run(settings):
