@@ -133,6 +133,7 @@ def schema_versions() -> str:
 
 def _write_secrets(settings: Settings) -> None:
     write_secret(password_file(settings), json.dumps({"admin": secrets.token_urlsafe(12)}) + "\n")
+    write_secret(settings.mlflow_password_file, secrets.token_urlsafe(24))
     fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     write_secret(  # all processes must share these; without the file each would generate its own
         settings.var_dir / "airflow" / "airflow.cfg",

@@ -46,7 +46,9 @@ def up(settings: Settings, report: Callable[[str], None]) -> None:
     passwords = password_file(settings)
     report(f"Airflow: http://127.0.0.1:{settings.airflow_port}")
     report(f"         user admin, password {json.loads(passwords.read_text())['admin']} (kept in {passwords})")
-    report(f"MLflow:  http://127.0.0.1:{settings.mlflow_port}")
+    report(f"MLflow:  {settings.own_mlflow_server}")
+    secret = settings.mlflow_password_file
+    report(f"         user admin, password {secret.read_text().strip()} (kept in {secret})")
 
 
 def _start_all(settings: Settings, report: Callable[[str], None]) -> None:

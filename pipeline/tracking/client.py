@@ -17,6 +17,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError, Unavailable, without_secrets
+from pipeline.tracking.login import USER
 from pipeline.tracking.server import check_answers, no_answer
 
 if TYPE_CHECKING:
@@ -31,11 +32,24 @@ def connect(settings: Settings) -> mlflow.MlflowClient:
     """
     uri = settings.mlflow_uri
     check_answers(uri)
+    _log_in(settings)
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
     with answering(uri), _sqlite_lock(uri):
         return mlflow.MlflowClient(uri)
+
+
+def _log_in(settings: Settings) -> None:
+    """Give MLflow's client the password of the server that this checkout started, unless the environment has one.
+
+    The client reads it from the environment, for artifacts too.
+    """
+    if settings.mlflow_uri != settings.own_mlflow_server or "MLFLOW_TRACKING_PASSWORD" in os.environ:
+        return
+    with contextlib.suppress(FileNotFoundError):  # the server of another user, or of another checkout
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = settings.mlflow_password_file.read_text().strip()
+        os.environ.setdefault("MLFLOW_TRACKING_USERNAME", USER)
 
 
 @contextlib.contextmanager
