@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError
 from pipeline.operations import servers
 from pipeline.operations.secret_file import write_secret
+from pipeline.settings.private_folders import make_private_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,9 +109,8 @@ def prepare(settings: Settings) -> None:
     """
     home = settings.var_dir / "airflow"
     log = settings.var_dir / "log" / "db-migrate.log"
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in (log.parent, settings.mlflow_artifacts):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_private_folders(settings.var_dir)
+    settings.mlflow_artifacts.mkdir(exist_ok=True)
     _write_secrets(settings)
     if settings.cluster:
         servers.prepare(settings)

@@ -17,6 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.operations.airflow_home import password_file, prepare
 from pipeline.operations.processes import find_supervisord, stop
 from pipeline.operations.supervisor import programs, start
+from pipeline.settings.private_folders import make_private_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,9 +101,8 @@ def embedded_run(settings: Settings) -> Iterator[None]:
 @contextlib.contextmanager
 def _stack_lock(settings: Settings) -> Iterator[None]:
     """Wait until no other `up` or `down` of this `var` is in progress, and keep others waiting."""
-    run = settings.var_dir / "run"
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (run / "lock").open("w") as lock:
+    make_private_folders(settings.var_dir)
+    with (settings.var_dir / "run" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -138,6 +138,12 @@ class Settings(BaseSettings):
         return self.tracking_uri or server or f"sqlite:///{self.var_dir / 'mlflow' / 'mlflow.db'}"
 
     @property
+    def uses_own_mlflow_server(self) -> bool:
+        """Return whether MLflow's address is that of the server that this checkout starts."""
+        same = (self.own_mlflow_server, f"http://localhost:{self.mlflow_port}")
+        return self.mlflow_uri.rstrip("/") in same
+
+    @property
     def own_mlflow_server(self) -> str:
         """Return the address of the MLflow server that this checkout starts."""
         return f"http://127.0.0.1:{self.mlflow_port}"

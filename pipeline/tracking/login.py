@@ -1,7 +1,7 @@
 """Puts MLflow's server behind a login with one user and one password, and serves only the routes of `routes.py`.
 
-`mlflow server --app-name closecast-login` starts it. The password comes from MLFLOW_TRACKING_PASSWORD, or from the file
-that CLOSECAST_MLFLOW_PASSWORD_FILE names. Only `/health` needs no login. MLflow's own `basic-auth` app would need
+`mlflow server --app-name closecast-login` starts it. The password comes from the file that
+CLOSECAST_MLFLOW_PASSWORD_FILE names, or from MLFLOW_TRACKING_PASSWORD. Only `/health` needs no login. MLflow's own `basic-auth` app would need
 Flask-WTF and a database of users, and would still serve the assistant.
 """
 
@@ -24,6 +24,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 USER = "admin"
+HIDDEN_ASSISTANT = b"<style>[data-assistant-ui] { display: none !important }</style>"
 REFUSAL = [(b"content-type", b"text/plain"), (b"www-authenticate", b'Basic realm="MLflow", charset="UTF-8"')]
 
 
@@ -33,8 +34,13 @@ def create_app() -> App:
     Raises:
         UsageError: the password is missing or empty.
     """
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME", USER)
-    password = _password()
+    file = os.environ.get("CLOSECAST_MLFLOW_PASSWORD_FILE")
+    if file:  # `make up`: a login of the user's shell belongs to another server
+        user = USER
+        password = Path(file).read_text().strip()
+    else:
+        user = os.environ.get("MLFLOW_TRACKING_USERNAME", USER)
+        password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
     if not password:
         raise UsageError(
             "MLflow's server needs a password.",
@@ -46,16 +52,13 @@ def create_app() -> App:
     return behind_login(judged(app), user, password)
 
 
-def _password() -> str:
-    file = os.environ.get("CLOSECAST_MLFLOW_PASSWORD_FILE")
-    return os.environ.get("MLFLOW_TRACKING_PASSWORD") or (Path(file).read_text().strip() if file else "")
-
-
 def judged(app: App) -> App:
     """Return an application that passes on requests for served routes only, and answers all others itself."""
 
     async def only_served(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or (scope["type"] == "http" and routes.is_served(scope["path"])):
+        if scope["type"] == "http" and scope["path"] == "/":
+            await app(scope, receive, _hiding_assistant(send))
+        elif scope["type"] == "lifespan" or (scope["type"] == "http" and routes.is_served(scope["path"])):
             await app(scope, receive, send)
         elif scope["type"] == "http":
             await _answer_refused(scope, send)
@@ -64,6 +67,28 @@ def judged(app: App) -> App:
             await send({"type": "websocket.close", "code": 1008})  # policy violation, RFC 6455
 
     return only_served
+
+
+def _hiding_assistant(send: Send) -> Send:
+    """Return a `send` that adds a style to the page, because its assistant would open by itself without a server."""
+    start: MutableMapping[str, Any] = {}
+    body = bytearray()
+
+    async def send_with_style(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+            return
+        body.extend(message.get("body", b""))
+        if message.get("more_body"):
+            return
+        page = bytes(body).replace(b"</head>", HIDDEN_ASSISTANT + b"</head>", 1)
+        kept = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+        if page:  # the answers 304 and to HEAD have no body
+            start["headers"] = [*kept, (b"content-length", str(len(page)).encode())]
+        await send(start)
+        await send({"type": "http.response.body", "body": page})
+
+    return send_with_style
 
 
 async def _answer_refused(scope: Scope, send: Send) -> None:

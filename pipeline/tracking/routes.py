@@ -50,6 +50,7 @@ REFUSED = (
 EMPTY_ANSWERS = {
     "assistant/config": b'{"providers": {}, "projects": {}}',
     "assistant/providers": b'{"providers": []}',
+    "gateway-proxy": b'{"endpoints": []}',
     "ui-telemetry": b'{"disable_telemetry": true}',
 }
 _SERVED = re.compile("|".join(f"(?:{pattern})" for pattern in SERVED))
