@@ -69,7 +69,7 @@ def _sqlite_lock(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """Raise `Unavailable` when MLflow is away, locked or full, and `PipelineError` when it refuses the login or its schema is old."""
+    """Raise `Unavailable` if MLflow is away, locked or full, `PipelineError` for a refused login or an old schema."""
     try:
         yield
     except MlflowException as error:

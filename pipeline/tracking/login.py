@@ -1,8 +1,8 @@
 """Puts MLflow's server behind a login with one user and one password, and serves only the routes of `routes.py`.
 
 `mlflow server --app-name closecast-login` starts it. The password comes from the file that
-CLOSECAST_MLFLOW_PASSWORD_FILE names, or from MLFLOW_TRACKING_PASSWORD. Only `/health` needs no login. MLflow's own `basic-auth` app would need
-Flask-WTF and a database of users, and would still serve the assistant.
+CLOSECAST_MLFLOW_PASSWORD_FILE names, or from MLFLOW_TRACKING_PASSWORD. Only `/health` needs no login. MLflow's own
+`basic-auth` app would need Flask-WTF and a database of users, and would still serve the assistant.
 """
 
 from __future__ import annotations
