@@ -110,7 +110,7 @@ def test_make_run_and_make_up_keep_out_of_each_others_way(tmp_path):
     with stack.embedded_run(settings):
         with pytest.raises(PipelineError, match="make run"):
             stack.up(settings, print)
-        with pytest.raises(PipelineError, match="one run of the DAG"), stack.embedded_run(settings):
+        with pytest.raises(PipelineError, match="Only one `make run`"), stack.embedded_run(settings):
             pass
     with stack.embedded_run(settings):
         pass
