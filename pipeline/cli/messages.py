@@ -46,9 +46,13 @@ def errors_for_people() -> Iterator[Path]:
     log = Path("closecast.log")
     try:
         from pipeline.settings import load_settings
+        from pipeline.settings.private_folders import make_private_folders
 
+        var = load_settings().var_dir
+        with contextlib.suppress(OSError):  # a read-only disk: the command that needs a folder reports it
+            make_private_folders(var)
         name = f"closecast-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.log"
-        log = load_settings().var_dir / "log" / name
+        log = var / "log" / name
         yield log
     except PipelineError as error:
         _append_traceback(log)

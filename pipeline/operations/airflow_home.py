@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError
 from pipeline.operations import servers
 from pipeline.operations.secret_file import write_secret
+from pipeline.settings.private_folders import make_private_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,9 +109,8 @@ def prepare(settings: Settings) -> None:
     """
     home = settings.var_dir / "airflow"
     log = settings.var_dir / "log" / "db-migrate.log"
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in (log.parent, settings.mlflow_artifacts):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_private_folders(settings.var_dir)
+    settings.mlflow_artifacts.mkdir(exist_ok=True)
     _write_secrets(settings)
     if settings.cluster:
         servers.prepare(settings)
@@ -133,6 +133,7 @@ def schema_versions() -> str:
 
 def _write_secrets(settings: Settings) -> None:
     write_secret(password_file(settings), json.dumps({"admin": secrets.token_urlsafe(12)}) + "\n")
+    write_secret(settings.mlflow_password_file, secrets.token_urlsafe(24))
     fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     write_secret(  # all processes must share these; without the file each would generate its own
         settings.var_dir / "airflow" / "airflow.cfg",

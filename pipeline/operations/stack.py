@@ -17,6 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.operations.airflow_home import password_file, prepare
 from pipeline.operations.processes import find_supervisord, stop
 from pipeline.operations.supervisor import programs, start
+from pipeline.settings.private_folders import make_private_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,9 @@ def up(settings: Settings, report: Callable[[str], None]) -> None:
     passwords = password_file(settings)
     report(f"Airflow: http://127.0.0.1:{settings.airflow_port}")
     report(f"         user admin, password {json.loads(passwords.read_text())['admin']} (kept in {passwords})")
-    report(f"MLflow:  http://127.0.0.1:{settings.mlflow_port}")
+    report(f"MLflow:  {settings.own_mlflow_server}")
+    secret = settings.mlflow_password_file
+    report(f"         user admin, password {secret.read_text().strip()} (kept in {secret})")
 
 
 def _start_all(settings: Settings, report: Callable[[str], None]) -> None:
@@ -98,9 +101,8 @@ def embedded_run(settings: Settings) -> Iterator[None]:
 @contextlib.contextmanager
 def _stack_lock(settings: Settings) -> Iterator[None]:
     """Wait until no other `up` or `down` of this `var` is in progress, and keep others waiting."""
-    run = settings.var_dir / "run"
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (run / "lock").open("w") as lock:
+    make_private_folders(settings.var_dir)
+    with (settings.var_dir / "run" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

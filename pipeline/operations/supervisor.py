@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 SOCKET_PATH_BYTES = 90  # the system's limit is 104 or 108; supervisord adds a suffix while it binds
 MLFLOW = (
-    "mlflow server --host 127.0.0.1 --port {port} --workers 1 --no-serve-artifacts"
+    "mlflow server --app-name closecast-login --host 127.0.0.1 --port {port} --workers 1 --no-serve-artifacts"
     " --backend-store-uri 'sqlite:///%(ENV_CLOSECAST_STACK)s/mlflow/mlflow.db'"
     " --default-artifact-root '%(ENV_CLOSECAST_STACK)s/mlflow/artifacts'"
 )
 CLUSTER_MLFLOW = (  # serves the artifacts too, because its clients may run on other machines
-    "mlflow server --host 127.0.0.1 --port {port} --workers 1 --backend-store-uri {database}"
+    "mlflow server --app-name closecast-login --host 127.0.0.1 --port {port} --workers 1"
+    " --backend-store-uri {database}"
     " --artifacts-destination '%(ENV_CLOSECAST_STACK)s/mlflow/artifacts'"
 )
 PROGRAMS = {  # Airflow's log servers would listen on every interface; the API server reads the log files itself
@@ -148,6 +149,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}",
         "no_proxy": f"{no_proxy},127.0.0.1,localhost",
         "CLOSECAST_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",
+        "CLOSECAST_MLFLOW_PASSWORD_FILE": str(settings.mlflow_password_file),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # Closecast uses none of MLflow's job runners
         "SPT_NOENV": "1",  # else setproctitle overwrites the environment that `processes.members` reads
         STACK: str(settings.var_dir),

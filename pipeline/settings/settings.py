@@ -134,8 +134,24 @@ class Settings(BaseSettings):
     @property
     def mlflow_uri(self) -> str:
         """Return MLflow's address: the server's when one is set or the cluster has one, else SQLite below `var`."""
-        server = f"http://127.0.0.1:{self.mlflow_port}" if self.cluster else ""
+        server = self.own_mlflow_server if self.cluster else ""
         return self.tracking_uri or server or f"sqlite:///{self.var_dir / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def uses_own_mlflow_server(self) -> bool:
+        """Return whether MLflow's address is that of the server that this checkout starts."""
+        same = (self.own_mlflow_server, f"http://localhost:{self.mlflow_port}")
+        return self.mlflow_uri.rstrip("/") in same
+
+    @property
+    def own_mlflow_server(self) -> str:
+        """Return the address of the MLflow server that this checkout starts."""
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def mlflow_password_file(self) -> Path:
+        """Return the file with the password of the MLflow server that this checkout starts."""
+        return self.var_dir / "mlflow" / "password"
 
     @property
     def mlflow_artifacts(self) -> Path:

@@ -14,6 +14,7 @@ OTHER_VARIABLES = frozenset(
     {
         "STACK",
         "PROGRAM",
+        "MLFLOW_PASSWORD_FILE",
         "IMAGE",
         "WORKER_CONCURRENCY",
         "FUZZ",

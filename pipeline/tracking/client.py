@@ -17,6 +17,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError, Unavailable, without_secrets
+from pipeline.tracking.login import USER
 from pipeline.tracking.server import check_answers, no_answer
 
 if TYPE_CHECKING:
@@ -31,11 +32,26 @@ def connect(settings: Settings) -> mlflow.MlflowClient:
     """
     uri = settings.mlflow_uri
     check_answers(uri)
+    _log_in(settings)
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
     with answering(uri), _sqlite_lock(uri):
         return mlflow.MlflowClient(uri)
+
+
+def _log_in(settings: Settings) -> None:
+    """Give MLflow's client the login of the server that this checkout starts; for other servers change nothing.
+
+    The client reads the login from the environment, for artifacts too. A login of the shell belongs to another server
+    and is replaced.
+    """
+    if not settings.uses_own_mlflow_server:
+        return
+    with contextlib.suppress(FileNotFoundError):  # the server was started without `make up`
+        password = settings.mlflow_password_file.read_text().strip()
+        os.environ["MLFLOW_TRACKING_USERNAME"] = USER
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = password
 
 
 @contextlib.contextmanager
@@ -53,10 +69,16 @@ def _sqlite_lock(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """Raise `Unavailable` when MLflow is away, locked or full, and `PipelineError` when its schema is old."""
+    """Raise `Unavailable` if MLflow is away, locked or full, `PipelineError` for a refused login or an old schema."""
     try:
         yield
     except MlflowException as error:
+        if "error code 401" in str(error):
+            raise PipelineError(
+                "The MLflow server must accept the login.",
+                f"{without_secrets(uri)}: HTTP 401",
+                "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD. `make up` prints those of its server.",
+            ) from None
         if "API request to" in str(error) or "timed out" in str(error) or "database is locked" in str(error):
             raise no_answer(uri, str(error)) from None  # its text holds the whole URL with the password
         if "out-of-date database schema" in str(error):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import os
 import stat
 import time
 from typing import TYPE_CHECKING
 
 import psutil
+import psycopg2
 import pytest
 
 from pipeline.operations import servers
@@ -17,6 +19,7 @@ from pipeline.operations.processes import is_alive
 from tests.cluster.cluster import GPU_WORKER, LONG
 from tests.cluster.conftest import TICKERS
 from tests.support.ledger_rows import check_that_one_writer_wins
+from tests.support.other_user import as_nobody, ask, read, say
 from tests.support.signals import kill
 from tests.support.stacks import eventually
 
@@ -71,6 +74,7 @@ def test_no_password_is_seen_from_outside(cluster: Cluster) -> None:
     """They are in files that only their owner reads: in no argument, variable, log or configuration of supervisord."""
     var = cluster.settings.var_dir
     secrets = {
+        "mlflow/password": (var / "mlflow" / "password").read_text(),
         "postgres.pass": (var / "postgres.pass").read_text().strip().rpartition(":")[2],
         "redis/password": (var / "redis" / "password").read_text(),
         "airflow/simple_auth_manager_passwords.json.generated": "",
@@ -89,6 +93,38 @@ def test_no_password_is_seen_from_outside(cluster: Cluster) -> None:
                 seen[f"process {process.pid}"] = f"{process.cmdline()} {process.environ()}".encode()
     assert len(seen) > 40
     assert not [place for place, text in seen.items() for secret in secrets.values() if secret.encode() in text]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
+def test_another_user_needs_the_passwords(cluster: Cluster) -> None:
+    """Redis, PostgreSQL, MLflow and Airflow refuse a user without a password, and the files cannot be read."""
+    settings = cluster.settings
+    mlflow = f"http://127.0.0.1:{settings.mlflow_port}"
+    assert as_nobody(say, settings.redis_port, "KEYS *\r\n").startswith("-NOAUTH")
+    assert "password authentication failed" in as_nobody(_log_in_to_postgres, settings.postgres_port)
+    assert as_nobody(ask, "POST", f"{mlflow}/ajax-api/3.0/mlflow/assistant/message", {}) == "401"
+    assert as_nobody(ask, "POST", f"{mlflow}/api/2.0/mlflow/registered-models/alias", {}) == "401"
+    assert as_nobody(ask, "PUT", f"{mlflow}/api/2.0/mlflow-artifacts/artifacts/x", {}) == "401"
+    assert as_nobody(ask, "GET", f"http://127.0.0.1:{settings.airflow_port}/api/v2/dags") == "401"
+    password = settings.mlflow_password_file.read_text()
+    assert as_nobody(ask, "POST", f"{mlflow}/ajax-api/3.0/mlflow/assistant/message", {}, password) == "404"
+    places = (
+        "airflow", "airflow/airflow.cfg", "log", "mlflow", "mlflow/password", "mlflow/artifacts", "postgres",
+        "postgres/data", "postgres.pass", "redis", "redis/password", "redis/redis.conf", "redis/url", "run", "store",
+    )  # fmt: skip
+    assert {place: read(settings.var_dir / place) for place in places} == dict.fromkeys(places, "read")
+    refused = {place: as_nobody(read, settings.var_dir / place) for place in places}
+    assert refused == dict.fromkeys(places, "PermissionError")
+
+
+def _log_in_to_postgres(port: int) -> str:
+    """Return why PostgreSQL refuses a guessed password."""
+    guess = {"user": "closecast", "password": "guess", "dbname": "airflow"}
+    try:
+        psycopg2.connect(host="127.0.0.1", port=port, **guess).close()
+    except psycopg2.OperationalError as error:
+        return str(error)
+    return "connected"
 
 
 @pytest.mark.usefixtures("night")

@@ -1,4 +1,4 @@
-"""A stand-in for a stack whose processes hide their environment, as Airflow's workers do.
+"""A stack that is up, and a stand-in for a stack whose processes hide their environment, as Airflow's workers do.
 
 Root can read every environment, so tests that run as root start both the stand-in and the observer as `nobody`.
 """
@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 import pytest
 
+from pipeline.operations import stack
 from pipeline.operations.processes import PROGRAM, STACK
+from tests.support.stacks import Started, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,3 +57,19 @@ def standin(tmp_path: Path) -> Iterator[StandIn]:
             with contextlib.suppress(OSError):
                 if os.getsid(pid) == boss.pid:
                     os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Started]:
+    """Start a stack in a folder with characters that configuration files misread, and that other users may enter."""
+    home = Path(tempfile.mkdtemp(prefix="100% #1 ;home"))  # pytest's own folder keeps other users out
+    home.chmod(0o755)
+    settings = settings_for(home)
+    (home / "dags").mkdir()
+    said: list[str] = []
+    try:
+        stack.up(settings, said.append)
+        yield Started(settings, "\n".join(said))
+    finally:
+        stack.down(settings, said.append)
+        shutil.rmtree(home)

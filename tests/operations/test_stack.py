@@ -8,7 +8,7 @@ import socket
 import stat
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,35 +18,14 @@ from pipeline.operations.airflow_home import schema_versions
 from tests.support.stacks import eventually, free_port, page, processes_of, settings_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pipeline.settings import Settings
+    from tests.support.stacks import Started
 
 pytestmark = pytest.mark.timeout(1800)  # a minute on an idle laptop; the tests share what `up` started
 
 
-class Started(NamedTuple):
-    """A stack that is up, and what `up` said."""
-
-    settings: Settings
-    said: str
-
-
 def pids(settings: Settings, program: str) -> set[int]:
     return {process.pid for process in processes.members(str(settings.var_dir), program)}
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    """A running stack in a folder whose name holds what configuration files stumble over."""
-    settings = settings_for(tmp_path_factory.mktemp("100% #1 ;home"))
-    (settings.home / "dags").mkdir()
-    said: list[str] = []
-    try:
-        stack.up(settings, said.append)
-        yield Started(settings, "\n".join(said))
-    finally:
-        stack.down(settings, said.append)
 
 
 @pytest.mark.parametrize("variable", ["airflow_port", "mlflow_port"])
@@ -131,7 +110,7 @@ def test_make_run_and_make_up_keep_out_of_each_others_way(tmp_path):
     with stack.embedded_run(settings):
         with pytest.raises(PipelineError, match="make run"):
             stack.up(settings, print)
-        with pytest.raises(PipelineError, match="one run of the DAG"), stack.embedded_run(settings):
+        with pytest.raises(PipelineError, match="Only one `make run`"), stack.embedded_run(settings):
             pass
     with stack.embedded_run(settings):
         pass

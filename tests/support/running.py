@@ -120,9 +120,9 @@ class Running:
 
 def check(settings: Settings, run: str, tickers: Sequence[str]) -> None:
     """Check what must hold after every run that was promoted last, whatever died in between."""
-    import mlflow
+    from pipeline.tracking.client import connect
 
-    client = mlflow.MlflowClient(settings.mlflow_uri)
+    client = connect(settings)
     experiment = client.get_experiment_by_name(settings.experiment).experiment_id
     logged = client.search_runs([experiment], f"tags.dag_run_id = '{run}'")
     ended = sorted((one.data.tags["ticker"], one.info.status) for one in logged)

@@ -8,7 +8,7 @@ import socket
 import time
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.settings import load_settings
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.settings import Settings
+
+
+class Started(NamedTuple):
+    """A stack that is up, and what `up` said."""
+
+    settings: Settings
+    said: str
 
 
 def free_port() -> int:

@@ -1,0 +1,32 @@
+"""The folders below `var`: private, also those of older versions."""
+
+import stat
+from pathlib import Path
+
+from pipeline.settings.private_folders import NAMES, make_private_folders
+
+
+def mode(path: Path) -> int:
+    """Return the rights of a path."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_new_folders_are_private_and_var_can_be_passed(tmp_path):
+    """PostgreSQL's account goes through `var`, and cannot list it."""
+    var = tmp_path / "a" / "var"
+    make_private_folders(var)
+    assert mode(var) == 0o711
+    assert {name: mode(var / name) for name in NAMES} == dict.fromkeys(NAMES, 0o700)
+
+
+def test_folders_of_older_versions_are_closed(tmp_path):
+    """Their files stay, and so does the mode of a `var` that the user made."""
+    tmp_path.chmod(0o750)
+    (tmp_path / "mlflow").mkdir(mode=0o755)
+    (tmp_path / "mlflow" / "mlflow.db").write_text("rows")
+    (tmp_path / "mine").mkdir(mode=0o755)
+    make_private_folders(tmp_path)
+    assert mode(tmp_path) == 0o750
+    assert mode(tmp_path / "mlflow") == 0o700
+    assert mode(tmp_path / "mine") == 0o755
+    assert (tmp_path / "mlflow" / "mlflow.db").read_text() == "rows"
