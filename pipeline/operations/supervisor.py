@@ -148,7 +148,8 @@ def _environment(settings: Settings) -> dict[str, str]:
         **airflow_environment(settings),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}",
         "no_proxy": f"{no_proxy},127.0.0.1,localhost",
-        "CLOSECAST_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",
+        "CLOSECAST_TRACKING_URI": settings.own_mlflow_server,
+        "CLOSECAST_MLFLOW_PORT": str(settings.mlflow_port),  # tasks send the password to this port only
         "CLOSECAST_MLFLOW_PASSWORD_FILE": str(settings.mlflow_password_file),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # Closecast uses none of MLflow's job runners
         "SPT_NOENV": "1",  # else setproctitle overwrites the environment that `processes.members` reads
