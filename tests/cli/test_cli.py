@@ -42,7 +42,7 @@ def test_a_wrong_calendar_stops_the_stack_before_it_starts(tiny, monkeypatch):
     answer = TERMINAL.invoke(app, ["up"])
     assert (answer.exit_code, len(answer.stderr.strip().splitlines())) == (2, 3)
     assert "MARS" in answer.stderr
-    assert not (tiny.var_dir / "run").exists()
+    assert not (tiny.var_dir / "run" / "supervisord.conf").exists()
 
 
 @pytest.mark.usefixtures("tiny")
