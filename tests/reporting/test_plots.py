@@ -10,8 +10,11 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecaster import Forecasts
 from pipeline.reporting import plots
+
+TITLE = Scores.model_construct(rmse_usd=1.0, naive_rmse_usd=2.0)  # all that the picture reads
 
 
 def drawn(name, rows):
@@ -25,9 +28,7 @@ def drawn(name, rows):
         "closes": lambda: plots.closes(sessions, actual, range(rows // 2, rows), "AAA"),
         "loss_curves": lambda: plots.loss_curves({"loss": list(actual), "val_loss": list(naive)}, 1, "AAA"),
         "without_validation": lambda: plots.loss_curves({"loss": list(actual)}, 1, "AAA"),
-        "actual_and_forecast": lambda: plots.actual_and_forecast(
-            sessions, actual, made, {"rmse_usd": 1.0, "naive_rmse_usd": 2.0}, "AAA"
-        ),
+        "actual_and_forecast": lambda: plots.actual_and_forecast(sessions, actual, made, TITLE, "AAA"),
         "residuals": lambda: plots.residuals(sessions, actual, made.usd, naive, "AAA"),
         "skills": lambda: plots.skills(days, "AAA"),
     }[name]()
