@@ -26,4 +26,4 @@ def test_a_lookback_longer_than_train_is_refused(monkeypatch):
     """The part is named, with what can be changed."""
     monkeypatch.setenv("CLOSECAST_PRESETS__DAILY__LOOKBACK", "900")
     with pytest.raises(DataError, match="at least one window of 900 sessions"):
-        night("1", "2025-11-21", steps=FLOW[:4])
+        night("1", "2025-11-21", steps=FLOW[:4], min_history=0)
