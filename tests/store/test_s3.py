@@ -163,7 +163,7 @@ def test_a_missing_bucket_is_told_in_three_lines(tiny):
     assert rule == "The store must let this run write its files."
     assert received.startswith("Received: s3://nowhere/nightly/_probe-")
     assert received.endswith(": The specified bucket does not exist")
-    assert "whether the bucket exists" in todo
+    assert "that the bucket exists" in todo
 
 
 def test_no_permission_is_told_in_three_lines(s3):
