@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 
 from pipeline import ladder
 from pipeline.cli import app
-from pipeline.errors import StoreError, Unavailable
+from pipeline.errors import StoreError
 from pipeline.ladder import Rung
 from pipeline.prices import snapshot
 from pipeline.settings import load_settings
 from pipeline.tracking.registry import Registry
+from tests.support.nights import silent_for
 from tests.support.tiny import set_network
 
 
@@ -67,14 +68,7 @@ def statuses(settings):
 
 def test_a_source_that_does_not_answer_costs_one_ticker(small, monkeypatch):
     """Its rungs say why; those of the other ticker stand."""
-    real = snapshot.fetch
-
-    def away(ticker, plan, settings):
-        if ticker == "BBB":
-            raise Unavailable("Yahoo must answer.", "HTTP 429", "Wait.")
-        return real(ticker, plan, settings)
-
-    monkeypatch.setattr(snapshot, "fetch", away)
+    monkeypatch.setattr(snapshot, "fetch", silent_for("BBB"))
     rungs = ladder.compare(small)
     assert [(one.name, one.reason) for one in rungs if one.ticker == "AAA"] == [
         (name, "") for name in ("naive", "AR(1)", "SimpleRNN", "GRU", "LSTM")

@@ -8,7 +8,7 @@ from pipeline import runner, runs
 from pipeline.errors import DataError, Unavailable
 from pipeline.prices import snapshot
 from pipeline.steps import FLOW
-from tests.support.nights import folder_of, logged_runs
+from tests.support.nights import folder_of, logged_runs, silent_for
 
 
 def test_a_second_call_of_every_step_changes_nothing(finished, monkeypatch):
@@ -68,13 +68,7 @@ def test_a_service_that_is_away_is_worth_another_try(tiny, monkeypatch):
     """The task fails for a retry; on the last try only when no ticker is left; the retry then succeeds."""
     (batch,) = runs.plan(runner.load_settings(tickers=("AAA", "BBB"), batch_size=2), "manual__away")
     real = snapshot.fetch
-
-    def away(ticker, plan, settings):
-        if ticker == "BBB":
-            raise Unavailable("Yahoo must answer.", "HTTP 429", "Wait.")
-        return real(ticker, plan, settings)
-
-    monkeypatch.setattr(snapshot, "fetch", away)
+    monkeypatch.setattr(snapshot, "fetch", silent_for("BBB"))
     with pytest.raises(Unavailable, match="BBB failed"):
         runner.run("ingest", batch, settings=tiny, last_try=False)
     first = folder_of(tiny, batch, "AAA").manifest("ingest")

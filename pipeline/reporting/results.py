@@ -97,10 +97,10 @@ def result(
     row = Result(
         ticker=ticker,
         rows=_whole_number(measured.get("sessions")),
-        test_rows=scores.test_rows if scores else None,
-        rmse_usd=scores.rmse_usd if scores else None,
-        naive_rmse_usd=scores.naive_rmse_usd if scores else None,
-        skill=scores.skill if scores else None,
+        test_rows=None,
+        rmse_usd=None,
+        naive_rmse_usd=None,
+        skill=None,
         seconds=sum(manifest.seconds for manifest in ended),
         mlflow_run=mlflow_run,
         step=ended[-1].step if ended else "plan",
@@ -111,6 +111,10 @@ def result(
     )
     if scores:
         row = row._replace(
+            test_rows=scores.test_rows,
+            rmse_usd=scores.rmse_usd,
+            naive_rmse_usd=scores.naive_rmse_usd,
+            skill=scores.skill,
             rmse_over_naive=scores.rmse_over_naive,
             dm_p_value=scores.dm_p_value,
             coverage_95=scores.coverage_95,

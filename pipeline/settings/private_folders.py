@@ -15,7 +15,7 @@ def make_private_folders(var_dir: Path) -> None:
     """Create `var` and its folders, and take the rights of other users away from existing ones.
 
     Older versions left databases, artifacts, prices and logs readable by every user. A folder of another owner keeps
-    its mode.
+    its mode, and so does every folder of a `var` directly below the root: /var/log belongs to the system.
     """
     if not var_dir.exists():
         var_dir.mkdir(parents=True)
@@ -24,5 +24,6 @@ def make_private_folders(var_dir: Path) -> None:
         folder = var_dir / name
         folder.mkdir(mode=PRIVATE, exist_ok=True)
         found = folder.stat()
-        if found.st_uid == os.geteuid() and found.st_mode & 0o077:
+        ours = found.st_uid == os.geteuid() and var_dir.parent != Path(var_dir.anchor)
+        if ours and found.st_mode & 0o077:
             folder.chmod(PRIVATE)

@@ -139,7 +139,7 @@ class Runs:
         return list(runs)
 
     def _find(self, plan: Plan, ticker: str) -> Run | None:
-        """Return the oldest run of the DAG run and ticker; "" stands for the parent."""
+        """Return the oldest run of the DAG run and ticker; "" means the parent."""
         runs = self._search(f"tags.dag_run_id = '{plan.dag_run_id}' and tags.ticker = '{ticker}'")
         return runs[0] if runs else None
 

@@ -1,7 +1,12 @@
 """The folders below `var`: private, also those of older versions."""
 
+import os
+import shutil
 import stat
+import tempfile
 from pathlib import Path
+
+import pytest
 
 from pipeline.settings.private_folders import NAMES, make_private_folders
 
@@ -30,3 +35,16 @@ def test_folders_of_older_versions_are_closed(tmp_path):
     assert mode(tmp_path / "mlflow") == 0o700
     assert mode(tmp_path / "mine") == 0o755
     assert (tmp_path / "mlflow" / "mlflow.db").read_text() == "rows"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder directly below /")
+def test_a_var_directly_below_the_root_keeps_the_systems_folders_open():
+    """With CLOSECAST_VAR=/var, /var/log stays readable for everyone."""
+    var = Path(tempfile.mkdtemp(prefix="closecast-", dir="/"))
+    try:
+        (var / "log").mkdir(mode=0o755)
+        make_private_folders(var)
+        assert mode(var / "log") == 0o755
+        assert mode(var / "mlflow") == 0o700
+    finally:
+        shutil.rmtree(var)

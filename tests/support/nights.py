@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from pipeline import runner, runs
-from pipeline.errors import DataError
+from pipeline.errors import DataError, Unavailable
 from pipeline.outcome import ForecastRecord
-from pipeline.plan import Batch
+from pipeline.plan import Batch, Plan
+from pipeline.prices import snapshot
 from pipeline.prices.sources import sample
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
@@ -117,3 +118,15 @@ def forecast_record(**fields: Any) -> ForecastRecord:
     made = fields["forecast_usd"]
     bounds = {"low_80_usd": made - 1, "high_80_usd": made + 1, "low_95_usd": made - 2, "high_95_usd": made + 2}
     return ForecastRecord(**bounds, **fields)
+
+
+def silent_for(ticker: str) -> Callable[[str, Plan, Settings], pd.DataFrame]:
+    """Return `snapshot.fetch` of a source that does not answer for one ticker."""
+    answered = snapshot.fetch
+
+    def fetch(asked: str, plan: Plan, settings: Settings) -> pd.DataFrame:
+        if asked == ticker:
+            raise Unavailable("Yahoo must answer.", "HTTP 429", "Wait.")
+        return answered(asked, plan, settings)
+
+    return fetch
