@@ -34,7 +34,8 @@ def free_port() -> int:
 
 def settings_for(home: Path, **ports: int) -> Settings:
     """Return settings of a stack in `home`, on free ports."""
-    given = {"airflow_port": free_port(), "mlflow_port": free_port(), **ports}
+    names = ("airflow_port", "mlflow_port", "postgres_port", "redis_port")
+    given = {name: free_port() for name in names} | ports
     return load_settings(var=Path("var"), **given).model_copy(update={"home": home})
 
 
