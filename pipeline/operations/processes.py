@@ -108,4 +108,4 @@ def _session_ids(processes: Iterable[psutil.Process]) -> set[int]:
     for process in processes:
         with contextlib.suppress(OSError):  # the process has ended
             found.add(os.getsid(process.pid))
-    return found
+    return found - {0}  # the system's word for every session that began outside this container

@@ -55,12 +55,25 @@ def test_marked_processes_are_found_by_stack_and_program(tmp_path: Path) -> None
     """By the two variables alone; another stack or program does not match."""
     var = str(tmp_path)
     marks = {STACK: var, PROGRAM: "mlflow"}
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=os.environ | marks) as process:
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    # In a session of its own, as supervisord opens them: a hidden process of the session counts too.
+    with subprocess.Popen(sleep, env=os.environ | marks, start_new_session=True) as process:
         assert [one.pid for one in members(var)] == [process.pid]
         assert [one.pid for one in members(var, "mlflow")] == [process.pid]
         assert members(var, "redis") == []
         assert members(f"{var}2") == []
         process.kill()
+
+
+def test_sessions_from_outside_the_container_join_no_processes(
+    standin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the system names every such session 0, that of the container's first process too."""
+    monkeypatch.setattr(os, "getsid", lambda _pid: 0)
+    hidden = psutil.Process()
+    monkeypatch.setattr(psutil, "process_iter", lambda: iter([standin.supervisord, hidden]))
+    monkeypatch.setattr(hidden, "environ", lambda: (_ for _ in ()).throw(psutil.AccessDenied()))
+    assert members(standin.var) == [standin.supervisord]
 
 
 def test_a_zombie_is_not_alive() -> None:
