@@ -32,7 +32,7 @@ run: .venv/ready ## run the DAG once through Airflow and print the results
 
 .PHONY: test
 test: .venv/ready ## run all tests but those that kill servers or build containers (test-cluster, test-faults, test-containers)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
 
 .PHONY: test-containers
 test-containers: .venv/ready ## build the image and start compose.yaml for real (root, Debian's buildah and podman)
