@@ -1,34 +1,33 @@
 # `make` lists the commands. Everything happens in .venv/ (libraries) and var/ (state); both can be deleted at any time.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-PYTHON ?= python3
+# Any Python from 3.6 starts the set-up, which looks for one that fits.
+PYTHON ?= $(firstword $(shell command -v python3 python3.13 python3.12 python3.11) python3)
 BIN := .venv/bin
 # The variables of `make run`. Those given to make are in the environment of its commands.
 PARAMETERS := pipeline/settings/parameters.py
 # Without cached bytecode every Airflow task would compile TensorFlow's thousands of modules again.
 unexport PYTHONDONTWRITEBYTECODE
+# They belong to another Python. `-I` ignores them where make itself calls one.
+unexport PYTHONHOME PYTHONPATH
 
-.venv/ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
-	  || { echo "Closecast needs Python 3.11 or 3.12. Received: $$($(PYTHON) --version). To do: make ... PYTHON=python3.12"; exit 2; }
-	$(PYTHON) -m venv .venv
-	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.txt
-	$(BIN)/uv pip sync --quiet --require-hashes requirements.lock
-	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+.PHONY: .venv/ready
+.venv/ready:
+	@command -v $(firstword $(PYTHON)) > /dev/null || { printf '%s\n' 'The set-up needs Python.' 'Received: no $(PYTHON) on PATH' \
+	  'To do: install Python 3.11 to 3.13. Debian, Ubuntu: `sudo apt-get install python3 python3-venv`.'; exit 2; }
+	@$(PYTHON) -I setup/environment.py
 
 .PHONY: help
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@$(PYTHON) $(PARAMETERS) help
+	@$(PYTHON) -I $(PARAMETERS) help
 
 .PHONY: setup
 setup: .venv/ready ## install everything into .venv (the other commands do it by themselves)
 
 .PHONY: run
 run: .venv/ready ## run the DAG once through Airflow and print the results
-	@$(BIN)/closecast run --airflow $(shell $(PYTHON) $(PARAMETERS) options)
+	@$(BIN)/closecast run --airflow $(shell $(PYTHON) -I $(PARAMETERS) options)
 
 .PHONY: test
 test: .venv/ready ## run all tests but those that kill servers or build containers (test-cluster, test-faults, test-containers)
@@ -40,7 +39,7 @@ test-containers: .venv/ready ## build the image and start compose.yaml for real 
 
 .PHONY: docker-env
 docker-env: ## make the secrets of docker/compose.yaml: docker/.env
-	@$(PYTHON) docker/make_env.py docker/.env
+	@$(PYTHON) -I docker/make_env.py docker/.env
 
 .PHONY: lint
 lint: .venv/ready ## check style, types and import rules
@@ -81,5 +80,5 @@ bench: .venv/ready ## time imports, training and a run
 
 .PHONY: lock
 lock: .venv/ready ## renew requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile --python $(BIN)/python --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --group dev --extra cluster --extra kubernetes --extra s3 --extra jax --upgrade --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock

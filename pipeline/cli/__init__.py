@@ -64,4 +64,4 @@ def airflow(context: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="closecast")

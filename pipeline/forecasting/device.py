@@ -81,8 +81,8 @@ def _no_gpu(received: str) -> UsageError:
     return UsageError(
         "With gpu = require this machine must have a GPU.",
         received,
-        "Install its driver and, in the checkout, `.venv/bin/uv pip install --editable '.[gpu]'` (for JAX "
-        "`... 'jax[cuda12]'`), again when the lock has changed. Or set CLOSECAST_GPU=auto.",
+        "Install its driver and, in the checkout, `.venv/bin/uv pip install --python .venv/bin/python -r pyproject.toml"
+        " --extra gpu` (for JAX `... 'jax[cuda12]'`), again when the lock has changed. Or set CLOSECAST_GPU=auto.",
     )
 
 

@@ -185,8 +185,8 @@ def _engine(place: str) -> sa.Engine:
         raise UsageError(
             "The driver of the ledger's database must be installed.",
             f"{scheme}://..., and {error}",  # the rest may hold a password
-            "Install it (for postgresql:// .venv/bin/uv pip install --editable '.[cluster]'), or name another one in "
-            "CLOSECAST_LEDGER, such as mysql+pymysql://.",
+            "Install it (for postgresql:// `.venv/bin/uv pip install --python .venv/bin/python -r pyproject.toml "
+            "--extra cluster`), or name another one in CLOSECAST_LEDGER, such as mysql+pymysql://.",
         ) from error
     except (sa.exc.ArgumentError, ValueError) as error:  # the latter for a port that is no number
         raise UsageError(

@@ -23,8 +23,8 @@ def refused(verb: str, url: str, error: Exception) -> PipelineError:
         return StoreError(
             "The store's driver must be installed.",
             received,
-            "Run `.venv/bin/uv pip install --editable '.[gcs]'` in the checkout ('.[s3]' for s3://), and "
-            "again after the lock has changed. Or correct CLOSECAST_STORE.",
+            "Run `.venv/bin/uv pip install --python .venv/bin/python -r pyproject.toml --extra gcs` in the checkout "
+            "(s3 for s3://), and again after the lock has changed. Or correct CLOSECAST_STORE.",
         )
     if remote and _may_pass(error):
         return Unavailable(

@@ -42,7 +42,7 @@ def test_what_may_pass_is_worth_another_try(error, kind):
 
 def test_a_driver_that_is_missing_is_installed_from_the_checkout():
     """No index has a package `closecast`."""
-    assert "uv pip install --editable '.[gcs]'" in refused("read", "gs://b/x", ImportError("Please install gcsfs")).todo
+    assert "-r pyproject.toml --extra gcs`" in refused("read", "gs://b/x", ImportError("Please install gcsfs")).todo
 
 
 def test_a_full_disk_needs_a_person():
