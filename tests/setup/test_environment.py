@@ -375,7 +375,7 @@ def test_the_readmes_way_to_serve_a_model_finds_uvicorn():
     )
     lines = [line.strip() for line in block.group().splitlines()]
     exports = [line for line in lines if line.startswith("export PATH")]
-    command = "; ".join([*exports, "command -v uvicorn mlflow"])
+    command = "\n".join([*exports, "command -v uvicorn mlflow"])
     done = subprocess.run(
         ["/bin/bash", "-c", command],
         cwd=CHECKOUT,
