@@ -8,7 +8,7 @@ BIN := .venv/bin
 PARAMETERS := pipeline/settings/parameters.py
 # Without cached bytecode every Airflow task would compile TensorFlow's thousands of modules again.
 unexport PYTHONDONTWRITEBYTECODE
-# They belong to another Python. `-I` ignores them where make itself calls one.
+# They belong to another Python. `$(shell)` gets them all the same, so its Python has `-I`.
 unexport PYTHONHOME PYTHONPATH
 
 .PHONY: .venv/ready
@@ -20,7 +20,7 @@ unexport PYTHONHOME PYTHONPATH
 .PHONY: help
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@$(PYTHON) -I $(PARAMETERS) help
+	@$(PYTHON) $(PARAMETERS) help
 
 .PHONY: setup
 setup: .venv/ready ## install everything into .venv (the other commands do it by themselves)
@@ -39,7 +39,7 @@ test-containers: .venv/ready ## build the image and start compose.yaml for real 
 
 .PHONY: docker-env
 docker-env: ## make the secrets of docker/compose.yaml: docker/.env
-	@$(PYTHON) -I docker/make_env.py docker/.env
+	@$(PYTHON) docker/make_env.py docker/.env
 
 .PHONY: lint
 lint: .venv/ready ## check style, types and import rules

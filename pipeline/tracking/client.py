@@ -85,7 +85,7 @@ def answering(uri: str) -> Iterator[None]:
             raise PipelineError(
                 "MLflow's database must have the schema of the installed MLflow.",
                 without_secrets(uri),
-                "Run `make run` or `make up` once, which migrate var/; for another one: mlflow db upgrade URL.",
+                "Run `make run` or `make up` once, which migrate var/. Another one: .venv/bin/mlflow db upgrade URL.",
             ) from None
         if "OperationalError" in str(error):
             raise _refused(str(error)) from error

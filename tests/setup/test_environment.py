@@ -201,6 +201,10 @@ def test_make_passes_neither_pythonpath_nor_pythonhome_on(tmp_path):
     variables = {"PYTHONPATH": "/foreign", "PYTHONHOME": "/no/python"}
     done = make(CHECKOUT, "-o", ".venv/ready", "bench", f"BIN={tmp_path}", **variables)
     assert "<>" in done.stdout
+    (tmp_path / "python").rename(tmp_path / "closecast")
+    (tmp_path / "closecast").write_text('#!/bin/sh\necho "$@"\n')
+    run = make(CHECKOUT, "-o", ".venv/ready", "run", f"BIN={tmp_path}", "TICKERS=NFLX", **variables)
+    assert "--tickers NFLX" in run.stdout, run.stderr
     helped = make(CHECKOUT, "help", **variables)
     assert (helped.returncode, "TICKERS=A,B" in helped.stdout) == (0, True), helped.stderr
 
@@ -303,7 +307,7 @@ def test_a_fit_python_is_found_on_path(environment, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(environment.sys, "executable", _fake(tmp_path, "python3", "3 9"))
     assert environment.fit_python() is None
-    _fake(tmp_path, "python3.13", "", code=127)
+    _fake(tmp_path, "python3.13", "3 13", code=127)
     _fake(tmp_path, "python3.12", "3 10")
     assert environment.fit_python() is None
     fit = _fake(tmp_path, "python3.11", "3 11")
