@@ -268,6 +268,22 @@ def test_a_half_made_venv_is_made_again(copy):
     assert ready(copy)
 
 
+def test_a_changed_lock_updates_a_whole_venv(copy):
+    """What the lock lacks goes; the rest is not installed again."""
+    kept = copy / ".venv" / "lib" / "kept.py"
+    kept.touch()
+    (hatchling,) = copy.glob(".venv/lib/python3.*/site-packages/hatchling/__init__.py")
+    before = hatchling.stat().st_ino
+    lock = copy / "requirements.lock"
+    lock.write_text(re.sub(r"(?m)^iniconfig==(?:.*\\\n)*.*\n", "", lock.read_text()))
+    done = make(copy, "setup")
+    assert done.returncode == 0, done.stderr
+    assert ready(copy)
+    assert kept.exists()
+    assert hatchling.stat().st_ino == before
+    assert not list(copy.glob(".venv/lib/python3.*/site-packages/iniconfig"))
+
+
 def test_a_link_to_another_folder_is_replaced_and_the_folder_kept(environment, tmp_path):
     """`.venv` may be a link to an environment of the user."""
     (tmp_path / "theirs").mkdir()

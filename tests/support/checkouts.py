@@ -13,7 +13,7 @@ OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")  # `make test` sets them
 
 
 def make_checkout(home: Path) -> Path:
-    """Make a checkout whose lock holds the tools of the set-up only, and whose package has no code."""
+    """Make a checkout whose lock holds the tools of the set-up and `iniconfig`, and whose package has no code."""
     (home / "pipeline").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "README.md"):
         shutil.copy(CHECKOUT / name, home)
@@ -21,7 +21,7 @@ def make_checkout(home: Path) -> Path:
     (home / "pipeline" / "__init__.py").touch()
     select = [sys.executable, str(CHECKOUT / "docker" / "select_lock.py"), str(CHECKOUT / "requirements.lock")]
     with (home / "requirements.lock").open("w") as lock:
-        subprocess.run([*select, "uv", "hatchling", "editables"], stdout=lock, check=True)
+        subprocess.run([*select, "uv", "hatchling", "editables", "iniconfig"], stdout=lock, check=True)
     return home
 
 
@@ -30,5 +30,5 @@ def make(home: Path, *words: str, **variables: str) -> subprocess.CompletedProce
     environment = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
     command = ["make", "--no-print-directory", *words]
     return subprocess.run(
-        command, cwd=home, env=environment | variables, capture_output=True, text=True, check=False, timeout=600
+        command, cwd=home, env=environment | variables, capture_output=True, text=True, check=False, timeout=1700
     )
