@@ -164,7 +164,12 @@ class Settings(BaseSettings):
     def mlflow_uri(self) -> str:
         """Return MLflow's address: the server's when one is set or the cluster has one, else SQLite below `var`."""
         server = self.own_mlflow_server if self.cluster else ""
-        return self.tracking_uri or server or f"sqlite:///{self.var_dir / 'mlflow' / 'mlflow.db'}"
+        return self.tracking_uri or server or f"sqlite:///{self.mlflow_database}"
+
+    @property
+    def mlflow_database(self) -> Path:
+        """Return the SQLite database of MLflow below `var`."""
+        return self.var_dir / "mlflow" / "mlflow.db"
 
     @property
     def uses_own_mlflow_server(self) -> bool:
