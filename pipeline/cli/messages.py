@@ -46,10 +46,10 @@ def errors_for_people() -> Iterator[Path]:
     log: Path | None = None  # there is none before the settings are known: the current folder is not ours
     try:
         from pipeline.settings import load_settings
-        from pipeline.settings.private_folders import check_installation, make_private_folders
+        from pipeline.settings.private_folders import check_paths, make_private_folders
 
-        check_installation()
         var = load_settings().var_dir
+        check_paths(var)
         with contextlib.suppress(PipelineError):  # a read-only disk: the command that needs a folder reports it
             make_private_folders(var)
         name = f"closecast-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.log"

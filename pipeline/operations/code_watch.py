@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.operations.processes import STACK, members
-from pipeline.settings import CHECKOUT, load_settings
+from pipeline.settings import CHECKOUT, Settings, load_settings
 
 log = logging.getLogger("closecast")
 _TASK = "airflow worker -- "  # Airflow's title for the process of a task; a worker of LocalExecutor has a longer one
@@ -75,17 +75,36 @@ def hash_now(*folders: Path) -> str:
     return digest.hexdigest()
 
 
+def has_changed(settings: Settings) -> bool:
+    """Return whether the code differs from the code that the running programs have imported."""
+    try:
+        imported = _file(str(settings.var_dir)).read_text()
+    except OSError:  # the program has not started yet
+        return False
+    return imported != hash_now(*_folders(settings))
+
+
 def restart(var: str) -> None:
     """Have supervisord stop and start every program of the stack."""
     for process in members(var, ""):
         process.send_signal(signal.SIGHUP)
 
 
+def _folders(settings: Settings) -> tuple[Path, Path]:
+    return CHECKOUT / "pipeline", settings.home / "dags"
+
+
+def _file(var: str) -> Path:
+    return Path(var) / "run" / "code"
+
+
 def main() -> None:
     """Watch the code, for ever: supervisord starts this program again after each restart."""
     var = os.environ[STACK]
-    folders = (CHECKOUT / "pipeline", load_settings().home / "dags")
-    wait_for_change(hash_now(*folders), lambda: hash_now(*folders), lambda: is_task_running(var))
+    folders = _folders(load_settings())
+    imported = hash_now(*folders)
+    _file(var).write_text(imported)
+    wait_for_change(imported, lambda: hash_now(*folders), lambda: is_task_running(var))
     log.warning("The code has changed. Restarting the stack.")
     restart(var)
     time.sleep(60)  # supervisord ends this process

@@ -14,10 +14,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 from pipeline.errors import PipelineError
-from pipeline.operations import started
+from pipeline.operations import code_watch, started
 from pipeline.operations.airflow_home import password_file, prepare
 from pipeline.operations.processes import find_supervisord, stop
-from pipeline.operations.supervisor import programs, start
+from pipeline.operations.supervisor import log_size, programs, start
 from pipeline.settings.private_folders import make_private_folders
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def up(settings: Settings, report: Callable[[str], None]) -> None:
     with _stack_lock(settings):
         if find_supervisord(settings):
             settings = _running_settings(settings, report)
-            _wait_until_healthy(settings, log_bytes=0)
+            _wait_until_healthy(settings, log_bytes=log_size(settings))
         else:
             _start_all(settings, report)
     passwords = password_file(settings)
@@ -65,6 +65,8 @@ def _running_settings(settings: Settings, report: Callable[[str], None]) -> Sett
         return settings
     names = started.differences(record, started.present(settings))
     report(f"Already up. Not in force since its start: {', '.join(names)}." if names else "Already up.")
+    if code_watch.has_changed(settings):
+        report("The code has changed. The stack restarts its programs as soon as no task runs.")
     if names:
         report(f"To apply: `{down}`, then `{up}`. A task that runs is tried again and reuses its finished steps.")
     return settings.model_copy(update=record.ports)

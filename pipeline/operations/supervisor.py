@@ -126,8 +126,7 @@ def start(settings: Settings) -> int:
         PipelineError: supervisord did not start, or a server of the cluster is not installed.
     """
     run = settings.var_dir / "run"
-    log = settings.var_dir / "log" / "supervisord.log"
-    log_bytes = log.stat().st_size if log.exists() else 0
+    log_bytes = log_size(settings)
     config = configuration(settings)
     if len(os.fsencode(run / "supervisor.sock")) <= SOCKET_PATH_BYTES:
         config += CONTROL  # for `supervisorctl`; the stack works without it
@@ -136,8 +135,18 @@ def start(settings: Settings) -> int:
     environment = process_environment(settings) | _environment(settings)
     done = subprocess.run(command, env=environment, cwd=run, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise PipelineError("supervisord must start.", done.stderr or done.stdout, f"Read the end of {log}.")
+        raise PipelineError("supervisord must start.", done.stderr or done.stdout, f"Read the end of {_log(settings)}.")
     return log_bytes
+
+
+def log_size(settings: Settings) -> int:
+    """Return the size in bytes of supervisord's log."""
+    log = _log(settings)
+    return log.stat().st_size if log.exists() else 0
+
+
+def _log(settings: Settings) -> Path:
+    return settings.var_dir / "log" / "supervisord.log"
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -33,18 +33,24 @@ def make_private_folders(var_dir: Path) -> None:
         ) from None
 
 
-def check_installation(prefix: str = sys.prefix) -> None:
-    """Check that the libraries can work in the folder in which they are installed.
+def check_paths(var_dir: Path, installation: str = sys.prefix) -> None:
+    """Check that the libraries can work in the folder of all state and in the folder in which they are installed.
 
-    MLflow 3.17 writes its own path into a configuration file without a change, and a % has a meaning there.
+    MLflow 3.17 writes its own path into a configuration file, where % has a meaning. An address of SQLite ends at a ?.
 
     Raises:
-        UsageError: the path has a character that a library misreads.
+        UsageError: a path has a character that a library misreads.
     """
-    if "%" in prefix:
+    if "?" in str(var_dir):
+        raise UsageError(
+            "The path of all state must not contain the sign ?.",
+            str(var_dir),
+            "Move the folder, or set CLOSECAST_VAR to another one.",
+        )
+    if "%" in installation:
         raise UsageError(
             "The path of the installation must not contain the sign %.",
-            prefix,
+            installation,
             "Move the checkout to another folder, then run `make setup` there. CLOSECAST_VAR may stay as it is.",
         )
 

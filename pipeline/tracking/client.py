@@ -43,8 +43,8 @@ def connect(settings: Settings) -> mlflow.MlflowClient:
     with answering(uri), _sqlite_lock(uri):
         if uri == f"sqlite:///{settings.mlflow_database}":
             follow_var(settings.mlflow_database, settings.mlflow_artifacts)
-            # MLflow would make a folder `mlruns` in the current folder, for its experiment "Default".
-            os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(settings.mlflow_artifacts)
+        # On SQLite MLflow would make a folder `mlruns` in the current folder, for its experiment "Default".
+        os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(settings.mlflow_artifacts)
         return mlflow.MlflowClient(uri, uri)
 
 

@@ -67,6 +67,19 @@ def test_a_file_that_goes_while_it_is_read_gives_no_hash(tmp_path: Path) -> None
     assert code_watch.hash_now(tmp_path) == ""
 
 
+def test_changed_code_is_known_once_the_programs_have_started(tmp_path: Path) -> None:
+    """`up` then says that the stack restarts by itself."""
+    settings = settings_for(tmp_path)
+    run = settings.var_dir / "run"
+    run.mkdir(parents=True)
+    assert not code_watch.has_changed(settings)
+    (run / "code").write_text(code_watch.hash_now(*code_watch._folders(settings)))
+    assert not code_watch.has_changed(settings)
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "new.py").write_text("")
+    assert code_watch.has_changed(settings)
+
+
 @pytest.mark.parametrize(
     ("title", "runs"),
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.settings.private_folders import NAMES, check_installation, make_private_folders
+from pipeline.settings.private_folders import NAMES, check_paths, make_private_folders
 
 
 def mode(path: Path) -> int:
@@ -59,8 +59,10 @@ def test_a_folder_that_cannot_be_made_names_the_setting(tmp_path):
     assert str(tmp_path / "file") in error.value.received
 
 
-def test_only_a_percent_sign_in_the_path_of_the_installation_is_refused():
-    """Every other sign was tried."""
-    check_installation("/home/me/a {b} 'c' #1/.venv")
+def test_only_signs_that_a_library_misreads_are_refused():
+    """Every other sign was tried, in both paths."""
+    check_paths(Path("/home/me/100% {b} 'c' #1/var"), "/home/me/a {b} 'c' #1/.venv")
     with pytest.raises(UsageError, match="%"):
-        check_installation("/home/me/50%off/.venv")
+        check_paths(Path("/home/me/var"), "/home/me/50%off/.venv")
+    with pytest.raises(UsageError, match=r"\?"):
+        check_paths(Path("/home/me/why?/var"), "/home/me/.venv")
