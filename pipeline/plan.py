@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import calendar
 from pipeline.errors import UsageError
-from pipeline.settings import Settings, broken_rule
+from pipeline.settings import Settings
+from pipeline.settings.complaints import broken_override
 from pipeline.settings.fault import Fault
 from pipeline.settings.gate import Gate
 from pipeline.settings.preset import Preset
@@ -234,4 +235,4 @@ def _checked_preset(settings: Settings, overrides: Mapping[str, object]) -> Pres
     try:
         return Preset.model_validate({**known[settings.preset].model_dump(), **overrides})
     except ValidationError as error:
-        raise broken_rule(error, "the overrides of this run") from None
+        raise broken_override(error, Preset) from None

@@ -11,6 +11,7 @@ from pipeline.cli.champion import champion, forecast
 from pipeline.cli.compare import compare
 from pipeline.cli.messages import end_like_ctrl_c, errors_for_people
 from pipeline.cli.run import run
+from pipeline.settings.foreign import drop_foreign, foreign_keras_settings, line_about
 
 app = typer.Typer(
     help="Nightly retraining of next-session closing-price forecasters that can be audited.",
@@ -53,15 +54,19 @@ def down() -> None:
 def airflow(context: typer.Context) -> None:
     """Run Airflow's own command line on this checkout, such as `closecast airflow dags list`."""
     with errors_for_people():
-        from pipeline.operations.airflow_home import airflow_environment, prepare
+        from pipeline.operations.airflow_home import prepare, process_environment
         from pipeline.settings import load_settings
 
         settings = load_settings()
         prepare(settings)
         command = [sys.executable, "-m", "airflow", *context.args]
-        os.execve(sys.executable, command, os.environ | airflow_environment(settings))
+        os.execve(sys.executable, command, process_environment(settings))
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line without the variables of other programs; a line on stderr names them."""
+    keras = foreign_keras_settings(os.environ)
+    ignored = [*drop_foreign(os.environ), *([keras] if keras else [])]
+    if line := line_about(ignored):
+        typer.echo(line, err=True)
     app(prog_name="closecast")

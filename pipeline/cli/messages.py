@@ -43,13 +43,14 @@ def errors_for_people() -> Iterator[Path]:
     """Yield the path of the command's log file. Print an error as three lines, then exit with its code."""
     from pipeline.errors import PipelineError
 
-    log = Path("closecast.log")
+    log: Path | None = None  # there is none before the settings are known: the current folder is not ours
     try:
         from pipeline.settings import load_settings
-        from pipeline.settings.private_folders import make_private_folders
+        from pipeline.settings.private_folders import check_paths, make_private_folders
 
         var = load_settings().var_dir
-        with contextlib.suppress(OSError):  # a read-only disk: the command that needs a folder reports it
+        check_paths(var)
+        with contextlib.suppress(PipelineError):  # a read-only disk: the command that needs a folder reports it
             make_private_folders(var)
         name = f"closecast-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.log"
         log = var / "log" / name
@@ -64,9 +65,11 @@ def errors_for_people() -> Iterator[Path]:
     except (typer.Exit, SystemExit):
         raise
     except Exception as error:  # noqa: BLE001 - the last place that can keep a bug's traceback off the terminal
+        if log is None:
+            traceback.print_exc()
         _append_traceback(log)
         typer.echo(f"This is a bug in Closecast.\nReceived: {type(error).__name__}: {str(error)[:300]}", err=True)
-        typer.echo(f"To do: report it with the traceback in {log}.", err=True)
+        typer.echo(f"To do: report it with the traceback {f'in {log}' if log else 'above'}.", err=True)
         sys.exit(1)
 
 
@@ -77,7 +80,9 @@ def end_like_ctrl_c() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def _append_traceback(log: Path) -> None:
+def _append_traceback(log: Path | None) -> None:
+    if log is None:
+        return
     with contextlib.suppress(OSError):  # a full or read-only disk must not hide the error itself
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.settings.parameters import BY_NAME
+from pipeline.settings.variables import parsed_list
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -31,7 +32,7 @@ def settings_with(*, tickers: str | None, prices: str | None, **values: str | bo
     """Return the settings with the options of a command. `make run` passes an empty option for a missing one.
 
     Args:
-        tickers: separated by commas.
+        tickers: separated by commas, or in JSON.
         prices: goes into the environment, where Airflow's tasks read it too.
         values: other parameters by name.
 
@@ -43,4 +44,4 @@ def settings_with(*, tickers: str | None, prices: str | None, **values: str | bo
     if prices:
         os.environ["CLOSECAST_PRICES"] = str(Path(prices).expanduser().absolute())
     given = {name: value or None for name, value in values.items()}
-    return load_settings(tickers=tuple(tickers.split(",")) if tickers else None, **given)
+    return load_settings(tickers=parsed_list(tickers) if tickers else None, **given)

@@ -14,7 +14,9 @@ from pipeline.forecasting.device import backend, check_gpu
 # would get no memory. Variables also reach child processes, and cannot come too late as calls can.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-os.environ["KERAS_BACKEND"] = backend()  # a user's keras.json is ignored: no step's key includes it
+# A user's keras.json and other KERAS_ variables are ignored, here and below: no step's key includes them.
+os.environ["KERAS_BACKEND"] = backend()
+os.environ["KERAS_NNX_ENABLED"] = "false"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's banner
 
 with contextlib.suppress(ImportError):  # a machine that only serves does not have it
@@ -28,6 +30,10 @@ import numpy.typing as npt
 
 from pipeline.arrays import Floats
 
+keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
+keras.config.set_max_epochs(None)
+keras.config.set_max_steps_per_epoch(None)
 LAYERS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 PREDICT_BATCH = 1024
 

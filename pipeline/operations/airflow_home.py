@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError
 from pipeline.operations import servers
 from pipeline.operations.secret_file import write_secret
+from pipeline.settings.foreign import TIME_OUTS, foreign_variables
 from pipeline.settings.private_folders import make_private_folders
+from pipeline.tracking.moved import follow_var
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,13 +25,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 PARALLEL_TASKS = max(2, min(4, os.cpu_count() or 2))
-# Time-outs and retries depend on the machine, and tests need short ones: the user's values win over these defaults.
-USER_PREFIXES = (
-    "AIRFLOW__SCHEDULER__",
-    "AIRFLOW__WORKERS__",
-    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__",
-    "MLFLOW_HTTP",
-)
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
@@ -79,8 +74,15 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "DO_NOT_TRACK": "true",
         "GX_ANALYTICS_ENABLED": "false",
         "PYTHONDONTWRITEBYTECODE": "",  # each task would compile Airflow again, which takes longer than the task
-        **{name: value for name, value in os.environ.items() if name.startswith(USER_PREFIXES)},
+        **{name: value for name, value in os.environ.items() if name.startswith(TIME_OUTS)},
     }
+
+
+def process_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of this process as one of Airflow's needs it, without variables of other programs."""
+    foreign = foreign_variables(os.environ)
+    ours = {name: value for name, value in os.environ.items() if name not in foreign}
+    return ours | airflow_environment(settings)
 
 
 def _local_executor(settings: Settings) -> dict[str, object]:
@@ -111,6 +113,7 @@ def prepare(settings: Settings) -> None:
     log = settings.var_dir / "log" / "db-migrate.log"
     make_private_folders(settings.var_dir)
     settings.mlflow_artifacts.mkdir(exist_ok=True)
+    follow_var(settings.mlflow_database, settings.mlflow_artifacts)
     _write_secrets(settings)
     if settings.cluster:
         servers.prepare(settings)
@@ -144,7 +147,7 @@ def _write_secrets(settings: Settings) -> None:
 
 
 def _migrate(settings: Settings, log: Path) -> None:
-    environment = os.environ | airflow_environment(settings)
+    environment = process_environment(settings)
     with log.open("a") as out:
         for name, command in _migrations(settings).items():
             words = [sys.executable, "-m", *command]
@@ -156,7 +159,7 @@ def _migrate(settings: Settings, log: Path) -> None:
 
 def _migrations(settings: Settings) -> dict[str, list[str]]:
     commands = {"Airflow": ["airflow", "db", "migrate"]}
-    file = settings.var_dir / "mlflow" / "mlflow.db"
+    file = settings.mlflow_database
     if settings.cluster:
         commands["MLflow"] = ["mlflow", "db", "upgrade", servers.database_url(settings, "mlflow")]
     elif file.exists():  # MLflow creates a missing database itself, but refuses an old one

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
+from pipeline.settings.foreign import drop_foreign
 from pipeline.settings.parameters import PARAMETERS
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def retrain(settings: Settings, overrides: Mapping[str, object]) -> str:
     from pipeline.operations.airflow_home import airflow_environment
     from pipeline.operations.stack import embedded_run
 
+    drop_foreign(os.environ)
     os.environ.update(airflow_environment(settings))  # Airflow reads them on import
     os.environ.setdefault("CLOSECAST_RETRIES", "1")  # a person is waiting
     os.environ.setdefault("CLOSECAST_RETRY_SECONDS", "5")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 STACK = "CLOSECAST_STACK"  # the mark of the stack: its `var`
 PROGRAM = "CLOSECAST_PROGRAM"  # the mark of one program: its name, empty for supervisord
+VAR = "@VAR@"  # stands for the stack's `var` in a command: a configuration file would misread signs of a path
 STOP_SECONDS = 10  # between SIGTERM and SIGKILL
 _SUPERVISORD = ""
 

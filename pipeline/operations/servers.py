@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
-from pipeline.operations.processes import PROGRAM, STACK
+from pipeline.operations.processes import PROGRAM, STACK, VAR
 from pipeline.operations.secret_file import write_secret
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def commands() -> dict[str, str]:
     """
     return {
         "postgres": shlex.quote(_program_path("postgres")),
-        "redis": f"{shlex.quote(_program_path('redis-server'))} '%(ENV_{STACK})s/redis/redis.conf'",
+        "redis": f"{shlex.quote(_program_path('redis-server'))} {VAR}/redis/redis.conf",
     }
 
 

@@ -14,9 +14,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 from pipeline.errors import PipelineError
+from pipeline.operations import code_watch, started
 from pipeline.operations.airflow_home import password_file, prepare
 from pipeline.operations.processes import find_supervisord, stop
-from pipeline.operations.supervisor import programs, start
+from pipeline.operations.supervisor import log_size, programs, start
 from pipeline.settings.private_folders import make_private_folders
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ MAX_EXITS = 3
 def up(settings: Settings, report: Callable[[str], None]) -> None:
     """Start the stack if it is down, wait until every part answers, and report the addresses and the login.
 
+    A stack that is up keeps the settings of its start; the report names those that differ.
+
     Args:
         settings: which stack, on which ports.
         report: receives each line for the user.
@@ -40,8 +43,8 @@ def up(settings: Settings, report: Callable[[str], None]) -> None:
     """
     with _stack_lock(settings):
         if find_supervisord(settings):
-            report("Already up.")
-            _wait_until_healthy(settings, log_bytes=0)
+            settings = _running_settings(settings, report)
+            _wait_until_healthy(settings, log_bytes=log_size(settings))
         else:
             _start_all(settings, report)
     passwords = password_file(settings)
@@ -52,6 +55,23 @@ def up(settings: Settings, report: Callable[[str], None]) -> None:
     report(f"         user admin, password {secret.read_text().strip()} (kept in {secret})")
 
 
+def _running_settings(settings: Settings, report: Callable[[str], None]) -> Settings:
+    """Return the settings with the ports of the running stack, and report what is not in force since its start."""
+    down = "make down-cluster" if settings.cluster else "make down"
+    up = down.replace("down", "up")
+    record = started.read(settings)
+    if record is None:
+        report(f"Already up, started by an earlier version of Closecast. Run `{down}`, then `{up}`.")
+        return settings
+    names = started.differences(record, started.present(settings))
+    report(f"Already up. Not in force since its start: {', '.join(names)}." if names else "Already up.")
+    if code_watch.has_changed(settings):
+        report("The code has changed. The stack restarts its programs as soon as no task runs.")
+    if names:
+        report(f"To apply: `{down}`, then `{up}`. A task that runs is tried again and reuses its finished steps.")
+    return settings.model_copy(update=record.ports)
+
+
 def _start_all(settings: Settings, report: Callable[[str], None]) -> None:
     stop(settings)  # processes that a killed supervisord left
     _require_free_ports(settings)
@@ -59,6 +79,7 @@ def _start_all(settings: Settings, report: Callable[[str], None]) -> None:
     _lock_database(settings, "`make up` needs Airflow's database for itself.").close()
     report("Starting Airflow and MLflow. The first start takes about a minute ...")
     prepare(settings)
+    started.write(settings)
     try:
         _wait_until_healthy(settings, log_bytes=start(settings))
     except BaseException:
@@ -181,11 +202,11 @@ def _first_silent_part(settings: Settings) -> str:
         health = json.loads(_read_url(f"http://127.0.0.1:{settings.airflow_port}/api/v2/monitor/health"))
     except (OSError, ValueError):
         return "airflow-api-server"
-    started = dt.datetime.fromtimestamp(supervisord.create_time(), dt.UTC).isoformat()
+    since = dt.datetime.fromtimestamp(supervisord.create_time(), dt.UTC).isoformat()
     for name in ("scheduler", "dag_processor", "triggerer"):
         part = health[name]
         # Airflow reports a part that was killed 20 s ago as healthy: the heartbeat must be newer than this start.
-        if part["status"] != "healthy" or part[f"latest_{name}_heartbeat"] < started:
+        if part["status"] != "healthy" or part[f"latest_{name}_heartbeat"] < since:
             return f"airflow-{name.replace('_', '-')}"
     return ""
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from pipeline.operations import servers
-from pipeline.operations.airflow_home import PARALLEL_TASKS, airflow_environment
-from pipeline.operations.processes import STACK, STOP_SECONDS
+from pipeline.operations.airflow_home import PARALLEL_TASKS, process_environment
+from pipeline.operations.processes import STACK, STOP_SECONDS, VAR
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 SOCKET_PATH_BYTES = 90  # the system's limit is 104 or 108; supervisord adds a suffix while it binds
 MLFLOW = (
     "mlflow server --app-name closecast-login --host 127.0.0.1 --port {port} --workers 1 --no-serve-artifacts"
-    " --backend-store-uri 'sqlite:///%(ENV_CLOSECAST_STACK)s/mlflow/mlflow.db'"
-    " --default-artifact-root '%(ENV_CLOSECAST_STACK)s/mlflow/artifacts'"
+    f" --backend-store-uri sqlite:///{VAR}/mlflow/mlflow.db --default-artifact-root {VAR}/mlflow/artifacts"
 )
 CLUSTER_MLFLOW = (  # serves the artifacts too, because its clients may run on other machines
     "mlflow server --app-name closecast-login --host 127.0.0.1 --port {port} --workers 1"
     " --backend-store-uri {database}"
-    " --artifacts-destination '%(ENV_CLOSECAST_STACK)s/mlflow/artifacts'"
+    f" --artifacts-destination {VAR}/mlflow/artifacts"
 )
 PROGRAMS = {  # Airflow's log servers would listen on every interface; the API server reads the log files itself
     "mlflow": MLFLOW,
@@ -34,6 +33,7 @@ PROGRAMS = {  # Airflow's log servers would listen on every interface; the API s
     "airflow-dag-processor": "airflow dag-processor",
     "airflow-triggerer": "airflow triggerer --skip-serve-logs",
 }
+WATCH = {"code-watch": "pipeline.operations.code_watch"}
 GUARD = {"guard": "pipeline.operations.scheduler_guard"}  # only LocalExecutor needs it
 # Two workers of one machine need different names. A GPU trains one network at a time.
 WORKER = "airflow celery worker --skip-serve-logs --celery-hostname {queue}@%%h --queues {queue} --concurrency {slots}"
@@ -86,10 +86,10 @@ def programs(settings: Settings) -> dict[str, str]:
         PipelineError: a server of the cluster is not installed.
     """
     if not settings.cluster:
-        return {name: command.format(port=settings.mlflow_port) for name, command in (PROGRAMS | GUARD).items()}
+        return {name: command.format(port=settings.mlflow_port) for name, command in (PROGRAMS | WATCH | GUARD).items()}
     mlflow = CLUSTER_MLFLOW.format(port=settings.mlflow_port, database=servers.database_url(settings, "mlflow"))
     workers = {f"airflow-worker-{queue}": WORKER.format(queue=queue, slots=slots) for queue, slots in WORKERS.items()}
-    return {**servers.commands(), **PROGRAMS, "mlflow": mlflow, **workers}
+    return {**servers.commands(), **PROGRAMS, **WATCH, "mlflow": mlflow, **workers}
 
 
 def configuration(settings: Settings) -> str:
@@ -126,26 +126,34 @@ def start(settings: Settings) -> int:
         PipelineError: supervisord did not start, or a server of the cluster is not installed.
     """
     run = settings.var_dir / "run"
-    log = settings.var_dir / "log" / "supervisord.log"
-    log_bytes = log.stat().st_size if log.exists() else 0
+    log_bytes = log_size(settings)
     config = configuration(settings)
     if len(os.fsencode(run / "supervisor.sock")) <= SOCKET_PATH_BYTES:
         config += CONTROL  # for `supervisorctl`; the stack works without it
     (run / "supervisord.conf").write_text(config)
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
-    environment = os.environ | _environment(settings)
+    environment = process_environment(settings) | _environment(settings)
     done = subprocess.run(command, env=environment, cwd=run, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise PipelineError("supervisord must start.", done.stderr or done.stdout, f"Read the end of {log}.")
+        raise PipelineError("supervisord must start.", done.stderr or done.stdout, f"Read the end of {_log(settings)}.")
     return log_bytes
 
 
+def log_size(settings: Settings) -> int:
+    """Return the size in bytes of supervisord's log."""
+    log = _log(settings)
+    return log.stat().st_size if log.exists() else 0
+
+
+def _log(settings: Settings) -> Path:
+    return settings.var_dir / "log" / "supervisord.log"
+
+
 def _environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that supervisord passes on to all programs."""
+    """Return the variables, beside those of Airflow, that supervisord passes on to all programs."""
     path = os.environ.get("PATH", os.defpath)
     no_proxy = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
     return {
-        **airflow_environment(settings),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}",
         "no_proxy": f"{no_proxy},127.0.0.1,localhost",
         "CLOSECAST_TRACKING_URI": settings.own_mlflow_server,

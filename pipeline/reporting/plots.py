@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib import rcdefaults
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ from pipeline.arrays import Dates, Floats
 from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecaster import Forecasts
 
+rcdefaults()  # a user's matplotlibrc could ask for LaTeX, which is not installed
 BLUE = "#1f6feb"
 ORANGE = "#d9730d"
 GREY = "#6e7681"

@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.settings.settings import CHECKOUT, Gpu, Settings, broken_rule, load_settings
+    from pipeline.settings.settings import CHECKOUT, Gpu, Settings, load_settings
 
-__all__ = ["CHECKOUT", "Gpu", "Settings", "broken_rule", "load_settings"]
+__all__ = ["CHECKOUT", "Gpu", "Settings", "load_settings"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type depends on the name; type checkers read the imports above

@@ -129,6 +129,11 @@ PARAMETERS = (
     ),
 )
 BY_NAME = MappingProxyType({parameter.name: parameter for parameter in PARAMETERS})
+# The shell's word for a switch: SWITCH=0 must not switch it on, and the command refuses another word with its name.
+_SWITCH = (
+    '$(case "${variable}" in ""|0|no|off|false) ;; 1|yes|on|true) echo {option};; '
+    '*) echo "{variable}=${variable}";; esac)'
+)
 
 
 def trigger_form(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -169,7 +174,7 @@ def make_options() -> str:
         if not parameter.in_make:
             continue
         if parameter.is_switch:
-            words.append(f"${{{parameter.variable}:+{parameter.option}}}")
+            words.append(_SWITCH.format(variable=parameter.variable, option=parameter.option))
         else:
             words.append(f'{parameter.option} "${parameter.variable}"')
     return " ".join(words)

@@ -16,23 +16,24 @@ class Preset(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: Literal["close", "log_return"] = Field(
-        description="what the network sees and predicts: the price level, or the log return of a session"
+        examples=["log_return"],
+        description="what the network sees and predicts: the price level, or the log return of a session",
     )
     scaler: Literal["minmax", "standard"] = Field(
-        description="scikit-learn's MinMaxScaler or StandardScaler, fitted on train only"
+        examples=["standard"], description="scikit-learn's MinMaxScaler or StandardScaler, fitted on train only"
     )
-    lookback: int = Field(ge=1, le=1000, description="sessions in a window")
+    lookback: int = Field(examples=[100], ge=1, le=1000, description="sessions in a window")
     train_fraction: float = Field(
-        gt=0, lt=1, description="chronological share of the sessions that is train; the rest is test"
+        examples=[0.8], gt=0, lt=1, description="chronological share of the sessions that is train; the rest is test"
     )
     validation_fraction: float = Field(
-        ge=0, lt=1, description="last share of train kept for early stopping; 0: no validation"
+        examples=[0.1], ge=0, lt=1, description="last share of train kept for early stopping; 0: no validation"
     )
     reach_back: bool = Field(
-        description="may a window reach into the part before its own for inputs (never for targets)?"
+        examples=[True], description="may a window reach into the part before its own for inputs (never for targets)?"
     )
     cell: Literal["simple_rnn", "lstm", "gru"] = Field(default="simple_rnn", description="kind of recurrent layer")
-    units: tuple[int, ...] = Field(min_length=1, description="width of each recurrent layer")
+    units: tuple[int, ...] = Field(examples=[[20, 20, 20]], min_length=1, description="width of each recurrent layer")
     zero_start: bool = Field(
         default=False,
         description="the output layer starts at zero: training then starts from the mean of train, which on returns is "
@@ -42,18 +43,22 @@ class Preset(BaseModel):
         default=False,
         description="mix the network with naive by a weight chosen on validation, 0 included; false: the network alone",
     )
-    learning_rate: float = Field(gt=0, description="of Adam")
+    learning_rate: float = Field(examples=[3e-4], gt=0, description="of Adam")
     clip_norm: float | None = Field(
-        default=None, gt=0, description="global gradient norm above which gradients are scaled down; null: never"
+        default=None,
+        examples=[1.0],
+        gt=0,
+        description="global gradient norm above which gradients are scaled down; null: never",
     )
-    batch_size: int = Field(ge=1, description="windows in one gradient step")
-    epochs: int = Field(ge=1, le=10_000, description="passes over train at most")
+    batch_size: int = Field(examples=[32], ge=1, description="windows in one gradient step")
+    epochs: int = Field(examples=[80], ge=1, le=10_000, description="passes over train at most")
     patience: int | None = Field(
+        examples=[5],
         default=None,
         ge=1,
         description="epochs without a better validation loss before training stops; null: train all epochs",
     )
-    seed: int = Field(ge=0, lt=2**31, description="of initial weights and of the shuffling of windows")
+    seed: int = Field(examples=[0], ge=0, lt=2**31, description="of initial weights and of the shuffling of windows")
 
     @model_validator(mode="after")
     def _patience_needs_validation(self) -> Preset:

@@ -6,24 +6,28 @@ Precedence: arguments of `load_settings`, then `CLOSECAST_*` variables, then clo
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 from pipeline.errors import UsageError
+from pipeline.settings.complaints import broken_setting
 from pipeline.settings.fault import Fault
 from pipeline.settings.gate import Gate
 from pipeline.settings.parameters import BY_NAME, SOURCES
 from pipeline.settings.preset import Preset, inherited_fields
-from pipeline.settings.variables import check_variables
+from pipeline.settings.variables import check_variables, parsed_list
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 if TYPE_CHECKING:
@@ -31,6 +35,25 @@ if TYPE_CHECKING:
 else:
     Source = Literal[SOURCES]  # the names of the record, for pydantic's check and message
 Gpu = Literal["off", "auto", "require", "queue"]
+
+
+class _Environment(EnvSettingsSource):
+    """Reads CLOSECAST_ variables: a list is separated by commas or in JSON, and an empty variable counts as not set."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        self.env_vars = {name: value for name, value in self.env_vars.items() if value and value.strip()}
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: str) -> Any:  # noqa: ANN401 - as declared
+        """Return a list or the content of JSON. Other text is returned as it is, and the field refuses it."""
+        del field_name
+        is_list = field is not None and get_origin(field.annotation) is tuple
+        if is_list:
+            return parsed_list(value)
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
 
 
 class Settings(BaseSettings):
@@ -48,17 +71,21 @@ class Settings(BaseSettings):
     experiment: str = Field("closecast", min_length=1, description="MLflow experiment")
     calendar: str = Field("XNYS", description="trading calendar, a name of exchange_calendars")
 
-    tickers: tuple[str, ...] = Field(("AAA", "BBB"), description=BY_NAME["tickers"].description)
+    tickers: tuple[str, ...] = Field(
+        ("AAA", "BBB"), examples=[["NFLX", "AAPL"]], description=BY_NAME["tickers"].description
+    )
     source: Source = Field("sample", description=BY_NAME["source"].description)
     prices: Path | None = Field(None, description=BY_NAME["prices"].description)
-    fault: Fault | None = Field(None, description=BY_NAME["fault"].description)
+    fault: Fault | None = Field(None, examples=["bad_bar"], description=BY_NAME["fault"].description)
     accept_restated: bool = Field(False, description=BY_NAME["accept_restated"].description)
-    start: dt.date | None = Field(None, description=BY_NAME["start"].description)
-    as_of: dt.date | None = Field(None, description=BY_NAME["as_of"].description)
+    start: dt.date | None = Field(None, examples=["2010-04-01"], description=BY_NAME["start"].description)
+    as_of: dt.date | None = Field(None, examples=["2025-11-21"], description=BY_NAME["as_of"].description)
     preset: str = Field("daily", description=BY_NAME["preset"].description)
-    presets: dict[str, Preset] = Field(default_factory=dict, description="recipes by name")
-    gate: Gate = Field(Gate(), description="limits of promotion and of decay")
-    walk_forward: int = Field(0, ge=0, le=250, description=BY_NAME["walk_forward"].description)
+    presets: dict[str, Preset] = Field(
+        default_factory=dict, examples=[{"daily": {"epochs": 20}}], description="recipes by name"
+    )
+    gate: Gate = Field(Gate(), examples=[{"tolerance": 0.01}], description="limits of promotion and of decay")
+    walk_forward: int = Field(0, ge=0, le=250, examples=[5], description=BY_NAME["walk_forward"].description)
     sliding: bool = Field(False, description="true: each fold drops its oldest sessions; false: its history grows")
 
     batch_size: int = Field(1, ge=1, description="tickers that one mapped Airflow task handles together")
@@ -102,9 +129,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put closecast.toml below the environment."""
-        del dotenv_settings, file_secret_settings
+        del env_settings, dotenv_settings, file_secret_settings
         toml = TomlConfigSettingsSource(settings_cls, _home() / "closecast.toml")
-        return init_settings, env_settings, toml
+        return init_settings, _Environment(settings_cls), toml
 
     @field_validator("presets", mode="before")
     @classmethod
@@ -122,20 +149,27 @@ class Settings(BaseSettings):
     @property
     def var_dir(self) -> Path:
         """Return the absolute folder of all state."""
-        return (self.home / self.var).resolve()
+        return (self.home / self.var.expanduser()).resolve()
 
     @property
     def store_url(self) -> str:
         """Return the store as an absolute path or a URL."""
         if "://" in self.store:
             return self.store.rstrip("/")
-        return str((self.home / self.store).resolve() if self.store else self.var_dir / "store")
+        if self.store:
+            return str((self.home / Path(self.store).expanduser()).resolve())
+        return str(self.var_dir / "store")
 
     @property
     def mlflow_uri(self) -> str:
         """Return MLflow's address: the server's when one is set or the cluster has one, else SQLite below `var`."""
         server = self.own_mlflow_server if self.cluster else ""
-        return self.tracking_uri or server or f"sqlite:///{self.var_dir / 'mlflow' / 'mlflow.db'}"
+        return self.tracking_uri or server or f"sqlite:///{self.mlflow_database}"
+
+    @property
+    def mlflow_database(self) -> Path:
+        """Return the SQLite database of MLflow below `var`."""
+        return self.var_dir / "mlflow" / "mlflow.db"
 
     @property
     def uses_own_mlflow_server(self) -> bool:
@@ -182,7 +216,7 @@ class Settings(BaseSettings):
 
 
 def _home() -> Path:
-    return Path(os.environ.get("CLOSECAST_HOME", CHECKOUT)).expanduser().resolve()
+    return Path(os.environ.get("CLOSECAST_HOME", "").strip() or CHECKOUT).expanduser().resolve()
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -196,21 +230,6 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(home=_home(), **given)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise broken_rule(error, "closecast.toml or the environment") from None
-    except ValueError as error:  # pydantic-settings: a list or object in the environment that is not JSON
-        raise UsageError(
-            "Settings must be readable.", str(error), "Correct closecast.toml or the variable named."
-        ) from None
-
-
-def broken_rule(error: ValidationError, where: str) -> UsageError:
-    """Return pydantic's first complaint as a `UsageError`; the others are named."""
-    complaints = error.errors()
-    names = [".".join(str(part) for part in one["loc"]) or "settings" for one in complaints]
-    first = complaints[0]
-    name = names[0]
-    # A URL holds passwords, and a misspelt name may stand for a URL.
-    is_secret = name.endswith(("_url", "_urls", "_uri")) or first["type"] == "extra_forbidden"
-    received = "a value that is not shown here" if is_secret else repr(first.get("input"))[:200]
-    others = f" Also wrong: {', '.join(names[1:])}." if len(names) > 1 else ""
-    return UsageError(f"{name}: {first['msg']}.", received, f"Correct {name} in {where}.{others}")
+        raise broken_setting(error, Settings, given) from None
+    except ValueError as error:  # closecast.toml is not TOML
+        raise UsageError("Settings must be readable.", str(error), "Correct closecast.toml.") from None

@@ -1,7 +1,8 @@
-"""The check of CLOSECAST_ variables: a misspelt name must not be ignored."""
+"""CLOSECAST_ variables: a misspelt name must not be ignored, and a list is separated by commas or in JSON."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 
@@ -49,6 +50,17 @@ def check_variables(environment: Mapping[str, str], fields: Collection[str]) -> 
         if _is_of_a_service(name, environment[variable]):
             continue
         raise _unknown_variable(variable, fields)
+
+
+def parsed_list(text: str) -> object:
+    """Return the parts of a list: `NFLX,AAPL` or `["NFLX", "AAPL"]`. Broken JSON is returned as it is."""
+    if not text.lstrip().startswith("["):
+        parts = [part.strip().strip("\"'") for part in text.split(",")]
+        return [part for part in parts if part]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _is_of_a_service(name: str, value: str) -> bool:

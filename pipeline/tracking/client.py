@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("DO_NOT_TRACK", "true")  # before the import: no telemetry of a trading desk's job
-os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")  # an answer means that it is kept
 
 import mlflow
 from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError, Unavailable, without_secrets
+from pipeline.settings.foreign import MLFLOW, drop_foreign
 from pipeline.tracking.login import USER
+from pipeline.tracking.moved import follow_var
 from pipeline.tracking.server import check_answers, no_answer
 
 if TYPE_CHECKING:
@@ -32,12 +33,19 @@ def connect(settings: Settings) -> mlflow.MlflowClient:
     """
     uri = settings.mlflow_uri
     check_answers(uri)
+    drop_foreign(os.environ, MLFLOW)
+    os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"  # an answer means that MLflow keeps the value
     _log_in(settings)
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)  # MLFLOW_REGISTRY_URI, read once, would send the models elsewhere
     with answering(uri), _sqlite_lock(uri):
-        return mlflow.MlflowClient(uri)
+        if uri == f"sqlite:///{settings.mlflow_database}":
+            follow_var(settings.mlflow_database, settings.mlflow_artifacts)
+        # On SQLite MLflow would make a folder `mlruns` in the current folder, for its experiment "Default".
+        os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(settings.mlflow_artifacts)
+        return mlflow.MlflowClient(uri, uri)
 
 
 def _log_in(settings: Settings) -> None:

@@ -11,6 +11,7 @@ import datetime as dt
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -94,7 +95,8 @@ class Registry:
             raise PipelineError(
                 f"Version {version.number} of {name_of(ticker)} must load.",
                 f"{type(error).__name__}: {str(error)[:200]}",
-                f"Serve another one: closecast champion rollback {ticker}, or champion set {ticker} <version>.",
+                f"It was looked for in {self._place(version)}. If that folder was moved, move it back. Else serve "
+                f"another version: closecast champion rollback {ticker}, or champion set {ticker} <version>.",
             ) from error
 
     def facts(self, version: Version) -> tuple[dict[str, str], dict[str, str]]:
@@ -194,6 +196,13 @@ class Registry:
                 if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                     return None  # no such model, or no such alias
                 raise
+
+    def _place(self, version: Version) -> str:
+        """Return the folder or address of a version's files, or MLflow's name of the model if it is gone."""
+        with contextlib.suppress(MlflowException, PipelineError), answering(self._uri):
+            place = str(self._client.get_logged_model(version.model_id).artifact_location)
+            return unquote(place.removeprefix("file://"))
+        return f"models:/{version.model_id}"
 
     def _register(self, ticker: str, model_id: str, run_id: str, release: Release) -> int:
         name = name_of(ticker)

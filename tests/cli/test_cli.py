@@ -84,3 +84,16 @@ def test_airflows_own_commands_work_on_this_checkout(tiny):
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
     assert done.stdout.strip().endswith(str(Path(__file__).parents[2] / "dags"))
     assert (tiny.var_dir / "airflow" / "airflow.db").exists()
+
+
+def test_what_a_run_ignores_is_named_once_in_one_line(tiny, tmp_path):
+    """On stderr, so that --json stays readable."""
+    del tiny
+    (tmp_path / "keras.json").write_text('{"floatx": "float16"}')
+    foreign = {"MLFLOW_REGISTRY_URI": "http://127.0.0.1:9", "KERAS_HOME": str(tmp_path)}
+    command = [str(Path(sys.executable).with_name("closecast")), "champion", "show", "AAA"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | foreign)
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith(f"Ignored: MLFLOW_REGISTRY_URI, floatx in {tmp_path}/keras.json. ")
+    assert len(rest) == 3  # there is no version yet
+    assert "no version of AAA" in done.stderr

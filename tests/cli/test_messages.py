@@ -76,15 +76,37 @@ def test_an_exit_code_that_a_command_chose_stays(ended):
     assert (code, text, log.exists()) == (1, "", False)
 
 
-def test_settings_that_cannot_be_read_are_three_lines_too(tmp_path, monkeypatch, capsys):
-    """There is no var/ yet, so the traceback is in closecast.log here."""
+def test_settings_that_cannot_be_read_leave_no_file_in_the_current_folder(tmp_path, monkeypatch, capsys):
+    """Three lines, as every error; they say all that the traceback says."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLOSECAST_SOURCE", "bloomberg")
     with pytest.raises(SystemExit) as exited, messages.errors_for_people():
         pytest.fail("the command has begun")
     assert exited.value.code == 2
     assert "'bloomberg'" in capsys.readouterr().err
-    assert "UsageError" in (tmp_path / "closecast.log").read_text()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_before_the_log_is_known_shows_its_traceback(tmp_path, monkeypatch, capsys):
+    """There is no folder of ours yet that could keep it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.settings.load_settings", lambda: 1 // 0, raising=False)
+    with pytest.raises(SystemExit), messages.errors_for_people():
+        pytest.fail("the command has begun")
+    text = capsys.readouterr().err
+    assert "Traceback" in text
+    assert text.endswith("To do: report it with the traceback above.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_a_library_misreads_is_refused_at_once(tmp_path, monkeypatch, capsys):
+    """MLflow would write into another folder, or end with a traceback in the middle of the first run."""
+    monkeypatch.setenv("CLOSECAST_VAR", str(tmp_path / "why?"))
+    with pytest.raises(SystemExit) as exited, messages.errors_for_people():
+        pytest.fail("the command has begun")
+    assert exited.value.code == 2
+    assert "why?" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_log_that_cannot_be_written_hides_no_error(tmp_path, monkeypatch, ended):

@@ -24,6 +24,13 @@ def test_given_options_replace_settings():
     assert settings.accept_restated
 
 
+@pytest.mark.usefixtures("tiny")
+def test_tickers_may_be_in_json_and_end_with_a_comma():
+    """As in the variable."""
+    assert settings_with(tickers='["NFLX","AAPL"]', prices=None).tickers == ("NFLX", "AAPL")
+    assert settings_with(tickers="NFLX, AAPL,", prices=None).tickers == ("NFLX", "AAPL")
+
+
 def test_empty_and_missing_options_change_nothing(tiny):
     """`make run` passes an empty option for each variable that is not set."""
     settings = settings_with(tickers="", prices="", source="", start=None, fault="", accept_restated=False)

@@ -1,5 +1,11 @@
 """The network: its layers, their parameters, and prediction."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,3 +51,28 @@ def test_a_file_gives_the_same_network_back(cell):
     windows = np.random.default_rng(0).normal(size=(20, 5))
     again = model.from_bytes(model.to_bytes(network))
     assert model.predict(again, windows).tolist() == model.predict(network, windows).tolist()
+
+
+FOREIGN = """
+from pipeline.forecasting import model, training
+import keras, numpy as np
+network = model.build(5, (2,))
+network.compile(loss="mse")
+epochs = network.fit(np.zeros((8, 5, 1)), np.zeros(8), epochs=3, batch_size=2, verbose=0).epoch
+print({one.dtype for one in network.weights}, network.compute_dtype, keras.config.epsilon(), len(epochs))
+"""
+
+
+def test_a_users_keras_json_and_variables_change_no_network(tmp_path):
+    """The type of numbers, epsilon and the number of epochs are those of the preset."""
+    (tmp_path / "keras.json").write_text(json.dumps({"floatx": "float16", "epsilon": 0.1, "nnx_enabled": True}))
+    variables = {"KERAS_HOME": str(tmp_path), "KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", FOREIGN],
+        env=os.environ | variables | {"KERAS_BACKEND": "jax"},
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "{'float32'} float32 1e-07 3\n"

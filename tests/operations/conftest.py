@@ -62,7 +62,7 @@ def standin(tmp_path: Path) -> Iterator[StandIn]:
 @pytest.fixture(scope="module")
 def started() -> Iterator[Started]:
     """Start a stack in a folder with characters that configuration files misread, and that other users may enter."""
-    home = Path(tempfile.mkdtemp(prefix="100% #1 ;home"))  # pytest's own folder keeps other users out
+    home = Path(tempfile.mkdtemp(prefix="100% {a} 'b' \"c\" #1 ;home"))  # pytest's own folder keeps other users out
     home.chmod(0o755)
     settings = settings_for(home)
     (home / "dags").mkdir()

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as db
 
 from pipeline.errors import PipelineError
-from pipeline.operations.airflow_home import airflow_environment, prepare
+from pipeline.operations.airflow_home import airflow_environment, prepare, process_environment
 from pipeline.tracking.client import answering
 from tests.support.stacks import settings_for
 
@@ -82,6 +82,25 @@ def test_time_outs_of_the_user_win_and_addresses_do_not(tmp_path: Path, monkeypa
     assert environment["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"] == "3"
     assert environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "5"
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AIRFLOW__CORE__XCOM_BACKEND", "nowhere.Backend"),
+        ("AIRFLOW__LOGGING__REMOTE_LOGGING", "true"),
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD", "false"),
+        ("MLFLOW_BACKEND_STORE_URI", "sqlite:////nowhere.db"),
+    ],
+)
+def test_variables_of_another_airflow_reach_no_process(tmp_path, monkeypatch, variable, value):
+    """Neither the migration nor the stack."""
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    environment = process_environment(settings_for(tmp_path))
+    assert variable not in environment
+    assert environment["https_proxy"] == "http://proxy:3128"
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
 
 
 def test_environment_of_the_cluster_holds_addresses_and_no_password(tmp_path: Path) -> None:

@@ -127,6 +127,16 @@ def test_second_up_changes_nothing(started: Started) -> None:
     assert pids(started.settings, "") == before
 
 
+def test_second_up_with_other_settings_says_what_is_not_in_force(started, monkeypatch):
+    """It waits for the running servers, not for those of the other ports, and shows the running addresses."""
+    monkeypatch.setenv("CLOSECAST_TICKERS", "NFLX")
+    said: list[str] = []
+    stack.up(started.settings.model_copy(update={"airflow_port": free_port()}), said.append)
+    assert said[0] == "Already up. Not in force since its start: CLOSECAST_AIRFLOW_PORT, CLOSECAST_TICKERS."
+    assert "`make down`, then `make up`" in said[1]
+    assert f"http://127.0.0.1:{started.settings.airflow_port}" in "\n".join(said)
+
+
 @pytest.mark.parametrize("program", ["airflow-scheduler", "mlflow"])
 def test_killed_program_comes_back_without_its_orphans(started: Started, program: str) -> None:
     """After kill -9 of a program, a new one takes over and no worker of the old one lives on."""

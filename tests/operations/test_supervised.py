@@ -41,3 +41,12 @@ def test_a_module_runs_in_this_python_and_in_the_same_process(tmp_path: Path) ->
     with subprocess.Popen(command, env=os.environ | marks, stdout=subprocess.PIPE, text=True) as process:
         said, _ = process.communicate(timeout=60)
     assert said.split() == [str(process.pid), "argument"]
+
+
+def test_the_folder_of_the_stack_reaches_a_program_as_it_is(tmp_path: Path) -> None:
+    """Signs that a shell or a configuration file would read stay in one argument."""
+    var = tmp_path / "100% {a} 'b' \"c\" #1 ;d"
+    command = [*SUPERVISED, sys.executable, "-c", "import sys; print(*sys.argv[1:], sep='|')", "sqlite:///@VAR@/x", "y"]
+    marks = {STACK: str(var), PROGRAM: "x"}
+    done = subprocess.run(command, env=os.environ | marks, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"sqlite:///{var}/x|y\n"

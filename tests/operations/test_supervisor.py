@@ -26,7 +26,7 @@ def test_local_executor_has_a_guard_and_no_databases(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     config = parsed(supervisor.configuration(settings))
     programs = {name.removeprefix("program:") for name in config.sections() if name.startswith("program:")}
-    assert programs == {*supervisor.PROGRAMS, "guard"}
+    assert programs == {*supervisor.PROGRAMS, "guard", "code-watch"}
     assert set(config["group:closecast"]["programs"].split(",")) == programs
     assert not config.has_section("group:servers")
     assert f"--port {settings.mlflow_port} " in config["program:mlflow"]["command"]

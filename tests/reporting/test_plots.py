@@ -2,7 +2,11 @@
 
 import datetime as dt
 import io
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -84,3 +88,18 @@ def test_titles_carry_figures_and_axes_their_unit(monkeypatch):
     assert "median of 30 runs" in title
     assert "1 - RMSE / naive RMSE" in labels
     assert "Nov" in ticks[0]
+
+
+def test_a_users_matplotlibrc_changes_no_picture(tmp_path):
+    """Such as one that asks for LaTeX."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nlines.linewidth: 9\n")
+    code = "from pipeline.reporting import plots; from matplotlib import rcParams; print(rcParams['text.usetex'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"MATPLOTLIBRC": str(tmp_path)},
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"

@@ -52,7 +52,7 @@ def test_one_limit_can_come_from_the_environment(monkeypatch):
 def test_a_wrong_limit_is_named(monkeypatch, field, value):
     """A misspelt limit would otherwise leave the gate as wide as before."""
     monkeypatch.setenv(f"CLOSECAST_GATE__{field}", value)
-    with pytest.raises(UsageError, match=f"gate.{field.lower()}"):
+    with pytest.raises(UsageError, match=f"CLOSECAST_GATE__{field}"):
         load_settings()
 
 

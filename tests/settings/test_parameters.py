@@ -65,26 +65,37 @@ def test_make_help_lists_the_record_without_an_environment():
         assert (one.description in done.stdout) == (one.name != "overrides")
 
 
-def test_make_run_passes_each_variable_as_one_option(tmp_path):
-    """Given to make or in the environment, with signs that a shell would read."""
+def words_of_make_run(tmp_path, *variables):
+    """Return the words that `make run` passes to `closecast` with these variables."""
     program = tmp_path / "closecast"
     program.write_text('#!/bin/sh\nfor word in "$@"; do echo "<$word>"; done\n')
     program.chmod(0o755)
     environment = os.environ | {"PRESET": "gru"}
     for name in ("SOURCE", "START", "TICKERS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # the last three: of `make test`
         environment.pop(name, None)
-    command = [
-        "make",
-        "-o",
-        ".venv/ready",
-        "run",
-        f"BIN={tmp_path}",
-        "PRICES=/a b/$$x'y",
-        "TICKERS=*",
-        "ACCEPT_RESTATED=1",
-    ]
+    command = ["make", "-o", ".venv/ready", "run", f"BIN={tmp_path}", *variables]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    words = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("value", "end"),
+    [("1", ["<--accept-restated>"]), ("true", ["<--accept-restated>"]), ("0", []), ("no", []), ("", [])],
+)
+def test_a_switch_of_make_is_on_only_for_a_word_that_says_so(tmp_path, value, end):
+    """ACCEPT_RESTATED=0 accepts nothing."""
+    words = words_of_make_run(tmp_path, f"ACCEPT_RESTATED={value}")
+    assert words[words.index("<--walk-forward>") + 2 :] == end
+
+
+def test_a_switch_of_make_with_another_word_is_refused_by_its_name(tmp_path):
+    """The command takes no such argument."""
+    assert words_of_make_run(tmp_path, "ACCEPT_RESTATED=maybe")[-1] == "<ACCEPT_RESTATED=maybe>"
+
+
+def test_make_run_passes_each_variable_as_one_option(tmp_path):
+    """Given to make or in the environment, with signs that a shell would read."""
+    words = words_of_make_run(tmp_path, "PRICES=/a b/$$x'y", "TICKERS=*", "ACCEPT_RESTATED=1")
     given = {"--prices": "/a b/$x'y", "--tickers": "*", "--preset": "gru"}
     expected = ["<run>", "<--airflow>"]
     for one in PARAMETERS:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.settings.private_folders import NAMES, make_private_folders
+from pipeline.errors import UsageError
+from pipeline.settings.private_folders import NAMES, check_paths, make_private_folders
 
 
 def mode(path: Path) -> int:
@@ -48,3 +49,20 @@ def test_a_var_directly_below_the_root_keeps_the_systems_folders_open():
         assert mode(var / "mlflow") == 0o700
     finally:
         shutil.rmtree(var)
+
+
+def test_a_folder_that_cannot_be_made_names_the_setting(tmp_path):
+    """A read-only checkout has no place for `var`; here a file is in the way, because root may write anywhere."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="CLOSECAST_VAR") as error:
+        make_private_folders(tmp_path / "file" / "var")
+    assert str(tmp_path / "file") in error.value.received
+
+
+def test_only_signs_that_a_library_misreads_are_refused():
+    """Every other sign was tried, in both paths."""
+    check_paths(Path("/home/me/100% {b} 'c' #1/var"), "/home/me/a {b} 'c' #1/.venv")
+    with pytest.raises(UsageError, match="%"):
+        check_paths(Path("/home/me/var"), "/home/me/50%off/.venv")
+    with pytest.raises(UsageError, match=r"\?"):
+        check_paths(Path("/home/me/why?/var"), "/home/me/.venv")

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.settings import load_settings
+from pipeline.settings import CHECKOUT, Settings, load_settings
 
 
 @pytest.fixture
@@ -83,3 +83,38 @@ def test_every_complaint_is_named(home):
     (home / "closecast.toml").write_text("airflow_port = 0\nmlflow_port = 0")
     with pytest.raises(UsageError, match="Also wrong: mlflow_port"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "tickers"),
+    [
+        ("NFLX,AAPL", ("NFLX", "AAPL")),
+        (" NFLX , AAPL, ", ("NFLX", "AAPL")),
+        ("NFLX", ("NFLX",)),
+        ("*", ("*",)),
+        ('"NFLX","AAPL"', ("NFLX", "AAPL")),
+        ('["NFLX", "AAPL"]', ("NFLX", "AAPL")),
+    ],
+)
+def test_a_list_is_separated_by_commas_or_in_json(monkeypatch, text, tickers):
+    """Also a list inside a preset."""
+    monkeypatch.setenv("CLOSECAST_TICKERS", text)
+    monkeypatch.setenv("CLOSECAST_PRESETS__DAILY__UNITS", "20,10")
+    settings = load_settings()
+    assert settings.tickers == tickers
+    assert settings.presets["daily"].units == (20, 10)
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_variable_counts_as_not_set(home, monkeypatch, empty):
+    """`docker compose` and scripts set variables to nothing. closecast.toml or the default applies."""
+    (home / "closecast.toml").write_text('tickers = ["FILE"]\nexperiment = "file"')
+    expected = load_settings()
+    for name in Settings.model_fields:
+        if name != "home":
+            monkeypatch.setenv(f"CLOSECAST_{name.upper()}", empty)
+    monkeypatch.setenv("CLOSECAST_GATE__TOLERANCE", empty)
+    assert load_settings() == expected
+    assert expected.tickers == ("FILE",)
+    monkeypatch.setenv("CLOSECAST_HOME", empty)
+    assert load_settings().home == CHECKOUT

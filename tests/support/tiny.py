@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from pipeline.settings import Settings, load_settings
+from pipeline.settings.foreign import foreign_variables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +34,8 @@ def set_network(patch: pytest.MonkeyPatch, preset: str = "daily", **changed: obj
 def tiny_settings(patch: pytest.MonkeyPatch, home: Path, **changed: object) -> Settings:
     """Set the environment to a tiny network, four years of sessions and state below `home`, and return the settings."""
     set_network(patch, **changed)
+    for name in foreign_variables(os.environ):  # MLflow's client leaves some in this process
+        patch.delenv(name)
     patch.setenv("CLOSECAST_VAR", str(home / "var"))
     patch.setenv("CLOSECAST_START", "2022-01-03")
     patch.setenv("CLOSECAST_AS_OF", "2025-11-21")

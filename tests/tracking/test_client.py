@@ -1,5 +1,6 @@
 """The connection to MLflow, and its failures as errors of ours."""
 
+import os
 import sqlite3
 import traceback
 
@@ -85,3 +86,21 @@ def test_only_a_missing_object_may_be_gone():
         raise RestException({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such run"})
     with pytest.raises(RestException, match="no right"), gone_is_fine():
         raise RestException({"error_code": "PERMISSION_DENIED", "message": "no right"})
+
+
+def test_variables_of_another_mlflow_change_no_connection(tiny, monkeypatch, tmp_path):
+    """Neither runs nor models go to another server, and no other run is continued."""
+    for name in ("TRACKING_URI", "REGISTRY_URI"):
+        monkeypatch.setenv(f"MLFLOW_{name}", f"sqlite:///{tmp_path}/other.db")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "other")
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "mine")
+    client = connect(tiny)
+    client.create_registered_model("ours")
+    assert mlflow.get_registry_uri() == mlflow.get_tracking_uri() == tiny.mlflow_uri
+    assert not (tmp_path / "other.db").exists()
+    assert "MLFLOW_RUN_ID" not in os.environ
+    assert "MLFLOW_EXPERIMENT_NAME" not in os.environ
+    assert os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] == "false"
+    assert os.environ["MLFLOW_TRACKING_TOKEN"] == "mine"  # noqa: S105 - of this test
