@@ -34,7 +34,7 @@ def in_one_unit(prices: npt.ArrayLike, closes: Floats) -> Floats:
 
 
 def without_excursions(closes: Floats) -> Floats:
-    """Return 0.0 where closes jump by about the ratio of a split and jump back to the old level within 5 sessions."""
+    """Return 0.0 where closes jump by about the ratio of a split, and where they jump back within 5 sessions."""
     moves = np.diff(np.log(closes))
     off = np.zeros(len(moves), dtype=bool)
     nearest = np.abs(np.abs(moves)[:, np.newaxis] - _RATIOS).argmin(axis=1)
@@ -47,7 +47,9 @@ def without_excursions(closes: Floats) -> Floats:
         row = slice(0, len(back))
         returns = np.abs(back + ratio[row]) <= allowed[row]
         at_old_level = np.abs(level[1 + ahead :] - level[row]) <= 2 * allowed[row]
-        off[row] |= leaves[row] & returns & at_old_level
+        found = leaves[row] & returns & at_old_level
+        off[row] |= found
+        off[ahead:] |= found
     return _flags(len(closes), off)
 
 

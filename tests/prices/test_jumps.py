@@ -55,7 +55,7 @@ def test_other_factors_are_no_other_unit(factor):
 def test_a_jump_by_a_split_ratio_that_is_taken_back_is_found(factor, length):
     """Within 5 sessions; on the sixth it is a new level."""
     closes = scaled(range(30, 30 + length), factor)
-    assert np.flatnonzero(without_excursions(closes) == 0).tolist() == [30]
+    assert np.flatnonzero(without_excursions(closes) == 0).tolist() == [30, 30 + length]
     assert without_excursions(scaled(range(30, 36), factor)).all()
 
 
