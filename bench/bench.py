@@ -88,7 +88,7 @@ def main() -> None:
     print(f"python alone              {median_of(5, '-c', ''):8.2f} s")
     print(f"dags/retrain.py to parse  {dag_file():8.2f} s on top of Airflow's import")
     judged, compared = checks()
-    print(f"22 rules on one ticker    {judged:8.2f} s")
+    print(f"27 rules on one ticker    {judged:8.2f} s")
     print(f"compare with the last     {1000 * compared:8.2f} ms")
     layered = epoch(fused=False)
     fused = epoch(fused=True)

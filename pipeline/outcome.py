@@ -25,6 +25,7 @@ class Finding(BaseModel):
     rows: tuple[str, ...] = Field(default=(), description="up to 10 offending sessions")
     todo: str = Field(default="", description="the reader's next step")
     retryable: bool = False
+    lasting: bool = Field(default=False, description="its rows change from night to night without news")
 
     @classmethod
     def of(cls, error: PipelineError) -> Finding:

@@ -18,8 +18,10 @@ from pipeline.settings.fault import Fault
 from pipeline.settings.gate import Gate
 from pipeline.settings.preset import Preset
 
-# Letters, digits and the signs in Yahoo's tickers (BRK-B, ^GSPC, BTC-USD, ES=F, RDS.A): a ticker is never a path.
-_TICKER = re.compile(r"[A-Z0-9^][A-Z0-9.=^-]{0,14}")
+# The signs in Yahoo's symbols (BRK-B, ^GSPC, ES=F, RDS.A, M&M.NS, NIFTY_FIN_SERVICE.NS). A ticker is never a path, and
+# folders that begin with "_" are the store's own.
+_TICKER = re.compile(r"[A-Z0-9^][A-Z0-9.=^&_-]{0,31}")
+_PRICE_FILES = (".csv", ".parquet")
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,250}")  # what Airflow allows; it goes into MLflow's filters
 _NOT_IN_A_FOLDER_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -152,7 +154,7 @@ def checked_tickers(tickers: tuple[str, ...]) -> tuple[str, ...]:
     for ticker in cleaned:
         if not _TICKER.fullmatch(ticker):
             raise UsageError(
-                "A ticker is 1 to 15 letters, digits or the signs . - = ^",
+                "A ticker is 1 to 32 letters, digits or the signs . - = ^ & _",
                 repr(ticker)[:80],
                 "Correct TICKERS, a list such as NFLX,AAPL.",
             )
@@ -176,7 +178,9 @@ def universe(settings: Settings) -> tuple[str, ...]:
             f"SOURCE={settings.source}, PRICES={settings.prices or ''}",
             "Name the tickers, or set SOURCE=files and PRICES to a folder.",
         )
-    names = sorted(file.stem for file in folder.iterdir() if file.suffix in {".csv", ".parquet"})
+    # Hidden files are not prices: macOS puts ._NFLX.csv beside NFLX.csv on foreign disks.
+    files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
+    names = [file.stem for file in files if file.suffix.lower() in _PRICE_FILES]
     if not names:
         raise UsageError(
             "TICKERS=* needs at least one price file.",

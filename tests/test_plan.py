@@ -37,7 +37,13 @@ def test_overrides_change_the_preset_of_this_run_only():
     assert load_settings().presets["daily"].epochs == 80
 
 
-@pytest.mark.parametrize("ticker", ["../../etc/x", "NFLX\n", "A B", "", "_RUNS", "A" * 16, "ÄÖ", "A/B", "..", "\x00"])
+@pytest.mark.parametrize("ticker", ["M&M.NS", "NIFTY_FIN_SERVICE.NS", "^GSPC", "BRK-B", "EURUSD=X", "0700.HK"])
+def test_symbols_are_taken_as_yahoo_has_them(ticker):
+    """In capitals or not."""
+    assert checked_tickers((ticker.lower(),)) == (ticker,)
+
+
+@pytest.mark.parametrize("ticker", ["../../etc/x", "NFLX\n", "A B", "", "_RUNS", "A" * 33, "ÄÖ", "A/B", "..", "\x00"])
 def test_what_is_no_ticker_is_refused(ticker):
     """Nothing that could leave its folder, break a line or hide gets through."""
     with pytest.raises(UsageError, match="ticker"):
@@ -93,8 +99,8 @@ def test_a_runs_folder_is_one_plain_name(name):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder with three price files and a file of another kind."""
-    for name in ("MSFT.csv", "aapl.csv", "NFLX.parquet", "notes.txt"):
+    """Return a folder with three price files, a file of another kind and a hidden one."""
+    for name in ("MSFT.csv", "aapl.CSV", "NFLX.parquet", "notes.txt", "._MSFT.csv"):
         (tmp_path / name).touch()
     return tmp_path
 

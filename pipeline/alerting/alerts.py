@@ -55,14 +55,18 @@ def of_findings(
     lines += [("What the pipeline did", did), *links.items()]
     return Alert(
         key=key,
-        identity=" | ".join(
-            f"{without_numbers(one.rule)}: {'; '.join(one.rows) or without_numbers(one.observed)}"
-            for _, one in findings
-        ),
+        identity=" | ".join(_identity(one) for _, one in findings),
         kind="critical" if first.severity == "critical" else "warning",
         title=f"{ticker} {step}: {first.rule}{more}",
         body="\n".join(f"{name}: {text}" for name, text in lines if text),
     )
+
+
+def _identity(finding: Finding) -> str:
+    rule = without_numbers(finding.rule)
+    if finding.lasting:
+        return rule
+    return f"{rule}: {'; '.join(finding.rows) or without_numbers(finding.observed)}"
 
 
 def without_numbers(text: str) -> str:

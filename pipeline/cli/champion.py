@@ -134,12 +134,14 @@ def _json_value(value: object) -> object:
 
 
 def _in_words(record: ForecastRecord) -> str:
+    from pipeline.evaluation.amounts import amount_text
+
     synthetic = " (SYNTHETIC prices)" if record.synthetic else ""
     return (
-        f"{record.ticker}, close of {record.session:%A %Y-%m-%d}: {record.forecast_usd:,.2f} USD{synthetic}\n"
-        f"80 % interval: {record.low_80_usd:,.2f} to {record.high_80_usd:,.2f} USD\n"
-        f"95 % interval: {record.low_95_usd:,.2f} to {record.high_95_usd:,.2f} USD\n"
-        f"Last close, {record.as_of:%Y-%m-%d}: {record.last_close_usd:,.2f} USD. "
+        f"{record.ticker}, close of {record.session:%A %Y-%m-%d}: {amount_text(record.forecast_usd)} USD{synthetic}\n"
+        f"80 % interval: {amount_text(record.low_80_usd)} to {amount_text(record.high_80_usd)} USD\n"
+        f"95 % interval: {amount_text(record.low_95_usd)} to {amount_text(record.high_95_usd)} USD\n"
+        f"Last close, {record.as_of:%Y-%m-%d}: {amount_text(record.last_close_usd)} USD. "
         f"Made by v{record.version} on {record.created:%Y-%m-%d %H:%M} UTC."
     )
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.evaluation.amounts import amount_text
 from pipeline.progress import LogProgress
 from pipeline.reporting.results import LEVEL, SIGNIFICANT, aggregate, verdict
 
@@ -93,15 +94,15 @@ def _cells(one: Result) -> dict[str, str]:
     return {
         "ticker": one.ticker,
         "rows": _formatted(one.rows, ","),
-        "RMSE $": _formatted(one.rmse_usd, ",.4f"),
-        "naive $": _formatted(one.naive_rmse_usd, ",.4f"),
+        "RMSE $": _amount(one.rmse_usd, 4),
+        "naive $": _amount(one.naive_rmse_usd, 4),
         "/ naive": _formatted(one.rmse_over_naive, ".4f"),
         "skill": _formatted(one.skill, "+.4f"),
         "p worse": _formatted(one.dm_p_value, ".3f"),
         "in 95%": _formatted(one.coverage_95, ".1%"),
         "weight": _formatted(one.weight, ".2f"),
         "decision": "failed" if one.reason else one.decision or "-",
-        "next close": _formatted(one.forecast_usd, ",.2f"),
+        "next close": _amount(one.forecast_usd),
         "seconds": _formatted(one.seconds, ".1f"),
         "MLflow run": one.mlflow_run,
     }
@@ -109,6 +110,10 @@ def _cells(one: Result) -> dict[str, str]:
 
 def _formatted(value: float | None, form: str) -> str:
     return "-" if value is None else f"{value:{form}}"
+
+
+def _amount(amount: float | None, decimals: int = 2) -> str:
+    return "-" if amount is None else amount_text(amount, decimals)
 
 
 def table_of_versions(versions: Sequence[Version], champion: int | None) -> Table:
@@ -135,7 +140,7 @@ def show_ladder(console: Console, rungs: Sequence[Rung], medians: Mapping[str, f
         table.add_row(
             one.ticker,
             one.name,
-            _formatted(one.rmse_usd, ",.4f"),
+            _amount(one.rmse_usd, 4),
             _formatted(one.skill, "+.4f"),
             _formatted(one.dm_p_value, ".3f"),
             _formatted(one.weight, ".2f"),

@@ -17,6 +17,7 @@ import pandas as pd
 
 from pipeline.arrays import Floats
 from pipeline.evaluation import metrics
+from pipeline.evaluation.amounts import at_most, same
 
 _CORRECTION = 0.2  # largest log distance of both factors that a corrected close explains
 _DOLLARS = ("last_close", "forecast", "low_80", "high_80", "low_95", "high_95")  # columns without their suffix `_usd`
@@ -55,7 +56,8 @@ def score(forecasts: pd.DataFrame, closes: pd.Series[float]) -> pd.DataFrame:
     scored["close_usd"] = closes.reindex(pd.DatetimeIndex(scored["session"])).to_numpy()
     scored["error_usd"] = scored["forecast_usd"] - scored["close_usd"]
     for level in ("80", "95"):
-        scored[f"inside_{level}"] = scored["close_usd"].between(scored[f"low_{level}_usd"], scored[f"high_{level}_usd"])
+        above = at_most(scored[f"low_{level}_usd"], scored["close_usd"])
+        scored[f"inside_{level}"] = above & at_most(scored["close_usd"], scored[f"high_{level}_usd"])
     scored["ago"] = len(closes) - 1 - closes.index.get_indexer(pd.DatetimeIndex(scored["session"]))
     return scored
 
@@ -93,7 +95,7 @@ def summary(scored: pd.DataFrame, sessions: int) -> Live | None:
         rows=len(recent),
         rmse_usd=rmse,
         naive_rmse_usd=naive_rmse,
-        skill=metrics.skill(rmse, naive_rmse) if naive_rmse else float("nan"),
+        skill=float("nan") if same(actual, naive).all() else metrics.skill(rmse, naive_rmse),
         coverage_80=float(recent["inside_80"].mean()),
         coverage_95=float(recent["inside_95"].mean()),
     )

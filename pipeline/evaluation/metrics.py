@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.arrays import Floats
 from pipeline.errors import UsageError
+from pipeline.evaluation.amounts import at_most, same
 
 FEWEST_ROWS = 10  # with fewer rows the variance of Diebold and Mariano is too uncertain
 _SMALLEST_SHARE = 1e-4  # of a bin of `psi`; the logarithm of an empty one is infinite
@@ -48,8 +49,9 @@ def mase(actual: Floats, forecast: Floats, train_closes: Floats) -> float:
 
     Source: Hyndman and Koehler, "Another look at measures of forecast accuracy", 2006.
     """
-    naive_mae = mae(train_closes[1:], train_closes[:-1])
-    return mae(actual, forecast) / naive_mae if naive_mae else float("nan")
+    if same(train_closes[1:], train_closes[:-1]).all():
+        return float("nan")
+    return mae(actual, forecast) / mae(train_closes[1:], train_closes[:-1])
 
 
 def skill(model_rmse: float, naive_rmse: float) -> float:
@@ -68,10 +70,9 @@ def direction_acc(actual: Floats, forecast: Floats, last_closes: Floats) -> floa
         forecast: dollars, shape (n,).
         last_closes: the close before each row, in dollars, shape (n,).
     """
-    moved = np.sign(actual - last_closes)
-    predicted = np.sign(forecast - last_closes)
-    counts = (moved != 0) & (predicted != 0)
-    return float(np.mean(moved[counts] == predicted[counts])) if counts.any() else float("nan")
+    counts = ~same(actual, last_closes) & ~same(forecast, last_closes)
+    right = np.sign(actual - last_closes) == np.sign(forecast - last_closes)
+    return float(np.mean(right[counts])) if counts.any() else float("nan")
 
 
 def diebold_mariano(
@@ -125,7 +126,7 @@ def diebold_mariano(
 
 def coverage(actual: Floats, low: Floats, high: Floats) -> float:
     """Return the share of rows, 0 to 1, with a close from `low` to `high` dollars, both included."""
-    return float(np.mean((low <= actual) & (actual <= high)))
+    return float(np.mean(at_most(low, actual) & at_most(actual, high)))
 
 
 def mean_width(low: Floats, high: Floats) -> float:

@@ -161,7 +161,7 @@ def fit(
     unblended = _network_usd(trained.network, known, rows, recipe)
     weight = choose_weight(actual, unblended, last) if preset.blend else 1.0
     expected = intervals.volatility(known, recipe.volatility_window)[rows.start : rows.stop]
-    half_widths = intervals.calibrate(actual, blend(unblended, last, weight), expected)
+    half_widths = intervals.calibrate(actual, blend(unblended, last, weight), last, expected)
     return Fitted(trained, recipe._replace(weight=weight, half_width_80=half_widths[80], half_width_95=half_widths[95]))
 
 
@@ -199,7 +199,7 @@ def forecast(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) 
     last = closes[rows.start - 1 : rows.stop - 1]
     usd = blend(_network_usd(network, closes, rows, recipe), last, recipe.weight)
     expected = intervals.volatility(closes, recipe.volatility_window)[rows.start : rows.stop]
-    bounds = intervals.around(usd, expected, {80: recipe.half_width_80, 95: recipe.half_width_95})
+    bounds = intervals.around(usd, last, expected, {80: recipe.half_width_80, 95: recipe.half_width_95})
     return Forecasts(usd, *bounds[80], *bounds[95])
 
 

@@ -20,7 +20,7 @@ from pipeline.arrays import Floats
 LEVELS = (80, 95)  # per cent
 _DECAY = 0.94
 _CALMEST = 1e-4  # least volatility, for a price that has not moved; 0 would be a divisor
-_CENT = 0.01  # least forecast that an interval is built around
+_LEAST = 1e-4  # of the last close: least forecast that an interval is built around, since a network may give 0
 
 
 class Interval(NamedTuple):
@@ -48,7 +48,7 @@ def volatility(closes: Floats, window: int) -> Floats:
     return np.concatenate((np.full(window + 1, np.nan), np.maximum(known, _CALMEST)))
 
 
-def calibrate(actual: Floats, forecast: Floats, volatilities: Floats) -> dict[int, float]:
+def calibrate(actual: Floats, forecast: Floats, last_closes: Floats, volatilities: Floats) -> dict[int, float]:
     """Return the half-width of the interval of each of `LEVELS`, in volatilities.
 
     With n rows it is the ceil((n + 1) * level)-th smallest residual: a new row of the same kind then lies inside at
@@ -57,9 +57,11 @@ def calibrate(actual: Floats, forecast: Floats, volatilities: Floats) -> dict[in
     Args:
         actual: closes of the calibration rows in dollars, shape (n,).
         forecast: their forecasts in dollars, shape (n,).
+        last_closes: the close before each of them in dollars, shape (n,).
         volatilities: entries of `volatility` for the same rows, shape (n,).
     """
-    residuals = np.sort(np.abs(np.log(actual / np.maximum(forecast, _CENT))) / volatilities)
+    center = np.maximum(forecast, _LEAST * last_closes)
+    residuals = np.sort(np.abs(np.log(actual / center)) / volatilities)
     count = len(residuals)
     half_widths = {}
     for level in LEVELS:
@@ -68,14 +70,17 @@ def calibrate(actual: Floats, forecast: Floats, volatilities: Floats) -> dict[in
     return half_widths
 
 
-def around(forecast: Floats, volatilities: Floats, half_widths: Mapping[int, float]) -> dict[int, Interval]:
+def around(
+    forecast: Floats, last_closes: Floats, volatilities: Floats, half_widths: Mapping[int, float]
+) -> dict[int, Interval]:
     """Return the interval of each level around `forecast`.
 
     Args:
         forecast: dollars, shape (n,).
+        last_closes: the close before each of them in dollars, shape (n,).
         volatilities: entries of `volatility` for the same rows, shape (n,).
         half_widths: the result of `calibrate`.
     """
-    center = np.maximum(forecast, _CENT)
+    center = np.maximum(forecast, _LEAST * last_closes)
     spread = {level: np.exp(half_width * volatilities) for level, half_width in half_widths.items()}
     return {level: Interval(center / wide, center * wide) for level, wide in spread.items()}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from pipeline.arrays import Bools, Floats
+from pipeline.evaluation.amounts import SLACK
 
 # Two downloads of one price differ by half a unit of each one's last decimal and, in real files, by up to 9e-7 of the
 # price beside it: sources compute with float32. An altered cent is 5e-6 of 2,000 dollars.
 _RELATIVE = 5e-6
 _FEWEST_DECIMALS = 4  # a source with fewer gets no more slack: half a cent would hide real changes of low prices
-_MOST_DECIMALS = 6
+_MOST_DECIMALS = 6  # both for closes above 0.1: each power of ten below it adds one
 
 
 class Overlap(NamedTuple):
@@ -71,10 +73,12 @@ def find_overlap(then: pd.DataFrame, now: pd.DataFrame) -> Overlap:
 
 def rounding(closes: Floats) -> float:
     """Return half a unit of the last decimal that nearly all of the closes share, in dollars."""
-    for decimals in range(_FEWEST_DECIMALS, _MOST_DECIMALS):
-        if np.isclose(closes, np.round(closes, decimals), rtol=0, atol=1e-9).sum() > 0.9 * len(closes):
+    usual = float(np.median(closes)) if len(closes) else 1.0
+    more = max(0, -1 - math.floor(math.log10(usual))) if 0 < usual < math.inf else 0
+    for decimals in range(_FEWEST_DECIMALS + more, _MOST_DECIMALS + more):
+        if np.isclose(closes, np.round(closes, decimals), rtol=SLACK, atol=0).sum() > 0.9 * len(closes):
             return 0.5 * 10.0**-decimals
-    return 0.5 * 10.0**-_MOST_DECIMALS
+    return 0.5 * 10.0 ** -(_MOST_DECIMALS + more)
 
 
 def _usable_rows(frame: pd.DataFrame) -> pd.DataFrame:

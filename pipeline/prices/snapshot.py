@@ -57,6 +57,7 @@ def compared_with_last(ticker: str, plan: Plan, settings: Settings, raw: pd.Data
     unexplained = found.kind == "unexplained"
     # Sources often correct the newest bar of a night until the next one.
     revised = len(found.rows) == 1 and found.rows[0].startswith(str(then.index[-1].date()))
+    settled = "Nothing: sources often correct the newest bar until the next night."
     todo = {
         "explained": f"Multiply dollars before {found.since} of older runs by {factor} to compare them with this run.",
         "basis": "Do not compare dollars with those of older runs.",
@@ -68,7 +69,7 @@ def compared_with_last(ticker: str, plan: Plan, settings: Settings, raw: pd.Data
         observed=found.reason,
         limit="the same closes" if unexplained else "",
         rows=found.rows,
-        todo=todo[found.kind],
+        todo=settled if unexplained and revised else todo[found.kind],
     )
     return Compared(files, {"restatement": found.kind, "restatement.factor": str(factor)}, (finding, *lost))
 

@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # before the import, which reads it
 
@@ -18,7 +18,7 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from pipeline.outcome import Finding
 from pipeline.pages import render
-from pipeline.prices.clean import Cleaned
+from pipeline.prices.clean import PRICES, Cleaned
 from pipeline.prices.flags import checked_frame
 
 if TYPE_CHECKING:
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
         ExpectationValidationResult,
     )
 
+_NEEDED = (*PRICES, "volume")
 _MISSING_SHARE = 0.01
 _ROWS_SHOWN = 10
+_CAUSES = ("columns", "any_price")  # names of rules: other rules fail because of these
 
 
 class Checked(NamedTuple):
@@ -94,6 +96,11 @@ def check(
     words = parameters | {
         "as_of": as_of,
         "expected": f"{expected:,}",
+        "columns": ", ".join(map(str, raw.columns)),
+        "missing": ", ".join(name for name in _NEEDED if name not in raw.columns),
+        "rows": f"{len(raw):,}",
+        "without_price": f"{len(cleaned.without_price):,}",
+        "no_session": f"{len(cleaned.no_session):,}",
         "newest": newest.date() if len(cleaned.prices) else "none",
     }
     findings = tuple(_finding(one, words) for one in _reported(result))
@@ -124,6 +131,7 @@ class _Rule(NamedTuple):
     severity: str
     limit: str
     offending: int
+    applies: bool  # to at least one row
 
 
 def _rule(one: ExpectationValidationResult, words: Mapping[str, object]) -> _Rule:
@@ -134,19 +142,21 @@ def _rule(one: ExpectationValidationResult, words: Mapping[str, object]) -> _Rul
         severity=one.expectation_config.severity.value,
         limit=meta["limit"].format_map(words),
         offending=_offending(one),
+        applies=one.result.get("element_count", 1) > one.result.get("missing_count", 0),
     )
 
 
 def _reported(result: ExpectationSuiteValidationResult) -> list[ExpectationValidationResult]:
     """Return the failed expectations that a finding reports.
 
-    A missing column makes other expectations fail to run, so only the columns are reported then. A warning is left out
-    if critical rules already name all of its rows.
+    A missing column makes other expectations fail to run, and without any price all fail, so only this cause is
+    reported then. A warning is left out if critical rules already name all of its rows.
     """
     failed = [one for one in result.results if not one.success]
-    columns = [one for one in failed if one.expectation_config.type == "expect_table_columns_to_match_set"]
-    if columns:
-        return columns
+    for cause in _CAUSES:
+        found = [one for one in failed if one.expectation_config.meta["name"] == cause]
+        if found:
+            return found
     critical = filter(_is_critical, failed)
     named = set(itertools.chain.from_iterable(map(_rows, critical)))
     return [one for one in failed if _is_critical(one) or not named.issuperset(_rows(one) or ["no rows"])]
@@ -158,30 +168,37 @@ def _is_critical(one: ExpectationValidationResult) -> bool:
 
 def _rows(one: ExpectationValidationResult) -> list[pd.Timestamp]:
     """Return the sessions that break the expectation, ascending; empty for a rule about the whole frame."""
-    return sorted(pd.Timestamp(row["session"]) for row in one.result.get("unexpected_index_list") or [])
+    return sorted(pd.Timestamp(row["session"]) for row in _broken(one))
+
+
+def _broken(one: ExpectationValidationResult) -> list[dict[str, Any]]:
+    """Return session and value of each row that breaks the expectation."""
+    # `unexpected_list` ends at 200 values, this list does not.
+    return one.result.get("unexpected_index_list") or []
 
 
 def _finding(one: ExpectationValidationResult, words: Mapping[str, object]) -> Finding:
     meta = one.expectation_config.meta
     result = one.result
     rows = _rows(one)
-    values = [value for value in result.get("unexpected_list") or [] if isinstance(value, float)]
+    column = one.expectation_config.kwargs.get("column")
+    values = [row[column] for row in _broken(one) if isinstance(row.get(column), float)]
     value = result.get("observed_value")
     seen = {
         "count": f"{_offending(one):,}",
         "total": f"{result.get('element_count', 0) - result.get('missing_count', 0):,}",
         "last": rows[-1].date() if rows else "",
         "extreme": max(values, key=abs, default=math.nan),
-        "columns": ", ".join(str(name) for name in value) if isinstance(value, list) else "",
         "value": _observed_text(value),
     }
     return Finding(
         rule=meta["rule"],
         severity=one.expectation_config.severity.value,
-        observed=meta["observed"].format_map(seen) if one.result else "the rule could not be checked",
+        observed=meta["observed"].format_map({**words, **seen}) if one.result else "the rule could not be checked",
         limit=meta["limit"].format_map(words),
         rows=tuple(str(row.date()) for row in rows[-_ROWS_SHOWN:]),
         todo=meta["todo"].format_map(words),
+        lasting=meta.get("lasting", False),
     )
 
 

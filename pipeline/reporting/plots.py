@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from pipeline.arrays import Dates, Floats
+from pipeline.evaluation.amounts import amount_text
 from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecaster import Forecasts
 
@@ -75,7 +76,7 @@ def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores
         axes.grid(alpha=0.25)
         _format_dates(axes)
     parts[0].set_title(
-        f"{ticker}: RMSE {scores.rmse_usd:,.4f} USD, naive {scores.naive_rmse_usd:,.4f} USD",
+        f"{ticker}: RMSE {amount_text(scores.rmse_usd, 4)} USD, naive {amount_text(scores.naive_rmse_usd, 4)} USD",
         loc="left", fontsize="medium",
     )  # fmt: skip
     parts[1].set_title(f"last {min(_RECENT, len(actual))} sessions", loc="left", fontsize="small")
@@ -94,9 +95,11 @@ def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, 
     """
     errors = forecast - actual
     naive_errors = naive - actual
+    mean = amount_text(float(errors.mean()), 4, signed=True)
+    deviation = amount_text(float(errors.std()), 4)
     figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
     figure.suptitle(
-        f"{ticker}: error, mean {errors.mean():+,.4f}, deviation {errors.std():,.4f} USD",
+        f"{ticker}: error, mean {mean}, deviation {deviation} USD",
         x=0.01, ha="left", fontsize="medium",
     )  # fmt: skip
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))

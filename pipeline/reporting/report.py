@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.evaluation.amounts import amount_text
 from pipeline.evaluation.scores import Scores
 from pipeline.outcome import Finding
 from pipeline.pages import render
@@ -149,6 +150,7 @@ def page(plan: Plan, sections: Sequence[Section]) -> bytes:
         unfolded=len(sections) <= _UNFOLDED,
         significant=SIGNIFICANT,
         level=LEVEL,
+        amount_text=amount_text,
     )
 
 

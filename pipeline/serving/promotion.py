@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from pipeline.errors import NotComparable
+from pipeline.evaluation.amounts import amount_text
 from pipeline.outcome import SUPERSEDED, Released
 from pipeline.settings.gate import Gate, Policy
 
@@ -161,11 +162,12 @@ def _data(challenger: Challenger) -> Rule:
 def _errors(challenger: Challenger, gate: Gate) -> list[Rule]:
     ratio = challenger.rmse_usd / challenger.naive_rmse_usd
     most = 1 + gate.tolerance
+    both = f"{amount_text(challenger.rmse_usd, 4)} against {amount_text(challenger.naive_rmse_usd, 4)} USD"
     return [
         Rule(
             name="rmse",
             says="RMSE must not lie above naive's by more than the tolerance",
-            value=f"{ratio:.4f} x naive ({challenger.rmse_usd:,.4f} against {challenger.naive_rmse_usd:,.4f} USD)",
+            value=f"{ratio:.4f} x naive ({both})",
             limit=f"{most:.4f} x naive",
             passed=ratio <= most,
         ),
@@ -190,13 +192,14 @@ def _coverage(challenger: Challenger, gate: Gate) -> Rule:
 
 
 def _champion(challenger: Challenger, champion: Champion, gate: Gate) -> Rule:
-    both = f"{challenger.rmse_usd:,.4f} against {champion.rmse_usd:,.4f} USD of v{champion.version} on the same rows"
+    served = f"{amount_text(champion.rmse_usd, 4)} USD"
+    both = f"{amount_text(challenger.rmse_usd, 4)} against {served} of v{champion.version} on the same rows"
     if gate.policy == "if_better":
         return Rule(
             name="champion",
             says="RMSE must be smaller than the champion's on the same rows",
             value=both,
-            limit=f"below {champion.rmse_usd:,.4f} USD",
+            limit=f"below {served}",
             passed=challenger.rmse_usd < champion.rmse_usd,
         )
     return Rule(

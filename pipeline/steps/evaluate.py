@@ -9,6 +9,7 @@ from pipeline import calendar
 from pipeline.arrays import Dates, Floats
 from pipeline.errors import DataError
 from pipeline.evaluation import baselines, metrics
+from pipeline.evaluation.amounts import same
 from pipeline.evaluation.scores import FoldScores, Scores
 from pipeline.forecasting import forecaster
 from pipeline.outcome import Outcome
@@ -50,7 +51,7 @@ def evaluate(unit: Unit) -> Outcome:
     )
     actual = closes[rows.start : rows.stop]
     tested = sessions[rows.start : rows.stop]
-    if (actual == others.naive).all():
+    if same(actual, others.naive).all():
         raise DataError(
             "Closes must move in the test rows.", f"{len(rows)} equal closes", "Look at the prices; take another START."
         )
@@ -127,12 +128,13 @@ def _walk_forward(unit: Unit) -> _Walked:
 
 def _fold_scores(rows: pd.DataFrame) -> FoldScores:
     actual = rows["close_usd"].to_numpy()
+    naive = rows["naive_usd"].to_numpy()
     rmse = metrics.rmse(actual, rows["forecast_usd"].to_numpy())
-    naive_rmse = metrics.rmse(actual, rows["naive_usd"].to_numpy())
+    naive_rmse = metrics.rmse(actual, naive)
     return FoldScores(
         rmse_usd=rmse,
         naive_rmse_usd=naive_rmse,
-        skill=metrics.skill(rmse, naive_rmse) if naive_rmse else 0.0,
+        skill=0.0 if same(actual, naive).all() else metrics.skill(rmse, naive_rmse),
         coverage_95=metrics.coverage(actual, rows["low_95_usd"].to_numpy(), rows["high_95_usd"].to_numpy()),
     )
 

@@ -62,6 +62,13 @@ def test_the_identity_of_a_finding_is_its_rows_else_what_was_observed():
     assert (warning().kind, critical().kind) == ("warning", "critical")
 
 
+def test_other_rows_of_a_lasting_finding_are_no_news(hook, memory):
+    """A fund without trading has another zero volume every night."""
+    for night, rows in enumerate((("2020-01-02", "2020-01-03"), ("2020-01-03", "2020-01-06"))):
+        send([warning(rows=rows, lasting=True)], urls=[hook.url], memory=memory, about=f"night {night}")
+    assert len(hook.told) == 1
+
+
 def test_other_rows_are_told_again(hook, memory):
     """And then not again. Other numbers alone are no news."""
     changed = [warning(rows=("2020-01-02", "2020-01-06")), critical(observed="no session at all")]

@@ -50,7 +50,7 @@ def test_calibration_by_hand():
     """Of 19 residuals 1..19 the 95 % half-width is ceil(20 * 0.95) = 19th, the 80 % one ceil(20 * 0.8) = 16th."""
     residuals = np.random.default_rng(0).permutation(np.arange(1.0, 20.0))
     actual = 100 * np.exp(0.01 * residuals * np.where(residuals % 2, 1, -1))
-    half_widths = calibrate(actual, np.full(19, 100.0), np.full(19, 0.01))
+    half_widths = calibrate(actual, np.full(19, 100.0), np.full(19, 100.0), np.full(19, 0.01))
     assert half_widths == {80: pytest.approx(16), 95: pytest.approx(19)}
 
 
@@ -59,22 +59,39 @@ def test_the_rank_of_many_rows_by_hand(rows, ranks):
     """Of residuals 1..n the half-width is the rank itself: ceil(1001 * 0.8) = 801 and ceil(1001 * 0.95) = 951."""
     residuals = np.random.default_rng(0).permutation(np.arange(1.0, rows + 1))
     actual = 100 * np.exp(0.001 * residuals)
-    half_widths = calibrate(actual, np.full(rows, 100.0), np.full(rows, 0.001))
+    half_widths = calibrate(actual, np.full(rows, 100.0), np.full(rows, 100.0), np.full(rows, 0.001))
     assert half_widths == {level: pytest.approx(rank) for level, rank in ranks.items()}
 
 
 def test_few_rows_take_the_largest():
     """With 4 rows there is no 95 % quantile of a fifth."""
     actual = 100 * np.exp(0.01 * np.arange(1.0, 5.0))
-    assert calibrate(actual, np.full(4, 100.0), np.full(4, 0.01)) == {80: pytest.approx(4), 95: pytest.approx(4)}
+    still = np.full(4, 100.0)
+    assert calibrate(actual, still, still, np.full(4, 0.01)) == {80: pytest.approx(4), 95: pytest.approx(4)}
 
 
 def test_bounds_by_hand():
-    """Two volatilities of 10 % around 100, even in logarithms; a forecast below a cent is a cent."""
-    (low, high) = around(np.array([100.0]), np.array([0.1]), {95: 2.0})[95]
+    """Two volatilities of 10 % around 100, even in logarithms; a forecast below 0 is 1/10,000 of the close."""
+    last = np.array([100.0])
+    (low, high) = around(np.array([100.0]), last, np.array([0.1]), {95: 2.0})[95]
     assert (low[0], high[0]) == (pytest.approx(100 / math.exp(0.2)), pytest.approx(100 * math.exp(0.2)))
-    (low, high) = around(np.array([-5.0]), np.array([0.1]), {95: 2.0})[95]
+    (low, high) = around(np.array([-5.0]), last, np.array([0.1]), {95: 2.0})[95]
     assert 0 < low[0] < 0.01 < high[0]
+
+
+def test_intervals_do_not_depend_on_the_size_of_the_price():
+    """A coin at 0.0000094 dollars has the intervals of one at 94 dollars, ten million times smaller."""
+    closes = 94 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.02, 200)))
+    forecast = closes[:-1] * 1.001
+    bounds = []
+    for unit in (1.0, 1e-7):
+        last = unit * closes[:-1]
+        spread = volatility(unit * closes, 20)[21:-1]
+        widths = calibrate(unit * closes[21:], unit * forecast[20:], last[20:], spread)
+        (low, high) = around(unit * forecast[20:], last[20:], spread, widths)[95]
+        bounds.append((low / unit, high / unit))
+    np.testing.assert_allclose(bounds[0], bounds[1])
+    assert (bounds[0][1] / bounds[0][0] < 2).all()
 
 
 @pytest.mark.parametrize("heavy", [False, True])
@@ -87,7 +104,7 @@ def test_new_rows_of_the_same_kind_lie_inside_as_often_as_promised(heavy):
     still = np.full(1000, 100.0)
     inside = {80: [], 95: []}
     for rows in actual:
-        bounds = around(still, spread[99:], calibrate(rows[:99], still[:99], spread[:99]))
+        bounds = around(still, still, spread[99:], calibrate(rows[:99], still[:99], still[:99], spread[:99]))
         for level, (low, high) in bounds.items():
             inside[level].append(coverage(rows[99:], low, high))
     for level, shares in inside.items():

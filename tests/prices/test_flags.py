@@ -64,6 +64,31 @@ def test_returns_and_runs_of_equal_closes_by_hand():
     assert checked["adjusted_share"].tolist() == [0.5, 1, 1, 0.5]
 
 
+def test_rounding_breaks_no_order_and_no_run():
+    """A low 2e-16 above the close that it equals, and closes that differ by as little."""
+    close = 31.074928283691406
+    low = 31.07492828369141
+    assert low > close
+    checked = flags(frame([20, 21], open=32, high=33, low=low, close=[close, low]))
+    assert checked["ordered"].tolist() == [1, 1]
+    assert checked["equal_closes"].tolist() == [1, 2]
+
+
+def test_splits_count_from_the_close_before_also_on_rows_without_a_price():
+    """4:1 on 22 May, whose row has no price; the closes are not adjusted."""
+    raw = frame([20, 21, 22, 23], close=[100, 100, np.nan, 25], splits=[0, 0, 4, 0])
+    raw.loc["2024-05-22", ["open", "high", "low"]] = np.nan
+    checked = flags(raw)
+    assert checked["split_adjusted"].loc[[20, 21, 23]].tolist() == [1, 1, 0]
+    assert flags(raw.assign(close=[25, 25, np.nan, 25]))["split_adjusted"].loc[23] == 1
+
+
+def test_a_series_with_a_close_of_zero_or_below_is_not_judged_for_its_unit():
+    """Such numbers are no prices; ratios of them say nothing."""
+    assert flags(frame([20, 21], close=[10, 1000]))["in_one_unit"].tolist() == [1, 0]
+    assert flags(frame([20, 21, 22], close=[10, 1000, -1]))["in_one_unit"].isna().all()
+
+
 def test_rows_out_of_order_are_flagged_before_they_are_sorted():
     """22 May comes before 21 May in the source."""
     checked = flags(frame([20, 22, 21, 23]))

@@ -52,6 +52,8 @@ def test_a_frame_without_a_close_shares_nothing():
         ([1.234567, 2.0], 0.5e-6),
         ([1.23456789, 2.0], 0.5e-6),
         ([*[1.2345] * 19, 1.234567], 0.5e-4),  # nearly all share the fourth decimal
+        ([9.4321e-6, 9.4322e-6], 0.5e-10),  # below 0.1 the decimals move with the price
+        ([9.432112345678e-6, 9.43e-6], 0.5e-11),
     ],
 )
 def test_rounding_is_half_a_unit_of_the_last_decimal(closes, half):

@@ -69,6 +69,7 @@ def test_an_altered_close_is_critical_unless_it_is_the_newest_of_the_last_night(
     (finding,) = compared_with_last("AAA", plan, settings, altered).findings
     assert finding.severity == severity
     assert len(finding.rows) == 1
+    assert ("ACCEPT_RESTATED" in finding.todo) == (severity == "critical")
     accepting = plan.model_copy(update={"accept_restated": True})
     (accepted,) = compared_with_last("AAA", accepting, settings, altered).findings
     assert accepted.severity == "warning"

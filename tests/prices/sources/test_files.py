@@ -145,6 +145,12 @@ def test_reads_the_usual_ways_to_write_a_date(read: Callable[..., pd.DataFrame],
     assert read(f"Date,Close\n{date},1\n").index.tolist() == [pd.Timestamp("2020-01-31")]
 
 
+def test_prices_are_compared_with_the_volume_that_they_stand_beside(read: Callable[..., pd.DataFrame]) -> None:
+    """A volume of 512,809 is no decimal: the closes have a decimal point."""
+    prices = read('Date,Close,Volume\n2020-01-02,3.5,"512,809"\n')
+    assert prices["volume"].tolist() == [512_809]
+
+
 def test_money_marks_and_thousands_separators_are_read(read: Callable[..., pd.DataFrame]) -> None:
     """`$1,234.50` is a number."""
     prices = read('Date,Close/Last,Volume\n01/03/2020,"$1,234.50","12,345,678"\n01/02/2020,$3,N/A\n')
@@ -217,18 +223,18 @@ def test_bytes_that_excel_adds_do_no_harm(read: Callable[..., pd.DataFrame]) -> 
         ("Date,Close\n13/01/2020,1\n", "'13/01/2020' in line 2"),
         ('Date,Close\n2020-01-02,"282,94"\n', "'282,94' in line 2 .* number as close"),
         ("Date,Close\n2020-01-02,inf\n", "'inf' in line 2 .* number as close"),
-        ("Date,Close\n2020-01-02,1,2,3\n", "Expected 2 fields in line 2, saw 4"),
+        ("Date,Close\n2020-01-02,1,2,3\n", "4 cells in line 2, where the header has 2"),
         ("Open,Close\n1,2\n", "no date column; the columns are 'Open', 'Close'"),
         ("Date,Adj Close\n2020-01-02,2\n", "no close column(.|\n)*Adj Close cannot replace close"),
         ("Date,Close,close\n2020-01-02,2,3\n", "2 columns called 'Close'"),
         ("<html><body>Too Many Requests</body></html>", "no date column"),
         ("Date,Close\n", "without any row"),
         (",,\n,,\n", "empty lines"),
-        ("", "No columns to parse"),
+        ("", "an empty file"),
         ("Date,Close\n2020-01-02,é\n".encode("latin-1"), "UnicodeDecodeError"),
         ("Date,Close\n2020-01-02,1\n".encode("utf-16"), "UnicodeDecodeError"),
         (b"PAR1\x00\xff\xfe\x80", "UnicodeDecodeError"),
-        ('Date,Close\n"2020-01-02,1\n', "EOF inside string"),
+        ('Date,Close\n"2020-01-02,1\n', "unexpected end of data"),
     ],
 )
 def test_says_what_is_wrong_and_where(read: Callable[..., pd.DataFrame], content: str | bytes, message: str) -> None:
@@ -237,18 +243,25 @@ def test_says_what_is_wrong_and_where(read: Callable[..., pd.DataFrame], content
         read(content)
 
 
-@pytest.mark.parametrize("name", ["NFLX.csv", "nflx.csv", "NFLX.parquet", "nflx.parquet"])
+@pytest.mark.parametrize("name", ["NFLX.csv", "nflx.csv", "NFLX.parquet", "nflx.parquet", "NFLX.CSV", "Nflx.Parquet"])
 def test_finds_the_ticker_in_a_folder(tmp_path: Path, name: str) -> None:
     """A folder holds one file per ticker, in capitals or not, CSV or Parquet."""
     frame = pd.DataFrame({"Date": ["2020-01-02"], "Close": [1.5]})
-    (frame.to_csv if name.endswith("csv") else frame.to_parquet)(tmp_path / name, index=False)
+    (frame.to_csv if name.lower().endswith("csv") else frame.to_parquet)(tmp_path / name, index=False)
     assert files.fetch("NFLX", None, LATE, path=tmp_path)["close"].tolist() == [1.5]
 
 
 def test_a_folder_without_the_ticker_names_the_files_it_looked_for(tmp_path: Path) -> None:
     """An unknown ticker's message says where a file was expected."""
-    with pytest.raises(UnknownTicker, match=f"{tmp_path}(.|\n)*ZZZ.csv or ZZZ.parquet or zzz.csv"):
+    with pytest.raises(UnknownTicker, match=f"{tmp_path}(.|\n)*ZZZ.csv or ZZZ.parquet, in any case"):
         files.fetch("ZZZ", None, LATE, path=tmp_path)
+
+
+def test_hidden_files_beside_the_prices_are_passed_over(tmp_path: Path) -> None:
+    """Finder writes ._M&M.NS.csv, which is no table."""
+    (tmp_path / "._M&M.NS.csv").write_bytes(b"\x00\x05\x16\x07\xff")
+    (tmp_path / "M&M.NS.csv").write_text("Date,Close\n2020-01-02,1.5\n")
+    assert files.fetch("M&M.NS", None, LATE, path=tmp_path)["close"].tolist() == [1.5]
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
