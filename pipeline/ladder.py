@@ -35,7 +35,7 @@ class Rung(NamedTuple):
 
     ticker: str
     name: str
-    rmse_usd: float | None = None
+    rmse: float | None = None
     skill: float | None = None
     dm_p_value: float | None = None  # small: worse than naive
     weight: float | None = None  # of the network against naive, as the preset serves it; scores: network alone
@@ -113,8 +113,8 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
         if first is None:
             first = folder
             rungs[:0] = [
-                Rung(ticker, "naive", scores.naive_rmse_usd, 0.0),
-                Rung(ticker, "AR(1)", scores.ar1_rmse_usd, scores.ar1_skill, scores.ar1_dm_p_value),
+                Rung(ticker, "naive", scores.naive_rmse, 0.0),
+                Rung(ticker, "AR(1)", scores.ar1_rmse, scores.ar1_skill, scores.ar1_dm_p_value),
             ]
         elif reason := _incomparable(first, folder):
             rungs.append(Rung(ticker, name, reason=reason))
@@ -124,7 +124,7 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
             Rung(
                 ticker,
                 name,
-                scores.network_rmse_usd,
+                scores.network_rmse,
                 scores.network_skill,
                 scores.network_dm_p_value,
                 figures["weight"],

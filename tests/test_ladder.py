@@ -42,7 +42,7 @@ def test_the_ladder_has_every_rung_on_the_same_rows(small):
     assert ladder["naive"]["skill"] == 0
     for name in ("SimpleRNN", "GRU", "LSTM"):
         rung = ladder[name]
-        assert rung["skill"] == pytest.approx(1 - rung["rmse_usd"] / ladder["naive"]["rmse_usd"])
+        assert rung["skill"] == pytest.approx(1 - rung["rmse"] / ladder["naive"]["rmse"])
         assert rung["seconds"] > 0
         assert rung["device"].startswith("cpu")
         assert runs[0].data.metrics[f"median_skill/{name}"] == pytest.approx(rung["skill"])
@@ -57,7 +57,7 @@ def test_a_ticker_without_prices_has_a_reason_on_each_rung(small, tmp_path):
     rungs = ladder.compare(small.model_copy(update={"source": "files", "prices": tmp_path, "tickers": ("AAA",)}))
     assert [rung.name for rung in rungs] == ["SimpleRNN", "GRU", "LSTM"]
     assert all("'Date', 'Price'" in rung.reason for rung in rungs)
-    assert {rung.rmse_usd for rung in rungs} == {None}
+    assert {rung.rmse for rung in rungs} == {None}
 
 
 def statuses(settings):

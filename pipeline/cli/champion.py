@@ -136,10 +136,10 @@ def _json_value(value: object) -> object:
 def _in_words(record: ForecastRecord) -> str:
     synthetic = " (SYNTHETIC prices)" if record.synthetic else ""
     return (
-        f"{record.ticker}, close of {record.session:%A %Y-%m-%d}: {record.forecast_usd:,.2f} USD{synthetic}\n"
-        f"80 % interval: {record.low_80_usd:,.2f} to {record.high_80_usd:,.2f} USD\n"
-        f"95 % interval: {record.low_95_usd:,.2f} to {record.high_95_usd:,.2f} USD\n"
-        f"Last close, {record.as_of:%Y-%m-%d}: {record.last_close_usd:,.2f} USD. "
+        f"{record.ticker}, close of {record.session:%A %Y-%m-%d}: {record.forecast:,.2f} USD{synthetic}\n"
+        f"80 % interval: {record.low_80:,.2f} to {record.high_80:,.2f} USD\n"
+        f"95 % interval: {record.low_95:,.2f} to {record.high_95:,.2f} USD\n"
+        f"Last close, {record.as_of:%Y-%m-%d}: {record.last_close:,.2f} USD. "
         f"Made by v{record.version} on {record.created:%Y-%m-%d %H:%M} UTC."
     )
 

@@ -93,15 +93,15 @@ def _cells(one: Result) -> dict[str, str]:
     return {
         "ticker": one.ticker,
         "rows": _formatted(one.rows, ","),
-        "RMSE $": _formatted(one.rmse_usd, ",.4f"),
-        "naive $": _formatted(one.naive_rmse_usd, ",.4f"),
+        "RMSE $": _formatted(one.rmse, ",.4f"),
+        "naive $": _formatted(one.naive_rmse, ",.4f"),
         "/ naive": _formatted(one.rmse_over_naive, ".4f"),
         "skill": _formatted(one.skill, "+.4f"),
         "p worse": _formatted(one.dm_p_value, ".3f"),
         "in 95%": _formatted(one.coverage_95, ".1%"),
         "weight": _formatted(one.weight, ".2f"),
         "decision": "failed" if one.reason else one.decision or "-",
-        "next close": _formatted(one.forecast_usd, ",.2f"),
+        "next close": _formatted(one.forecast, ",.2f"),
         "seconds": _formatted(one.seconds, ".1f"),
         "MLflow run": one.mlflow_run,
     }
@@ -135,7 +135,7 @@ def show_ladder(console: Console, rungs: Sequence[Rung], medians: Mapping[str, f
         table.add_row(
             one.ticker,
             one.name,
-            _formatted(one.rmse_usd, ",.4f"),
+            _formatted(one.rmse, ",.4f"),
             _formatted(one.skill, "+.4f"),
             _formatted(one.dm_p_value, ".3f"),
             _formatted(one.weight, ".2f"),

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.arrays import Bools, Floats
 
 # Two downloads of one price differ by half a unit of each one's last decimal and, in real files, by up to 9e-7 of the
-# price beside it: sources compute with float32. An altered cent is 5e-6 of 2,000 dollars.
+# price beside it: sources compute with float32. An altered cent is 5e-6 of a price of 2,000.
 _RELATIVE = 5e-6
 _FEWEST_DECIMALS = 4  # a source with fewer gets no more slack: half a cent would hide real changes of low prices
 _MOST_DECIMALS = 6
@@ -25,7 +25,7 @@ class Overlap(NamedTuple):
     now: pd.DataFrame
     closes_then: Floats
     closes_now: Floats
-    rounding_then: float  # dollars
+    rounding_then: float  # in the currency of the closes
     rounding_now: float
     after: dt.date  # the first session later than all of these
 
@@ -70,7 +70,7 @@ def find_overlap(then: pd.DataFrame, now: pd.DataFrame) -> Overlap:
 
 
 def rounding(closes: Floats) -> float:
-    """Return half a unit of the last decimal that nearly all of the closes share, in dollars."""
+    """Return half a unit of the last decimal that nearly all of the closes share."""
     for decimals in range(_FEWEST_DECIMALS, _MOST_DECIMALS):
         if np.isclose(closes, np.round(closes, decimals), rtol=0, atol=1e-9).sum() > 0.9 * len(closes):
             return 0.5 * 10.0**-decimals

@@ -58,8 +58,8 @@ def compared_with_last(ticker: str, plan: Plan, settings: Settings, raw: pd.Data
     # Sources often correct the newest bar of a night until the next one.
     revised = len(found.rows) == 1 and found.rows[0].startswith(str(then.index[-1].date()))
     todo = {
-        "explained": f"Multiply dollars before {found.since} of older runs by {factor} to compare them with this run.",
-        "basis": "Do not compare dollars with those of older runs.",
+        "explained": f"Multiply prices before {found.since} of older runs by {factor} to compare them with this run.",
+        "basis": "Do not compare prices with those of older runs.",
         "unexplained": "Compare with another source; if the new history is right, run with ACCEPT_RESTATED=1.",
     }
     finding = Finding(

@@ -51,11 +51,11 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str)
 
 
 def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores: Scores, ticker: str) -> bytes:
-    """Return actual and forecast closes of the test rows in dollars, and below them the last sessions enlarged.
+    """Return actual and forecast closes of the test rows, and below them the last sessions enlarged.
 
     Args:
         sessions: dates of the test rows, shape (n,).
-        actual: their closes in dollars, shape (n,).
+        actual: their closes, shape (n,).
         made: their forecasts.
         scores: of these rows. Every price model looks good on such a plot, so the title shows the errors.
         ticker: for the title.
@@ -68,12 +68,12 @@ def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores
             color=ORANGE, alpha=0.25, linewidth=0, label="95 % interval",
         )  # fmt: skip
         axes.plot(sessions[rows], actual[rows], color=BLUE, linewidth=1, label="actual")
-        axes.plot(sessions[rows], made.usd[rows], color=ORANGE, linewidth=1, label="forecast the session before")
+        axes.plot(sessions[rows], made.forecast[rows], color=ORANGE, linewidth=1, label="forecast the session before")
         axes.set_ylabel("close, USD")
         axes.grid(alpha=0.25)
         _format_dates(axes)
     parts[0].set_title(
-        f"{ticker}: RMSE {scores.rmse_usd:,.4f} USD, naive {scores.naive_rmse_usd:,.4f} USD",
+        f"{ticker}: RMSE {scores.rmse:,.4f} USD, naive {scores.naive_rmse:,.4f} USD",
         loc="left", fontsize="medium",
     )  # fmt: skip
     parts[1].set_title(f"last {min(_RECENT, len(actual))} sessions", loc="left", fontsize="small")
@@ -81,13 +81,13 @@ def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores
 
 
 def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, ticker: str) -> bytes:
-    """Return the error of each test row in dollars, and beside it the distribution of errors, naive's too.
+    """Return the error of each test row, and beside it the distribution of errors, naive's too.
 
     Args:
         sessions: dates of the test rows, shape (n,).
-        actual: their closes in dollars, shape (n,).
-        forecast: their forecasts in dollars, shape (n,).
-        naive: the closes before them in dollars, shape (n,).
+        actual: their closes, shape (n,).
+        forecast: their forecasts, shape (n,).
+        naive: the closes before them, shape (n,).
         ticker: for the title.
     """
     errors = forecast - actual

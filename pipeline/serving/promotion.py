@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from pipeline.errors import NotComparable
+from pipeline.old_names import Renamed
 from pipeline.outcome import SUPERSEDED, Released
 from pipeline.settings.gate import Gate, Policy
 
@@ -16,8 +17,8 @@ class Challenger(NamedTuple):
     """Scores of the version that this run trained, on its test rows."""
 
     cutoff: dt.date
-    rmse_usd: float
-    naive_rmse_usd: float
+    rmse: float
+    naive_rmse: float
     p_worse_than_naive: float
     coverage_95: float
     critical: int  # data findings
@@ -31,7 +32,7 @@ class Champion(NamedTuple):
 
     version: int
     cutoff: dt.date
-    rmse_usd: float
+    rmse: float
     challenger_p_worse: float
     synthetic: bool
 
@@ -58,16 +59,14 @@ class Changes(BaseModel):
     versions: dict[str, tuple[str | None, str]] = {}
 
 
-class Decision(BaseModel):
+class Decision(Renamed):
     """The gate's verdict on a challenger. `decision.json`: written and read here alone."""
-
-    model_config = ConfigDict(frozen=True)
 
     promoted: bool
     policy: Policy
     champion: int | None = Field(description="the version that the challenger was compared with")
     rules: tuple[Rule, ...]
-    champion_rmse_usd: float | None = Field(default=None, description="of the champion on the challenger's test rows")
+    champion_rmse: float | None = Field(default=None, description="of the champion on the challenger's test rows")
     changes: Changes = Changes()
 
     @property
@@ -159,13 +158,13 @@ def _data(challenger: Challenger) -> Rule:
 
 
 def _errors(challenger: Challenger, gate: Gate) -> list[Rule]:
-    ratio = challenger.rmse_usd / challenger.naive_rmse_usd
+    ratio = challenger.rmse / challenger.naive_rmse
     most = 1 + gate.tolerance
     return [
         Rule(
             name="rmse",
             says="RMSE must not lie above naive's by more than the tolerance",
-            value=f"{ratio:.4f} x naive ({challenger.rmse_usd:,.4f} against {challenger.naive_rmse_usd:,.4f} USD)",
+            value=f"{ratio:.4f} x naive ({challenger.rmse:,.4f} against {challenger.naive_rmse:,.4f} USD)",
             limit=f"{most:.4f} x naive",
             passed=ratio <= most,
         ),
@@ -190,14 +189,14 @@ def _coverage(challenger: Challenger, gate: Gate) -> Rule:
 
 
 def _champion(challenger: Challenger, champion: Champion, gate: Gate) -> Rule:
-    both = f"{challenger.rmse_usd:,.4f} against {champion.rmse_usd:,.4f} USD of v{champion.version} on the same rows"
+    both = f"{challenger.rmse:,.4f} against {champion.rmse:,.4f} USD of v{champion.version} on the same rows"
     if gate.policy == "if_better":
         return Rule(
             name="champion",
             says="RMSE must be smaller than the champion's on the same rows",
             value=both,
-            limit=f"below {champion.rmse_usd:,.4f} USD",
-            passed=challenger.rmse_usd < champion.rmse_usd,
+            limit=f"below {champion.rmse:,.4f} USD",
+            passed=challenger.rmse < champion.rmse,
         )
     return Rule(
         name="champion",

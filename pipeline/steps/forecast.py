@@ -82,7 +82,7 @@ def _already_written(written: pd.DataFrame, champion: Version, unit: Unit) -> Fo
 def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> ForecastRecord:
     network, recipe = unit.registry.load(unit.ticker, champion)
     at_cutoff = closes[closes.index == recipe.cutoff]
-    factor = float(at_cutoff.iloc[0]) / recipe.cutoff_close_usd if len(at_cutoff) else 1.0
+    factor = float(at_cutoff.iloc[0]) / recipe.cutoff_close if len(at_cutoff) else 1.0
     values: Floats = np.asarray(closes, "float64")
     made = forecaster.forecast(network, values, range(len(values), len(values) + 1), recipe.rebased(factor))
     anchor = max(0, len(closes) - 1 - _ANCHOR)
@@ -95,14 +95,14 @@ def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> Forecast
         created=dt.datetime.now(dt.UTC),
         source=unit.plan.source,
         synthetic=unit.plan.synthetic,
-        last_close_usd=float(values[-1]),
-        forecast_usd=float(made.usd[0]),
-        low_80_usd=float(made.low_80[0]),
-        high_80_usd=float(made.high_80[0]),
-        low_95_usd=float(made.low_95[0]),
-        high_95_usd=float(made.high_95[0]),
+        last_close=float(values[-1]),
+        forecast=float(made.forecast[0]),
+        low_80=float(made.low_80[0]),
+        high_80=float(made.high_80[0]),
+        low_95=float(made.low_95[0]),
+        high_95=float(made.high_95[0]),
         anchor_session=closes.index[anchor].date(),
-        anchor_close_usd=float(values[anchor]),
+        anchor_close=float(values[anchor]),
     )
 
 
@@ -144,10 +144,10 @@ def _live_scores(served: Served, sessions: int) -> dict[str, float]:
             continue
         if summary.skill is not None:
             scores[f"skill_{window}"] = summary.skill
-        scores[f"rmse_usd_{window}"] = summary.rmse_usd
+        scores[f"rmse_{window}"] = summary.rmse
         scores[f"coverage_95_{window}"] = summary.coverage_95
     if served.scored:
-        scores["error_usd"] = served.scored.error_usd
+        scores["error"] = served.scored.error
         scores["sessions"] = float(sessions)
     return scores
 

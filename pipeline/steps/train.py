@@ -98,8 +98,8 @@ def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, byte
                 {
                     "fold": number,
                     "cutoff": recipe.cutoff,
-                    "close_usd": closes[fold.test.start : fold.test.stop],
-                    "naive_usd": baselines.naive(closes, fold.test),
+                    "close": closes[fold.test.start : fold.test.stop],
+                    "naive": baselines.naive(closes, fold.test),
                     **forecaster.columns(made),
                     "weight": recipe.weight,
                 },

@@ -34,7 +34,7 @@ def manifest(*findings):
     )  # fmt: skip
 
 
-def test_the_table_has_dollars_beside_naive_and_names_what_failed(screen, tiny):
+def test_the_table_has_errors_beside_naive_and_names_what_failed(screen, tiny):
     """Figures of the good ticker, the reason of the other, the warning, and the word SYNTHETIC."""
     console.show_results(screen, check(tiny), [DONE, FAILED])
     text = " ".join(screen.file.getvalue().split())  # the sentence is longer than a line

@@ -14,7 +14,7 @@ from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecaster import Forecasts
 from pipeline.reporting import plots
 
-TITLE = Scores.model_construct(rmse_usd=1.0, naive_rmse_usd=2.0)  # all that the picture reads
+TITLE = Scores.model_construct(rmse=1.0, naive_rmse=2.0)  # all that the picture reads
 
 
 def drawn(name, rows):
@@ -29,7 +29,7 @@ def drawn(name, rows):
         "loss_curves": lambda: plots.loss_curves({"loss": list(actual), "val_loss": list(naive)}, 1, "AAA"),
         "without_validation": lambda: plots.loss_curves({"loss": list(actual)}, 1, "AAA"),
         "actual_and_forecast": lambda: plots.actual_and_forecast(sessions, actual, made, TITLE, "AAA"),
-        "residuals": lambda: plots.residuals(sessions, actual, made.usd, naive, "AAA"),
+        "residuals": lambda: plots.residuals(sessions, actual, made.forecast, naive, "AAA"),
         "skills": lambda: plots.skills(days, "AAA"),
     }[name]()
 
@@ -71,7 +71,7 @@ def words_of(monkeypatch, name, rows=1000):
 
 
 def test_titles_carry_figures_and_axes_their_unit(monkeypatch):
-    """Dollars where it is dollars; the years that the rows span."""
+    """The currency where it is one; the years that the rows span."""
     title, labels, ticks = words_of(monkeypatch, "actual_and_forecast")
     assert "RMSE 1.0000 USD, naive 2.0000 USD" in title
     assert labels.count("close, USD") == 2

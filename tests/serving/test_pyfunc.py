@@ -20,7 +20,7 @@ from pipeline.store.formats import frame_of
 from pipeline.store.runs import read_plan, unit_folder
 from tests.support.tiny import set_network
 
-BOUNDS = ["forecast_usd", "low_80_usd", "high_80_usd", "low_95_usd", "high_95_usd"]
+BOUNDS = ["forecast", "low_80", "high_80", "low_95", "high_95"]
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ def write_forecast(place, *, created, version=1):
     last = closes["2025-11-20"]
     row = forecast_record(
         ticker="AAA", session=dt.date(2025, 11, 21), version=version, run="before", as_of=dt.date(2025, 11, 20),
-        created=created, source="sample", synthetic=True, last_close_usd=last, forecast_usd=last,
-        anchor_session=closes.index[0].date(), anchor_close_usd=closes.iloc[0],
+        created=created, source="sample", synthetic=True, last_close=last, forecast=last,
+        anchor_session=closes.index[0].date(), anchor_close=closes.iloc[0],
     )  # fmt: skip
     return ledger.write(place, row)
 
@@ -37,7 +37,7 @@ def test_the_second_night_scores_the_first_ones_forecast(two_nights):
     second = json_in(folder, "forecast")
     close = pd.read_parquet(folder.path("validated.parquet"))["close"].iloc[-1]
     assert (second["scored"]["session"], second["scored"]["version"]) == ("2025-11-21", 1)
-    assert second["scored"]["error_usd"] == pytest.approx(first["forecast"]["forecast_usd"] - close)
+    assert second["scored"]["error"] == pytest.approx(first["forecast"]["forecast"] - close)
     assert second["live"]["60"]["rows"] == 1
     assert (second["forecast"]["session"], second["forecast"]["version"]) == ("2025-11-24", 2)
     assert len(live_points(two_nights)) == 1
@@ -87,11 +87,11 @@ def test_a_split_between_forecast_and_score_is_no_error(tmp_path):
     folder = night("after", "2025-11-21", **levels)
     patch.undo()
     scored, decision = json_in(folder, "forecast")["scored"], json_in(folder, "decision")
-    assert scored["forecast_usd"] == pytest.approx(before["forecast_usd"] / 10)
-    assert scored["high_95_usd"] == pytest.approx(before["high_95_usd"] / 10)
-    assert scored["last_close_usd"] == pytest.approx(before["last_close_usd"] / 10)
-    rmse = folder.manifest("evaluate").outcome.metrics["rmse_usd"]
-    assert decision["champion_rmse_usd"] == pytest.approx(rmse, rel=0.25)  # and not ten times as large
+    assert scored["forecast"] == pytest.approx(before["forecast"] / 10)
+    assert scored["high_95"] == pytest.approx(before["high_95"] / 10)
+    assert scored["last_close"] == pytest.approx(before["last_close"] / 10)
+    rmse = folder.manifest("evaluate").outcome.metrics["rmse"]
+    assert decision["champion_rmse"] == pytest.approx(rmse, rel=0.25)  # and not ten times as large
 
 
 def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
@@ -102,7 +102,7 @@ def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
         row = forecast_record(
             ticker="AAA", session=session.date(), version=1, run="old", as_of=before.date(),
             created=before.to_pydatetime().replace(tzinfo=dt.UTC), source="sample", synthetic=True,
-            last_close_usd=last, forecast_usd=made, anchor_session=before.date(), anchor_close_usd=last,
+            last_close=last, forecast=made, anchor_session=before.date(), anchor_close=last,
         )  # fmt: skip
         ledger.write(tiny.ledger_place, row)
     with webhook() as hook:
@@ -124,6 +124,6 @@ def test_the_ledger_can_be_a_table_of_a_database(tiny, tmp_path, monkeypatch):
     place = load_settings().ledger_place
     before = write_forecast(place, created=dt.datetime(2025, 11, 20, 23, tzinfo=dt.UTC))
     scored = json_in(night("1", "2025-11-21"), "forecast")["scored"]
-    assert (scored["session"], scored["run"], scored["forecast_usd"]) == ("2025-11-21", "before", before.forecast_usd)
+    assert (scored["session"], scored["run"], scored["forecast"]) == ("2025-11-21", "before", before.forecast)
     assert ledger.read(place, "AAA")["session"].dt.day.tolist() == [21, 24]
     assert not Path(tiny.ledger_place).exists()
