@@ -40,6 +40,8 @@ def test_the_ladder_has_every_rung_on_the_same_rows(small):
     ladder = {one["name"]: one for one in logged["ladder"]}
     assert list(ladder) == ["naive", "AR(1)", "SimpleRNN", "GRU", "LSTM"]
     assert ladder["naive"]["skill"] == 0
+    assert {one["currency"] for one in ladder.values()} == {"USD"}
+    assert answer.output.count(" USD") == 5
     for name in ("SimpleRNN", "GRU", "LSTM"):
         rung = ladder[name]
         assert rung["skill"] == pytest.approx(1 - rung["rmse"] / ladder["naive"]["rmse"])
@@ -86,11 +88,12 @@ def test_a_rung_of_other_rows_has_a_reason_and_costs_no_other(monkeypatch):
     real, asked = snapshot.fetch, itertools.count(1)
 
     def restless(ticker, plan, settings):
-        prices, time = real(ticker, plan, settings), next(asked)
+        quoted, time = real(ticker, plan, settings), next(asked)
+        prices = quoted.prices
         prices.iloc[-3, prices.columns.get_loc("volume")] += time
         if time == 3:
             prices.iloc[-3, prices.columns.get_loc("close")] *= 1.0001
-        return prices
+        return quoted
 
     monkeypatch.setattr(snapshot, "fetch", restless)
     settings = load_settings(tickers=("AAA",))

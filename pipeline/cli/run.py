@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.messages import end_like_ctrl_c, errors_for_people, lines_to
-from pipeline.cli.options import AsOf, Prices, Source, Start, Tickers, option, settings_with
+from pipeline.cli.options import AsOf, Currency, Prices, Source, Start, Tickers, option, settings_with
 from pipeline.settings.fault import FAULTS
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def run(
     tickers: Tickers = None,
     source: Source = None,
     prices: Prices = None,
+    currency: Currency = None,
     start: Start = None,
     as_of: AsOf = None,
     preset: PresetName = None,
@@ -53,6 +54,7 @@ def run(
         settings = settings_with(
             tickers=tickers,
             prices=prices,
+            currency=currency,
             source=source,
             start=start,
             as_of=as_of,

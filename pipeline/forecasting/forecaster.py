@@ -43,6 +43,7 @@ class Recipe(NamedTuple):
     return_edges: tuple[float, ...]  # deciles of train's log returns
     preset: str = ""  # its name; "" in a model that was logged before this field existed, as for `cell`
     cell: str = ""
+    currency: str = ""  # of the closes; "" if it is unknown
 
     def to_json(self) -> bytes:
         """Return the content of recipe.json."""
@@ -105,6 +106,7 @@ def fit(
     preset_name: str,
     ticker: str,
     calendar: str,
+    currency: str,
     cutoff: str,
     train_stop: int,
     on_epoch: Callable[[int, int, float], None] | None = None,
@@ -121,6 +123,7 @@ def fit(
         preset_name: its name.
         ticker: the ticker of `closes`.
         calendar: the calendar of its exchange.
+        currency: of `closes`; "" if it is unknown.
         cutoff: session of row `train_stop - 1`.
         train_stop: first row that training must not see.
         on_epoch: called after each epoch.
@@ -155,6 +158,7 @@ def fit(
         return_edges=tuple(metrics.decile_edges(np.diff(np.log(known)))),
         preset=preset_name,
         cell=preset.cell,
+        currency=currency,
     )
     actual = known[rows.start : rows.stop]
     last = known[rows.start - 1 : rows.stop - 1]

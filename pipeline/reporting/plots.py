@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from pipeline.arrays import Dates, Floats
+from pipeline.evaluation.amounts import amount_text
 from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecaster import Forecasts
 
@@ -27,9 +28,9 @@ _RECENT = 60  # sessions in the enlarged part
 _COLOURS = 32  # of a picture: a third of the bytes, no visible difference
 
 
-def closes(sessions: Dates, prices: Floats, test: range, ticker: str) -> bytes:
+def closes(sessions: Dates, prices: Floats, test: range, ticker: str, currency: str) -> bytes:
     """Return the close of every session, the test rows in another colour."""
-    figure, axes = _canvas(f"{ticker}: close, {len(prices):,} sessions", "USD")
+    figure, axes = _canvas(f"{ticker}: close, {len(prices):,} sessions", currency or "close")
     axes.plot(sessions[: test.start], prices[: test.start], color=BLUE, linewidth=1, label="train")
     axes.plot(sessions[test.start :], prices[test.start :], color=ORANGE, linewidth=1, label="test")
     _format_dates(axes)
@@ -50,7 +51,9 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str)
     return _png(figure, axes)
 
 
-def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores: Scores, ticker: str) -> bytes:
+def actual_and_forecast(
+    sessions: Dates, actual: Floats, made: Forecasts, scores: Scores, ticker: str, currency: str
+) -> bytes:
     """Return actual and forecast closes of the test rows, and below them the last sessions enlarged.
 
     Args:
@@ -59,6 +62,7 @@ def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores
         made: their forecasts.
         scores: of these rows. Every price model looks good on such a plot, so the title shows the errors.
         ticker: for the title.
+        currency: of the closes; "" if it is unknown.
     """
     figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained")
     parts = figure.subplots(2, 1)
@@ -69,18 +73,17 @@ def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores
         )  # fmt: skip
         axes.plot(sessions[rows], actual[rows], color=BLUE, linewidth=1, label="actual")
         axes.plot(sessions[rows], made.forecast[rows], color=ORANGE, linewidth=1, label="forecast the session before")
-        axes.set_ylabel("close, USD")
+        axes.set_ylabel(_with_unit("close", currency))
         axes.grid(alpha=0.25)
         _format_dates(axes)
-    parts[0].set_title(
-        f"{ticker}: RMSE {scores.rmse:,.4f} USD, naive {scores.naive_rmse:,.4f} USD",
-        loc="left", fontsize="medium",
-    )  # fmt: skip
+    rmse = amount_text(scores.rmse, 4, currency=currency)
+    naive_rmse = amount_text(scores.naive_rmse, 4, currency=currency)
+    parts[0].set_title(f"{ticker}: RMSE {rmse}, naive {naive_rmse}", loc="left", fontsize="medium")
     parts[1].set_title(f"last {min(_RECENT, len(actual))} sessions", loc="left", fontsize="small")
     return _png(figure, parts[0])
 
 
-def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, ticker: str) -> bytes:
+def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, ticker: str, currency: str) -> bytes:
     """Return the error of each test row, and beside it the distribution of errors, naive's too.
 
     Args:
@@ -89,18 +92,18 @@ def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, 
         forecast: their forecasts, shape (n,).
         naive: the closes before them, shape (n,).
         ticker: for the title.
+        currency: of the closes; "" if it is unknown.
     """
     errors = forecast - actual
     naive_errors = naive - actual
     figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
-    figure.suptitle(
-        f"{ticker}: error, mean {errors.mean():+,.4f}, deviation {errors.std():,.4f} USD",
-        x=0.01, ha="left", fontsize="medium",
-    )  # fmt: skip
+    mean = amount_text(float(errors.mean()), 4, signed=True)
+    deviation = amount_text(float(errors.std()), 4, currency=currency)
+    figure.suptitle(f"{ticker}: error, mean {mean}, deviation {deviation}", x=0.01, ha="left", fontsize="medium")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     left.plot(sessions, errors, color=BLUE, linewidth=0.7)
     left.axhline(0, color=GREY, linewidth=0.8)
-    left.set_ylabel("forecast - close, USD")
+    left.set_ylabel(_with_unit("forecast - close", currency))
     left.grid(alpha=0.25)
     _format_dates(left)
     bins = np.histogram_bin_edges(np.concatenate((errors, naive_errors)), 40)
@@ -130,6 +133,10 @@ def _canvas(title: str, unit: str) -> tuple[Figure, Axes]:
     axes.set_title(title, loc="left", fontsize="medium")
     axes.set_ylabel(unit)
     return figure, axes
+
+
+def _with_unit(label: str, currency: str) -> str:
+    return f"{label}, {currency}" if currency else label
 
 
 def _format_dates(axes: Axes) -> None:

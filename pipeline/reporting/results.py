@@ -40,6 +40,7 @@ class Result(NamedTuple):
     step: str  # the last one that ended
     reason: str  # of the failure; empty for a ticker that is done
     warnings: tuple[str, ...]
+    currency: str = ""  # of errors and forecast; "" if it is unknown
     rmse_over_naive: float | None = None
     dm_p_value: float | None = None  # small: worse than naive
     coverage_95: float | None = None  # share of test rows inside the 95 % interval
@@ -77,6 +78,7 @@ def result(
     scores: Scores | None = None,
     decision: Decision | None = None,
     served: Served | None = None,
+    currency: str = "",
 ) -> Result:
     """Return one row of the table of results.
 
@@ -87,6 +89,7 @@ def result(
         scores: of the test rows; None if the unit was not evaluated.
         decision: of the gate, as carried out; None if the unit did not reach `promote`.
         served: scores of served forecasts; None if the unit did not reach `forecast`.
+        currency: of the prices; "" if it is unknown.
     """
     ended = ended_steps(manifests)
     measured = {name: value for manifest in ended for name, value in manifest.outcome.metrics.items()}
@@ -108,6 +111,7 @@ def result(
         reason=" | ".join(reasons),
         warnings=tuple(str(finding) for finding in findings if finding.severity == "warning"),
         weight=measured.get("weight"),
+        currency=currency,
         no_forecast=effects.no_forecast,
     )
     if scores:

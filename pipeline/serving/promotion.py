@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from pipeline.errors import NotComparable
+from pipeline.evaluation.amounts import amount_text
 from pipeline.old_names import Renamed
 from pipeline.outcome import SUPERSEDED, Released
 from pipeline.settings.gate import Gate, Policy
@@ -25,6 +26,7 @@ class Challenger(NamedTuple):
     warnings: int
     fault: str | None  # damage that was injected into the prices
     synthetic: bool
+    currency: str = ""  # of the errors; "" if it is unknown
 
 
 class Champion(NamedTuple):
@@ -159,12 +161,13 @@ def _data(challenger: Challenger) -> Rule:
 
 def _errors(challenger: Challenger, gate: Gate) -> list[Rule]:
     ratio = challenger.rmse / challenger.naive_rmse
+    both = f"{amount_text(challenger.rmse, 4)} against {_amount(challenger.naive_rmse, challenger)}"
     most = 1 + gate.tolerance
     return [
         Rule(
             name="rmse",
             says="RMSE must not lie above naive's by more than the tolerance",
-            value=f"{ratio:.4f} x naive ({challenger.rmse:,.4f} against {challenger.naive_rmse:,.4f} USD)",
+            value=f"{ratio:.4f} x naive ({both})",
             limit=f"{most:.4f} x naive",
             passed=ratio <= most,
         ),
@@ -178,6 +181,10 @@ def _errors(challenger: Challenger, gate: Gate) -> list[Rule]:
     ]
 
 
+def _amount(error: float, challenger: Challenger) -> str:
+    return amount_text(error, 4, currency=challenger.currency)
+
+
 def _coverage(challenger: Challenger, gate: Gate) -> Rule:
     return Rule(
         name="coverage",
@@ -189,13 +196,14 @@ def _coverage(challenger: Challenger, gate: Gate) -> Rule:
 
 
 def _champion(challenger: Challenger, champion: Champion, gate: Gate) -> Rule:
-    both = f"{challenger.rmse:,.4f} against {champion.rmse:,.4f} USD of v{champion.version} on the same rows"
+    best = _amount(champion.rmse, challenger)
+    both = f"{amount_text(challenger.rmse, 4)} against {best} of v{champion.version} on the same rows"
     if gate.policy == "if_better":
         return Rule(
             name="champion",
             says="RMSE must be smaller than the champion's on the same rows",
             value=both,
-            limit=f"below {champion.rmse:,.4f} USD",
+            limit=f"below {best}",
             passed=challenger.rmse < champion.rmse,
         )
     return Rule(

@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     tickers: tuple[str, ...] = Field(("AAA", "BBB"), description=BY_NAME["tickers"].description)
     source: Source = Field("sample", description=BY_NAME["source"].description)
     prices: Path | None = Field(None, description=BY_NAME["prices"].description)
+    currency: str = Field("", description=BY_NAME["currency"].description)
     fault: Fault | None = Field(None, description=BY_NAME["fault"].description)
     accept_restated: bool = Field(False, description=BY_NAME["accept_restated"].description)
     start: dt.date | None = Field(None, description=BY_NAME["start"].description)

@@ -61,9 +61,9 @@ def evaluate(unit: Unit) -> Outcome:
         files={
             "metrics.json": scores.to_json(),
             "predictions.parquet": frame_bytes(_predictions(tested, actual, made, others)),
-            "close.png": plots.closes(sessions, closes, rows, unit.ticker),
-            "forecast.png": plots.actual_and_forecast(tested, actual, made, scores, unit.ticker),
-            "residuals.png": plots.residuals(tested, actual, made.forecast, others.naive, unit.ticker),
+            "close.png": plots.closes(sessions, closes, rows, unit.ticker, unit.currency),
+            "forecast.png": plots.actual_and_forecast(tested, actual, made, scores, unit.ticker, unit.currency),
+            "residuals.png": plots.residuals(tested, actual, made.forecast, others.naive, unit.ticker, unit.currency),
         },
         attach=("metrics.json", "predictions.parquet", "close.png", "forecast.png", "residuals.png"),
         metrics=scores.metrics(),

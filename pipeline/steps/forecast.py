@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline import calendar
+from pipeline.currency import UNKNOWN, differ
 from pipeline.evaluation import live
 from pipeline.forecasting import forecaster
 from pipeline.outcome import Effects, Finding, ForecastRecord, Outcome
@@ -39,6 +40,9 @@ def forecast(unit: Unit) -> Outcome:
     record = None
     if champion and not refusal:
         record = _already_written(written, champion, unit) or _record(unit, champion, closes)
+        if differ(record.currency, unit.currency):
+            refusal = f"the ledger has a forecast of {record.session} by v{record.version} in {record.currency}"
+            record = None
     scored = _scored(written, closes, unit)
     windows = {sessions: live.summary(scored, sessions) for sessions in _LIVE_SESSIONS}
     served = Served(
@@ -52,6 +56,7 @@ def forecast(unit: Unit) -> Outcome:
         files={"forecast.json": served.to_json(), "scored.parquet": frame_bytes(scored)},
         attach=("forecast.json", "scored.parquet"),
         metrics={f"live/{name}": value for name, value in scores.items()},
+        tags={"currency": unit.currency or UNKNOWN},
         live=scores,
         live_session=served.scored.session if served.scored else None,
         effects=Effects(forecast=record, no_forecast=refusal),
@@ -95,6 +100,7 @@ def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> Forecast
         created=dt.datetime.now(dt.UTC),
         source=unit.plan.source,
         synthetic=unit.plan.synthetic,
+        currency=unit.currency,
         last_close=float(values[-1]),
         forecast=float(made.forecast[0]),
         low_80=float(made.low_80[0]),
@@ -107,13 +113,17 @@ def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> Forecast
 
 
 def _scored(written: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.DataFrame:
-    """Return the forecasts of closed sessions with their errors, and whether each was written after its close."""
+    """Return the forecasts of closed sessions with their errors, and whether each was written after its close.
+
+    Forecasts in another currency are left out: no rate of exchange is known.
+    """
     import pandas as pd
 
     plan = unit.plan
     # A run of the past must not see forecasts that were made after it.
     known = written[(written["synthetic"] == plan.synthetic) & (written["session"] <= pd.Timestamp(plan.as_of))]
-    scored = live.score(known, closes)
+    others = [differ(currency, unit.currency) for currency in known["currency"]]
+    scored = live.score(known[~np.array(others, dtype=bool)], closes)
     closed_at = calendar.closes_at(plan.calendar, pd.DatetimeIndex(scored["session"]))
     scored["late"] = scored["created"].array >= closed_at.array
     return scored

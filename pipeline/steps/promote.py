@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.arrays import Floats
+from pipeline.currency import UNKNOWN
 from pipeline.errors import NotComparable
 from pipeline.evaluation import metrics
 from pipeline.evaluation.scores import Scores
@@ -94,6 +95,7 @@ def _challenger(unit: Unit) -> Challenger:
         warnings=found.count("warning"),
         fault=unit.plan.fault,
         synthetic=unit.plan.synthetic,
+        currency=unit.currency,
     )
 
 
@@ -180,7 +182,7 @@ def _changes(unit: Unit, served: Version) -> Changes:
     data = {"as_of": str(plan.as_of), "cutoff": unit.recipe.cutoff, "source": plan.source}
     ingested = unit.manifests["ingest"]
     if ingested:
-        data |= {name: ingested.outcome.tags.get(name, "") for name in ("first_session", "data_sha256")}
+        data |= {name: ingested.outcome.tags.get(name, "") for name in ("currency", "first_session", "data_sha256")}
     parameters = {name: str(value) for name, value in plan.preset.model_dump().items()}
     parameters["preset"] = plan.preset_name
     return Changes(
@@ -203,6 +205,7 @@ def _version_tags(unit: Unit) -> dict[str, str]:
         "cutoff": unit.recipe.cutoff,
         "synthetic": str(plan.synthetic).lower(),
         "source": plan.source,
+        "currency": unit.currency or UNKNOWN,
         "preset": plan.preset_name,
         "dag_run_id": plan.dag_run_id,
     }

@@ -39,6 +39,7 @@ _SIGNATURE = ModelSignature(
         [
             ColSpec("string", "ticker"),
             ColSpec("string", "session"),
+            ColSpec("string", "currency"),
             *(ColSpec("double", name) for name in ("forecast", "low_80", "high_80", "low_95", "high_95")),
         ]
     ),

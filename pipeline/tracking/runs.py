@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _NOTE = (
     "Nightly retraining of next-session closing-price forecasters. One parent run per DAG run, one child per ticker. "
     "`rmse` and `naive_rmse` are measured on the same rows; `skill` = 1 - rmse / naive_rmse. Skill 0 "
-    "means as good as the forecast that tomorrow's close is today's."
+    "means as good as the forecast that tomorrow's close is today's. Errors and prices are in the currency of the tag "
+    "`currency`; until November 2026 their names ended in `_usd`."
 )
 MAX_TAG = 5000  # MLflow cuts at 8,000 characters and only logs a warning
 

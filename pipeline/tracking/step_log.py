@@ -171,6 +171,8 @@ def _log_live(runs: Runs, plan: Plan, ticker: str, outcome: Outcome, session: dt
     midnight = dt.datetime.combine(session, dt.time(), dt.UTC)
     stamp = int(midnight.timestamp() * 1000)
     runs.client.log_batch(run.info.run_id, [Metric(name, value, stamp, step) for name, value in outcome.live.items()])
+    if "currency" in outcome.tags:  # earlier versions named none
+        runs.client.set_tag(run.info.run_id, "currency", outcome.tags["currency"])
     runs.set_status(run.info.run_id, "FINISHED")
 
 

@@ -72,6 +72,7 @@ def test_forecast_prints_the_ledgers_newest_row():
         assert words in text
     told = json.loads(say("forecast", "AAA", "--json")[1])
     assert f"{told['forecast']:,.2f} USD" in text
+    assert told["currency"] == "USD"
     assert (told["ticker"], told["version"], told["session"][:10]) == ("AAA", 2, "2025-11-24")
 
 

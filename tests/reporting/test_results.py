@@ -26,6 +26,7 @@ def test_a_result_has_what_the_table_needs(sections):
     assert refused.rmse_over_naive == pytest.approx(refused.rmse / refused.naive_rmse)
     assert (refused.forecast_session, refused.forecast_version, refused.forecast) == ("2025-11-24", 3, 102.5)
     assert (refused.forecast_low_95, refused.forecast_high_95) == (97.0, 108.2)
+    assert [one.currency for one in (promoted, refused, bad)] == ["JPY", "JPY", ""]
     assert (refused.live_skill_20, refused.live_skill_60) == (0.0455, None)
     assert (bad.decision, bad.forecast, bad.rmse_over_naive, bad.weight) == ("", None, None, None)
 
@@ -102,6 +103,7 @@ def test_skill_over_the_last_runs_is_of_runs_alike(tiny):
 def test_results_of_an_earlier_version_are_read(sections):
     """Their amounts are called `..._usd`."""
     rows = [one.result for one in sections]
+    rows = [one._replace(currency="") for one in rows]
     old = old_json(results.results_bytes(rows))
     assert json.loads(old)[1]["forecast_low_95_usd"] == 97.0
     assert results.results_of(old) == rows

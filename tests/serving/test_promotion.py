@@ -92,3 +92,14 @@ def test_what_cannot_be_compared_is_refused_by_one_rule():
     decision = refuse(Gate(), 3, "market", "Synthetic prices replace no champion of real ones", "synthetic", "real")
     assert (decision.promoted, decision.champion) == (False, 3)
     assert decision.reason == "refused: market synthetic (limit: real)"
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("JPY", "2.0000 JPY"), ("", "2.0000")])
+def test_errors_name_their_currency(currency, amount):
+    """Those of naive, of the champion and the limit; an unknown one is left out."""
+    served = SERVED._replace(rmse=2.0)
+    challenger = GOOD._replace(naive_rmse=2.0, currency=currency)
+    rules = {rule.name: rule for rule in decide(challenger, served, Gate(policy="if_better")).rules}
+    assert rules["rmse"].value == f"0.5000 x naive (1.0000 against {amount})"
+    assert rules["champion"].value == f"1.0000 against {amount} of v3 on the same rows"
+    assert rules["champion"].limit == f"below {amount}"

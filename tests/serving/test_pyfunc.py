@@ -94,6 +94,8 @@ def test_the_last_closes_give_the_ledgers_number(served):
     row = ledger.read(settings.ledger_place, "AAA").iloc[-1]
     (answer,) = ask(rows_of(closes, 6)).to_dict("records")
     assert (answer["ticker"], answer["session"]) == ("AAA", str(row["session"].date())) == ("AAA", "2025-11-24")
+    assert answer["currency"] == row["currency"] == "USD"
+    assert set(answer) == {"ticker", "session", "currency", *BOUNDS}
     assert [answer[name] for name in BOUNDS] == pytest.approx([row[name] for name in BOUNDS], rel=1e-6)
 
 

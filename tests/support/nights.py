@@ -16,7 +16,7 @@ from pipeline.errors import DataError, Unavailable
 from pipeline.outcome import ForecastRecord
 from pipeline.plan import Batch, Plan
 from pipeline.prices import snapshot
-from pipeline.prices.sources import sample
+from pipeline.prices.sources import Quoted, sample
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
 from pipeline.store.folder import Folder
@@ -120,11 +120,11 @@ def forecast_record(**fields: Any) -> ForecastRecord:
     return ForecastRecord(**bounds, **fields)
 
 
-def silent_for(ticker: str) -> Callable[[str, Plan, Settings], pd.DataFrame]:
+def silent_for(ticker: str) -> Callable[[str, Plan, Settings], Quoted]:
     """Return `snapshot.fetch` of a source that does not answer for one ticker."""
     answered = snapshot.fetch
 
-    def fetch(asked: str, plan: Plan, settings: Settings) -> pd.DataFrame:
+    def fetch(asked: str, plan: Plan, settings: Settings) -> Quoted:
         if asked == ticker:
             raise Unavailable("Yahoo must answer.", "HTTP 429", "Wait.")
         return answered(asked, plan, settings)

@@ -15,6 +15,7 @@ from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecaster import Forecasts
 from pipeline.outcome import Finding, ForecastRecord, Manifest, Outcome, Released, Results
 from pipeline.plan import Plan
+from pipeline.prices.snapshot import FILE, Currencies
 from pipeline.reporting import plots, report
 from pipeline.reporting.report import Picture, Section
 from pipeline.serving.promotion import Changes, Decision, Rule
@@ -27,6 +28,7 @@ from pipeline.store.runs import unit_folder
 from tests.support.ledger_rows import ROW
 
 NASTY = """A<b>&"'"""
+CURRENCY = "JPY"
 LIVE = LiveWindow(rows=12, rmse=2.1, naive_rmse=2.2, skill=0.0455, coverage_80=0.75, coverage_95=1.0, late=0)
 
 
@@ -92,7 +94,12 @@ def evaluated(folder: Folder, ticker: str, findings: Sequence[Finding] = ()) -> 
     """Write a unit up to `evaluate`, with real pictures."""
     sessions, actual, made, naive = scored_rows()
     scores = scores_of(actual, made, naive)
-    write(folder, "ingest", files={"raw.parquet": b""}, tags={"source": "sample"})
+    write(
+        folder,
+        "ingest",
+        files={"raw.parquet": b"", FILE: Currencies(CURRENCY, CURRENCY).to_json()},
+        tags={"source": "sample"},
+    )
     write(folder, "validate", metrics={"sessions": 3000.0}, findings=findings)
     write(folder, "split_scale")
     write(folder, "window")
@@ -107,9 +114,9 @@ def evaluated(folder: Folder, ticker: str, findings: Sequence[Finding] = ()) -> 
         files={
             "metrics.json": scores.to_json(),
             "predictions.parquet": frame_bytes(pd.DataFrame({"close": actual})),
-            "close.png": plots.closes(sessions, actual, tested, ticker),
-            "forecast.png": plots.actual_and_forecast(sessions, actual, made, scores, ticker),
-            "residuals.png": plots.residuals(sessions, actual, made.forecast, naive, ticker),
+            "close.png": plots.closes(sessions, actual, tested, ticker, CURRENCY),
+            "forecast.png": plots.actual_and_forecast(sessions, actual, made, scores, ticker, CURRENCY),
+            "residuals.png": plots.residuals(sessions, actual, made.forecast, naive, ticker, CURRENCY),
         },
     )  # fmt: skip
 
@@ -124,7 +131,7 @@ def served(folder: Folder, *, promoted: bool, said: str = "") -> None:
     )  # fmt: skip
     row = ROW.model_copy(
         update={
-            "version": version, "last_close": 102.0, "forecast": 102.5, "low_80": 99.1,
+            "version": version, "currency": CURRENCY, "last_close": 102.0, "forecast": 102.5, "low_80": 99.1,
             "high_80": 105.9, "low_95": 97.0, "high_95": 108.2,
         }
     )  # fmt: skip

@@ -64,6 +64,8 @@ def test_the_childs_figures_are_those_of_the_store(finished):
     run = next(run for run in found if run.data.tags["ticker"] == "GOOD")
     stored = json.loads(folder_of(settings, batch, "GOOD").read("metrics.json"))
     assert {name: run.data.metrics[name] for name in stored} == stored
+    assert run.data.tags["currency"] == "unknown"  # of files, unless CURRENCY states it
+    assert not [name for name in run.data.metrics if "usd" in name]
     assert run.data.params["lookback"] == "5"
     assert run.data.params["seed"] == "0"
     for curve in ("loss", "val_loss", "gradient_norm"):

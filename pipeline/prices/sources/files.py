@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import PipelineError, UnknownTicker, UnreadablePrices
-from pipeline.prices.sources import price_frame
+from pipeline.prices.sources import Quoted, price_frame
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -49,11 +49,11 @@ class _Table(NamedTuple):
     cells: pd.DataFrame
 
 
-def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
-    """Return the prices of a run from the plan's file or folder; see `fetch`."""
+def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> Quoted:
+    """Return the prices of a run from the plan's file or folder; see `fetch`. The plan states their currency."""
     del settings
     assert plan.prices is not None  # noqa: S101 - a plan with source `files` has a path
-    return fetch(ticker, plan.start, plan.as_of, path=plan.prices)
+    return Quoted(fetch(ticker, plan.start, plan.as_of, path=plan.prices), plan.currency)
 
 
 def fetch(ticker: str, start: dt.date | None, as_of: dt.date, *, path: Path) -> pd.DataFrame:
