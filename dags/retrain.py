@@ -52,7 +52,7 @@ def unit(batch: dict[str, Any]) -> None:
 
 with DAG(
     "retrain",
-    description="Retrains one forecaster per ticker after each trading day and scores it in dollars beside naive.",
+    description="Retrains one forecaster per ticker after each trading day and scores it beside naive.",
     schedule=SessionTimetable(SETTINGS.calendar, SETTINGS.delay_minutes),
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
     catchup=False,

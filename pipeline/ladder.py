@@ -13,6 +13,7 @@ import numpy as np
 from pipeline import runner, runs
 from pipeline.errors import DataError, PipelineError, Unavailable
 from pipeline.evaluation.scores import Scores
+from pipeline.prices.snapshot import Currencies
 from pipeline.store.formats import arrays_of, frame_of
 from pipeline.store.runs import read_plan, unit_folder
 from pipeline.tracking.runs import Runs
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from pipeline.outcome import Manifest
     from pipeline.plan import Plan
-    from pipeline.progress import Progress
+    from pipeline.reporting.progress import Progress
     from pipeline.settings import Settings
     from pipeline.store.folder import Folder
 
@@ -35,13 +36,14 @@ class Rung(NamedTuple):
 
     ticker: str
     name: str
-    rmse_usd: float | None = None
+    rmse: float | None = None
     skill: float | None = None
     dm_p_value: float | None = None  # small: worse than naive
     weight: float | None = None  # of the network against naive, as the preset serves it; scores: network alone
     seconds: float | None = None  # of training
     device: str = ""
     reason: str = ""  # why there are no figures
+    currency: str = ""  # of the RMSE; "" if it is unknown
 
 
 def compare(settings: Settings, presets: Sequence[str] = LADDER, *, progress: Progress | None = None) -> list[Rung]:
@@ -108,13 +110,14 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
             rungs.append(Rung(ticker, name, reason=_failures(done)))
             continue
         scores = Scores.from_json(folder.read("metrics.json"))
+        currency = Currencies.of(folder).currency
         trained = folder.manifest("train")
         assert trained is not None  # noqa: S101 - counted above
         if first is None:
             first = folder
             rungs[:0] = [
-                Rung(ticker, "naive", scores.naive_rmse_usd, 0.0),
-                Rung(ticker, "AR(1)", scores.ar1_rmse_usd, scores.ar1_skill, scores.ar1_dm_p_value),
+                Rung(ticker, "naive", scores.naive_rmse, 0.0, currency=currency),
+                Rung(ticker, "AR(1)", scores.ar1_rmse, scores.ar1_skill, scores.ar1_dm_p_value, currency=currency),
             ]
         elif reason := _incomparable(first, folder):
             rungs.append(Rung(ticker, name, reason=reason))
@@ -124,12 +127,13 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
             Rung(
                 ticker,
                 name,
-                scores.network_rmse_usd,
+                scores.network_rmse,
                 scores.network_skill,
                 scores.network_dm_p_value,
                 figures["weight"],
                 figures["fit_seconds"],
                 trained.outcome.tags["device"],
+                currency=currency,
             )
         )
     return rungs

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.errors import PipelineError
+from pipeline.old_names import Renamed, present_names
 
 Severity = Literal["critical", "warning", "info"]
 SUPERSEDED = "superseded"  # name of the rule, and first word of the reason, of a promotion that came too late
@@ -73,10 +74,8 @@ class Released(BaseModel):
         return f"{SUPERSEDED}: v{self.superseded_by} became champion after the decision was made"
 
 
-class ForecastRecord(BaseModel):
-    """One forecast that was served: a row of the ledger. Prices are in the currency of the listing."""
-
-    model_config = ConfigDict(frozen=True)
+class ForecastRecord(Renamed):
+    """One forecast that was served: a row of the ledger."""
 
     ticker: str
     session: dt.date = Field(description="the session whose close is forecast")
@@ -86,14 +85,15 @@ class ForecastRecord(BaseModel):
     created: dt.datetime = Field(description="UTC")
     source: str
     synthetic: bool
-    last_close_usd: float
-    forecast_usd: float
-    low_80_usd: float
-    high_80_usd: float
-    low_95_usd: float
-    high_95_usd: float
-    anchor_session: dt.date = Field(description="an older session; see `anchor_close_usd`")
-    anchor_close_usd: float = Field(
+    currency: str = Field(default="", description='of the prices; "" if it is unknown, as in rows of earlier versions')
+    last_close: float
+    forecast: float
+    low_80: float
+    high_80: float
+    low_95: float
+    high_95: float
+    anchor_session: dt.date = Field(description="an older session; see `anchor_close`")
+    anchor_close: float = Field(
         description="close of the anchor session at that time: another close now means that history was restated"
     )
 
@@ -137,6 +137,11 @@ class Outcome(BaseModel):
     live: dict[str, float] = Field(default={}, description="scores of served forecasts: one point of a series")
     live_session: dt.date | None = Field(default=None, description="the session that `live` is about")
     findings: tuple[Finding, ...] = ()
+
+    @field_validator("metrics", "curves", "live", mode="before")
+    @classmethod
+    def _read_old_names(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return present_names(values)
 
     @property
     def failed(self) -> bool:

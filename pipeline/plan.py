@@ -14,6 +14,7 @@ from pipeline import calendar
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 from pipeline.settings.complaints import broken_override
+from pipeline.settings.currency import code_of
 from pipeline.settings.fault import Fault
 from pipeline.settings.gate import Gate
 from pipeline.settings.preset import Preset
@@ -59,6 +60,7 @@ class Plan(BaseModel):
     walk_forward: int
     sliding: bool
     until: Literal["evaluate", "forecast"]  # the last step; `compare` ends before promotion
+    currency: str = ""  # of price files, as the user states it; "" if it is unknown
 
     @property
     def synthetic(self) -> bool:
@@ -136,6 +138,7 @@ def make_plan(
         walk_forward=settings.walk_forward,
         sliding=settings.sliding,
         until=until,
+        currency=_checked_currency(settings),
     )
 
 
@@ -216,6 +219,19 @@ def _checked_prices(settings: Settings) -> Path | None:
             "Set TICKERS to the ticker of that file, or set PRICES to a folder with TICKER.csv.",
         )
     return path
+
+
+def _checked_currency(settings: Settings) -> str:
+    if settings.source != "files" or not settings.currency:
+        return ""  # other sources name their currency
+    code = code_of(settings.currency)
+    if not code:
+        raise UsageError(
+            "A currency is a code of 3 to 5 letters.",
+            repr(settings.currency)[:80],
+            "Correct CURRENCY, such as USD, JPY, or GBp for pence.",
+        )
+    return code
 
 
 def _checked_fault(settings: Settings) -> Fault | None:

@@ -25,7 +25,7 @@ from pipeline.errors import Damaged, DataError, PipelineError, StoreError, Unava
 from pipeline.forecasting import device
 from pipeline.outcome import Effects, Finding, Manifest, Outcome, Released, Results
 from pipeline.plan import Batch, Plan
-from pipeline.progress import LogProgress, Progress
+from pipeline.reporting.progress import LogProgress, Progress
 from pipeline.serving import ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step, Unit

@@ -40,9 +40,11 @@ def test_the_ladder_has_every_rung_on_the_same_rows(small):
     ladder = {one["name"]: one for one in logged["ladder"]}
     assert list(ladder) == ["naive", "AR(1)", "SimpleRNN", "GRU", "LSTM"]
     assert ladder["naive"]["skill"] == 0
+    assert {one["currency"] for one in ladder.values()} == {"USD"}
+    assert answer.output.count(" USD") == 5
     for name in ("SimpleRNN", "GRU", "LSTM"):
         rung = ladder[name]
-        assert rung["skill"] == pytest.approx(1 - rung["rmse_usd"] / ladder["naive"]["rmse_usd"])
+        assert rung["skill"] == pytest.approx(1 - rung["rmse"] / ladder["naive"]["rmse"])
         assert rung["seconds"] > 0
         assert rung["device"].startswith("cpu")
         assert runs[0].data.metrics[f"median_skill/{name}"] == pytest.approx(rung["skill"])
@@ -57,7 +59,7 @@ def test_a_ticker_without_prices_has_a_reason_on_each_rung(small, tmp_path):
     rungs = ladder.compare(small.model_copy(update={"source": "files", "prices": tmp_path, "tickers": ("AAA",)}))
     assert [rung.name for rung in rungs] == ["SimpleRNN", "GRU", "LSTM"]
     assert all("'Date', 'Price'" in rung.reason for rung in rungs)
-    assert {rung.rmse_usd for rung in rungs} == {None}
+    assert {rung.rmse for rung in rungs} == {None}
 
 
 def statuses(settings):
@@ -86,11 +88,12 @@ def test_a_rung_of_other_rows_has_a_reason_and_costs_no_other(monkeypatch):
     real, asked = snapshot.fetch, itertools.count(1)
 
     def restless(ticker, plan, settings):
-        prices, time = real(ticker, plan, settings), next(asked)
+        quoted, time = real(ticker, plan, settings), next(asked)
+        prices = quoted.prices
         prices.iloc[-3, prices.columns.get_loc("volume")] += time
         if time == 3:
             prices.iloc[-3, prices.columns.get_loc("close")] *= 1.0001
-        return prices
+        return quoted
 
     monkeypatch.setattr(snapshot, "fetch", restless)
     settings = load_settings(tickers=("AAA",))

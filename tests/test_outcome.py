@@ -6,7 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import DataError, Unavailable
-from pipeline.outcome import Finding, Manifest, Outcome, Released
+from pipeline.outcome import Effects, Finding, Manifest, Outcome, Released, Results
+from tests.support.ledger_rows import ROW
+from tests.support.old_names import old_json
 
 NOON = dt.datetime(2025, 11, 21, 12, tzinfo=dt.UTC)
 WARNING = Finding(rule="Usual volume", severity="warning", observed="0.1", limit="at least 0.2", rows=("2025-11-21",))
@@ -65,3 +67,18 @@ def test_a_promotion_that_came_too_late_names_the_champion():
     assert Released(version=2).reason == ""
     late = Released(version=2, superseded=True, superseded_by=3)
     assert late.reason == "superseded: v3 became champion after the decision was made"
+
+
+def test_a_manifest_of_an_earlier_version_is_read():
+    """Its metrics, curves, live scores and forecasts are called `..._usd`."""
+    outcome = Outcome(
+        metrics={"rmse": 1.5, "skill": 0.1},
+        curves={"fold/rmse": [1.0, 2.0]},
+        live={"error": -0.5},
+        effects=Effects(forecast=ROW),
+    )
+    manifest = manifest_of().model_copy(update={"outcome": outcome, "results": Results(recorded=ROW)})
+    old = old_json(manifest.model_dump_json().encode())
+    assert b'"rmse_usd"' in old
+    assert b'"forecast_usd"' in old
+    assert Manifest.model_validate_json(old) == manifest

@@ -142,3 +142,19 @@ def test_a_run_covers_the_settings_however_they_write_their_tickers(folder, tick
     made = plan(tickers=("*",), source="files", prices=folder)
     assert covers_universe(made, load_settings(tickers=tickers, source="files", prices=folder)) is covered
     assert not covers_universe(plan(tickers=("MSFT",)), load_settings(tickers=("*",), source="files", prices=folder))
+
+
+@pytest.mark.parametrize(("stated", "planned"), [("GBp", "GBp"), ("usd", "USD"), ("GBX", "GBp"), ("", "")])
+def test_the_currency_of_files_is_the_stated_one(tmp_path, stated, planned):
+    """Without one it is unknown."""
+    (tmp_path / "AAA.csv").write_text("Date,Close\n2025-11-20,3.5\n")
+    files = load_settings(source="files", prices=tmp_path, currency=stated, tickers=("AAA",))
+    assert plan(files).currency == planned
+    assert plan(load_settings(currency="JPY", tickers=("AAA",))).currency == ""  # the sample names its own
+
+
+def test_a_currency_that_is_no_code_is_refused(tmp_path):
+    (tmp_path / "AAA.csv").write_text("Date,Close\n2025-11-20,3.5\n")
+    with pytest.raises(UsageError, match="such as USD, JPY, or GBp") as caught:
+        plan(load_settings(source="files", prices=tmp_path, currency="US dollars", tickers=("AAA",)))
+    assert "'US dollars'" in str(caught.value)

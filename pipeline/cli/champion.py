@@ -136,12 +136,15 @@ def _json_value(value: object) -> object:
 def _in_words(record: ForecastRecord) -> str:
     from pipeline.evaluation.amounts import amount_text
 
+    def amount(value: float) -> str:
+        return amount_text(value, currency=record.currency)
+
     synthetic = " (SYNTHETIC prices)" if record.synthetic else ""
     return (
-        f"{record.ticker}, close of {record.session:%A %Y-%m-%d}: {amount_text(record.forecast_usd)} USD{synthetic}\n"
-        f"80 % interval: {amount_text(record.low_80_usd)} to {amount_text(record.high_80_usd)} USD\n"
-        f"95 % interval: {amount_text(record.low_95_usd)} to {amount_text(record.high_95_usd)} USD\n"
-        f"Last close, {record.as_of:%Y-%m-%d}: {amount_text(record.last_close_usd)} USD. "
+        f"{record.ticker}, close of {record.session:%A %Y-%m-%d}: {amount(record.forecast)}{synthetic}\n"
+        f"80 % interval: {amount_text(record.low_80)} to {amount(record.high_80)}\n"
+        f"95 % interval: {amount_text(record.low_95)} to {amount(record.high_95)}\n"
+        f"Last close, {record.as_of:%Y-%m-%d}: {amount(record.last_close)}. "
         f"Made by v{record.version} on {record.created:%Y-%m-%d %H:%M} UTC."
     )
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import typer
 
 from pipeline.cli.messages import errors_for_people, lines_to
-from pipeline.cli.options import AsOf, Prices, Source, Start, Tickers, settings_with
+from pipeline.cli.options import AsOf, Currency, Prices, Source, Start, Tickers, settings_with
 
 
 def compare(
     tickers: Tickers = None,
     source: Source = None,
     prices: Prices = None,
+    currency: Currency = None,
     start: Start = None,
     as_of: AsOf = None,
 ) -> None:
     """Train SimpleRNN, GRU and LSTM and compare them with naive and AR(1) on the same rows. Promotes nothing."""
     with errors_for_people() as log:
-        settings = settings_with(tickers=tickers, prices=prices, source=source, start=start, as_of=as_of)
+        settings = settings_with(
+            tickers=tickers, prices=prices, source=source, currency=currency, start=start, as_of=as_of
+        )
         from pipeline.cli.preflight import check
 
         check(settings, {})

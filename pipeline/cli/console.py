@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.evaluation.amounts import amount_text
-from pipeline.progress import LogProgress
+from pipeline.reporting.progress import LogProgress
 from pipeline.reporting.results import LEVEL, SIGNIFICANT, aggregate, verdict
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _WIDE = 145  # columns of a terminal that has room for every column of the table
 _ONLY_WHEN_WIDE = {"rows", "skill", "weight", "seconds", "MLflow run"}
 _LEGEND = {  # by column
-    "naive $": "RMSE of a forecast that repeats the last close",
+    "naive": "RMSE of a forecast that repeats the last close",
     "skill": "1 - RMSE / naive on the same rows; 0 equals naive",
     "p worse": "Diebold-Mariano against naive; below {significant} significantly worse, refused below {gate}",
     "in 95%": "test rows inside the interval",
@@ -69,7 +69,7 @@ def _results_table(results: Sequence[Result], shown: Sequence[str]) -> Table:
         "in 95%": _formatted(figures.median_coverage_95, ".1%"),
     }
     worst = {"ticker": "worst", "/ naive": _formatted(figures.worst_rmse_over_naive, ".4f")}
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for name in shown:
         words = name in {"ticker", "decision", "MLflow run"}
         table.add_column(name, justify="left" if words else "right", no_wrap=True)
@@ -94,15 +94,15 @@ def _cells(one: Result) -> dict[str, str]:
     return {
         "ticker": one.ticker,
         "rows": _formatted(one.rows, ","),
-        "RMSE $": _amount(one.rmse_usd, 4),
-        "naive $": _amount(one.naive_rmse_usd, 4),
+        "RMSE": _amount(one.rmse, 4, currency=one.currency),
+        "naive": _amount(one.naive_rmse, 4, currency=one.currency),
         "/ naive": _formatted(one.rmse_over_naive, ".4f"),
         "skill": _formatted(one.skill, "+.4f"),
         "p worse": _formatted(one.dm_p_value, ".3f"),
         "in 95%": _formatted(one.coverage_95, ".1%"),
         "weight": _formatted(one.weight, ".2f"),
         "decision": "failed" if one.reason else one.decision or "-",
-        "next close": _amount(one.forecast_usd),
+        "next close": _amount(one.forecast, currency=one.currency),
         "seconds": _formatted(one.seconds, ".1f"),
         "MLflow run": one.mlflow_run,
     }
@@ -112,19 +112,19 @@ def _formatted(value: float | None, form: str) -> str:
     return "-" if value is None else f"{value:{form}}"
 
 
-def _amount(amount: float | None, decimals: int = 2) -> str:
-    return "-" if amount is None else amount_text(amount, decimals)
+def _amount(amount: float | None, decimals: int = 2, *, currency: str) -> str:
+    return "-" if amount is None else amount_text(amount, decimals, currency=currency)
 
 
 def table_of_versions(versions: Sequence[Version], champion: int | None) -> Table:
     """Return one row per registered version, the newest first."""
     table = Table()
-    for name in ("version", "as of", "cutoff", "preset", "source"):
+    for name in ("version", "as of", "cutoff", "preset", "source", "currency"):
         table.add_column(name, no_wrap=True)
     table.add_column("verdict", overflow="fold")
     for one in reversed(versions):
         star = " *" if one.number == champion else ""
-        named = [one.tags.get(name, "-") for name in ("as_of", "cutoff", "preset", "source", "decision")]
+        named = [one.tags.get(name, "-") for name in ("as_of", "cutoff", "preset", "source", "currency", "decision")]
         table.add_row(f"v{one.number}{star}", *(Text(cell) for cell in named), style="bold" if star else None)
     return table
 
@@ -134,13 +134,13 @@ def show_ladder(console: Console, rungs: Sequence[Rung], medians: Mapping[str, f
     table = Table()
     table.add_column("ticker")
     table.add_column("forecaster")
-    for name in ("RMSE $", "skill", "p worse", "weight", "seconds", "device"):
+    for name in ("RMSE", "skill", "p worse", "weight", "seconds", "device"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in rungs:
         table.add_row(
             one.ticker,
             one.name,
-            _amount(one.rmse_usd, 4),
+            _amount(one.rmse, 4, currency=one.currency),
             _formatted(one.skill, "+.4f"),
             _formatted(one.dm_p_value, ".3f"),
             _formatted(one.weight, ".2f"),

@@ -24,6 +24,7 @@ def option(name: str, more: str = "") -> Any:  # noqa: ANN401 - Typer's type
 Tickers = Annotated[str | None, option("tickers")]
 Source = Annotated[str | None, option("source")]
 Prices = Annotated[str | None, option("prices")]
+Currency = Annotated[str | None, option("currency")]
 Start = Annotated[str | None, option("start")]
 AsOf = Annotated[str | None, option("as_of")]
 

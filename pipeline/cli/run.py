@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.messages import end_like_ctrl_c, errors_for_people, lines_to
-from pipeline.cli.options import AsOf, Prices, Source, Start, Tickers, option, settings_with
+from pipeline.cli.options import AsOf, Currency, Prices, Source, Start, Tickers, option, settings_with
 from pipeline.settings.fault import FAULTS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.plan import Batch
-    from pipeline.progress import Progress
+    from pipeline.reporting.progress import Progress
     from pipeline.settings import Settings
 
 _FAULTS = "\n".join(["", "", "\b", *(f"{name}: {damage}" for name, damage in FAULTS.items())])
@@ -37,6 +37,7 @@ def run(
     tickers: Tickers = None,
     source: Source = None,
     prices: Prices = None,
+    currency: Currency = None,
     start: Start = None,
     as_of: AsOf = None,
     preset: PresetName = None,
@@ -53,6 +54,7 @@ def run(
         settings = settings_with(
             tickers=tickers,
             prices=prices,
+            currency=currency,
             source=source,
             start=start,
             as_of=as_of,
@@ -100,7 +102,7 @@ def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) ->
     from pipeline import runs, steps
     from pipeline.cli import console
     from pipeline.errors import DataError, PipelineError
-    from pipeline.progress import LogProgress
+    from pipeline.reporting.progress import LogProgress
 
     name = f"local__{dt.datetime.now(dt.UTC):%Y-%m-%dT%H-%M-%S}_{secrets.token_hex(2)}"
     batches = runs.plan(settings, name, overrides=overrides)

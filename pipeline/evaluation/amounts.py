@@ -25,17 +25,21 @@ def at_most(one: npt.ArrayLike, other: npt.ArrayLike) -> Bools:
     return np.asarray(np.less_equal(one, other) | same(one, other))
 
 
-def amount_text(amount: float, decimals: int = 2, *, signed: bool = False) -> str:
+def amount_text(amount: float, decimals: int = 2, *, signed: bool = False, currency: str = "") -> str:
     """Return an amount for a reader: at least `decimals` decimals, and more where 5 significant digits need them.
 
-    Zeros beyond `decimals` are left out: 226.19, 0.8725, 0.0000094.
+    Zeros beyond `decimals` are left out: 226.19, 0.8725, 0.0000094. The currency follows if it is known.
 
     Args:
-        amount: in any currency.
+        amount: in `currency`.
         decimals: 2 suit a price. Errors that are compared with each other take 4.
         signed: write a plus, too.
+        currency: its code.
     """
-    sign = "+" if signed else "-"
+    return f"{_number_text(amount, decimals, '+' if signed else '-')} {currency}".rstrip()
+
+
+def _number_text(amount: float, decimals: int, sign: str) -> str:
     if not math.isfinite(amount):
         return f"{amount:{sign}}"
     magnitude = math.floor(math.log10(abs(amount))) if amount else 0

@@ -22,17 +22,17 @@ class Ar1(NamedTuple):
 
 
 def naive(closes: Floats, targets: range) -> Floats:
-    """Return the random walk's forecast: the close before each target row, in dollars, shape (len(targets),)."""
+    """Return the random walk's forecast: the close before each target row, shape (len(targets),)."""
     return closes[targets.start - 1 : targets.stop - 1]
 
 
 def drift(closes: Floats, targets: range, train_stop: int) -> Floats:
-    """Return the random walk with drift: the close before, grown by train's mean log return; dollars, (len(targets),).
+    """Return the random walk with drift: the close before, grown by train's mean log return; shape (len(targets),).
 
     Source: Hyndman and Athanasopoulos, "Forecasting: Principles and Practice", 5.2, here on logarithms of prices.
 
     Args:
-        closes: prices in dollars, shape (n,), ascending by session.
+        closes: prices, shape (n,), ascending by session.
         targets: rows to forecast.
         train_stop: first row after train, at least 2.
     """
@@ -42,10 +42,10 @@ def drift(closes: Floats, targets: range, train_stop: int) -> Floats:
 
 
 def ar1(closes: Floats, targets: range, train_stop: int) -> Floats:
-    """Return the forecast of a first-order autoregression of log returns, in dollars, shape (len(targets),).
+    """Return the forecast of a first-order autoregression of log returns, shape (len(targets),).
 
     Args:
-        closes: prices in dollars, shape (n,), ascending by session.
+        closes: prices, shape (n,), ascending by session.
         targets: rows to forecast.
         train_stop: first row after train, at least 4: two numbers need two pairs of returns.
     """
@@ -61,7 +61,7 @@ def fit_ar1(train_closes: Floats) -> Ar1:
     Source: Hamilton, "Time Series Analysis", 1994, 5.2: maximum likelihood given the first return.
 
     Args:
-        train_closes: prices in dollars, shape (m,), ascending by session, rows of train only.
+        train_closes: prices, shape (m,), ascending by session, rows of train only.
     """
     # AutoReg of statsmodels gives the same two numbers; importing it takes half a second longer.
     from statsmodels.regression.linear_model import OLS

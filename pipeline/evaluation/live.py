@@ -2,9 +2,9 @@
 
 The source may restate its history after a forecast, for a split for example. Each forecast therefore keeps an anchor:
 an older session and its close at that time. The anchor's close now over its close then is the factor that converts the
-forecast to dollars of today. The last close before the forecast gives a second factor, which is equal unless the source
+forecast to prices of today. The last close before the forecast gives a second factor, which is equal unless the source
 corrected that close later. If both factors differ by more than a correction, one of the two closes was not in the
-forecast's dollars: on the day of a split the source may restate the history a night later. The factor nearer to 1 is
+forecast's basis: on the day of a split the source may restate the history a night later. The factor nearer to 1 is
 used then.
 """
 
@@ -20,52 +20,51 @@ from pipeline.evaluation import metrics
 from pipeline.evaluation.amounts import at_most, same
 
 _CORRECTION = 0.2  # largest log distance of both factors that a corrected close explains
-_DOLLARS = ("last_close", "forecast", "low_80", "high_80", "low_95", "high_95")  # columns without their suffix `_usd`
+_AMOUNTS = ["last_close", "forecast", "low_80", "high_80", "low_95", "high_95"]  # columns of the ledger
 
 
 class Live(NamedTuple):
     """Scores of the served forecasts of the last sessions."""
 
     rows: int
-    rmse_usd: float
-    naive_rmse_usd: float
+    rmse: float
+    naive_rmse: float
     skill: float  # NaN if no close moved
     coverage_80: float  # share of rows inside the 80 % interval
     coverage_95: float
 
 
 def score(forecasts: pd.DataFrame, closes: pd.Series[float]) -> pd.DataFrame:
-    """Return one row per session with a forecast and a close, oldest first, in the dollars of `closes`.
+    """Return one row per session with a forecast and a close, oldest first, on the basis of `closes`.
 
     Of several forecasts of a session the first one written counts: a run that is repeated after the close must not
     improve the record.
 
     Args:
         forecasts: rows of the ledger, of one ticker; other columns are kept.
-        closes: dollars by session, ascending, unique; later sessions are not scored.
+        closes: prices by session, in the currency of `forecasts`, ascending, unique; later sessions are not scored.
 
     Returns:
-        The rows of `forecasts` in dollars of today, and the columns `factor` (dollars today / then), `close_usd`,
-        `error_usd` (forecast - close), `inside_80`, `inside_95`, and `ago` (sessions from this one to the last).
+        The rows of `forecasts` in prices of today, and the columns `factor` (price today / then), `close`,
+        `error` (forecast - close), `inside_80`, `inside_95`, and `ago` (sessions from this one to the last).
     """
     first = forecasts.sort_values(["session", "created"], kind="stable").drop_duplicates("session")
     scored = first[first["session"].isin(closes.index)].reset_index(drop=True)
     scored["factor"] = _restated_by(scored, closes)
-    for name in _DOLLARS:
-        scored[f"{name}_usd"] *= scored["factor"]
-    scored["close_usd"] = closes.reindex(pd.DatetimeIndex(scored["session"])).to_numpy()
-    scored["error_usd"] = scored["forecast_usd"] - scored["close_usd"]
+    scored[_AMOUNTS] = scored[_AMOUNTS].mul(scored["factor"], axis="index")
+    scored["close"] = closes.reindex(pd.DatetimeIndex(scored["session"])).to_numpy()
+    scored["error"] = scored["forecast"] - scored["close"]
     for level in ("80", "95"):
-        above = at_most(scored[f"low_{level}_usd"], scored["close_usd"])
-        scored[f"inside_{level}"] = above & at_most(scored["close_usd"], scored[f"high_{level}_usd"])
+        above = at_most(scored[f"low_{level}"], scored["close"])
+        scored[f"inside_{level}"] = above & at_most(scored["close"], scored[f"high_{level}"])
     scored["ago"] = len(closes) - 1 - closes.index.get_indexer(pd.DatetimeIndex(scored["session"]))
     return scored
 
 
 def _restated_by(scored: pd.DataFrame, closes: pd.Series[float]) -> Floats:
-    """Return the factor from dollars then to dollars of today for each row, shape (len(scored),)."""
-    anchor = _log_change(closes, scored["anchor_session"], scored["anchor_close_usd"])
-    last = _log_change(closes, scored["as_of"], scored["last_close_usd"])
+    """Return the factor from prices then to prices of today for each row, shape (len(scored),)."""
+    anchor = _log_change(closes, scored["anchor_session"], scored["anchor_close"])
+    last = _log_change(closes, scored["as_of"], scored["last_close"])
     smaller = np.where(np.isnan(anchor) | (np.abs(last) < np.abs(anchor)), last, anchor)
     chosen = np.where(np.isnan(anchor) | (np.abs(last - anchor) > _CORRECTION), smaller, anchor)
     factors: Floats = np.exp(np.nan_to_num(chosen))  # 1 where the history of today has neither session
@@ -88,13 +87,13 @@ def summary(scored: pd.DataFrame, sessions: int) -> Live | None:
     recent = scored[scored["ago"] < sessions]
     if recent.empty:
         return None
-    actual, forecast, naive = (recent[f"{name}_usd"].to_numpy() for name in ("close", "forecast", "last_close"))
+    actual, forecast, naive = (recent[name].to_numpy() for name in ("close", "forecast", "last_close"))
     rmse = metrics.rmse(actual, forecast)
     naive_rmse = metrics.rmse(actual, naive)
     return Live(
         rows=len(recent),
-        rmse_usd=rmse,
-        naive_rmse_usd=naive_rmse,
+        rmse=rmse,
+        naive_rmse=naive_rmse,
         skill=float("nan") if same(actual, naive).all() else metrics.skill(rmse, naive_rmse),
         coverage_80=float(recent["inside_80"].mean()),
         coverage_95=float(recent["inside_95"].mean()),

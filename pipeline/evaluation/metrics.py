@@ -1,4 +1,4 @@
-"""Error metrics. `actual` and `forecast` are dollars of the same rows, shape (n,); each docstring names its unit."""
+"""Error metrics. `actual` and `forecast` are prices of the same rows in one currency, shape (n,)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class DieboldMariano(NamedTuple):
 
 
 def mse(actual: Floats, forecast: Floats) -> float:
-    """Return the mean squared error, in dollars squared."""
+    """Return the mean squared error, in the currency squared."""
     return float(np.mean((actual - forecast) ** 2))
 
 
 def rmse(actual: Floats, forecast: Floats) -> float:
-    """Return the root of `mse`, in dollars."""
+    """Return the root of `mse`, in the currency of the prices."""
     return float(np.sqrt(mse(actual, forecast)))
 
 
 def mae(actual: Floats, forecast: Floats) -> float:
-    """Return the mean absolute error, in dollars."""
+    """Return the mean absolute error, in the currency of the prices."""
     return float(np.mean(np.abs(actual - forecast)))
 
 
@@ -66,9 +66,9 @@ def direction_acc(actual: Floats, forecast: Floats, last_closes: Floats) -> floa
     if no row counts, as for the naive forecast.
 
     Args:
-        actual: dollars, shape (n,).
-        forecast: dollars, shape (n,).
-        last_closes: the close before each row, in dollars, shape (n,).
+        actual: prices, shape (n,).
+        forecast: prices, shape (n,).
+        last_closes: the close before each row, shape (n,).
     """
     counts = ~same(actual, last_closes) & ~same(forecast, last_closes)
     right = np.sign(actual - last_closes) == np.sign(forecast - last_closes)
@@ -90,9 +90,9 @@ def diebold_mariano(
     and Newbold, "Testing the equality of prediction mean squared errors", 1997 (correction for few rows, Student's t).
 
     Args:
-        actual: dollars (or returns, as for the other two), shape (n,), in order of time.
-        forecast: dollars, shape (n,).
-        other: the forecast to compare with, in dollars, shape (n,).
+        actual: prices (or returns, as for the other two), shape (n,), in order of time.
+        forecast: prices, shape (n,).
+        other: the forecast to compare with, shape (n,).
         horizon: sessions from the last known row to the forecast row; errors overlap for horizon - 1 rows.
         lags: autocovariances to use; by default the larger of horizon - 1 and the rule of 1994.
 
@@ -125,12 +125,12 @@ def diebold_mariano(
 
 
 def coverage(actual: Floats, low: Floats, high: Floats) -> float:
-    """Return the share of rows, 0 to 1, with a close from `low` to `high` dollars, both included."""
+    """Return the share of rows, 0 to 1, with a close from `low` to `high`, both included."""
     return float(np.mean(at_most(low, actual) & at_most(actual, high)))
 
 
 def mean_width(low: Floats, high: Floats) -> float:
-    """Return the mean distance between the bounds, in dollars."""
+    """Return the mean distance between the bounds, in the currency of the prices."""
     return float(np.mean(high - low))
 
 

@@ -6,38 +6,36 @@ import json
 import math
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from pipeline.old_names import Renamed, present_names
 
 _WALK_FORWARD = "walk_forward/"
 
 
-class FoldScores(BaseModel):
+class FoldScores(Renamed):
     """Scores over the rows of one fold, or of all folds, of a walk-forward."""
 
-    model_config = ConfigDict(frozen=True)
-
-    rmse_usd: float
-    naive_rmse_usd: float
+    rmse: float
+    naive_rmse: float
     skill: float
     coverage_95: float
 
 
-class Scores(BaseModel):
-    """Errors on the test rows, in the currency of the prices where the name ends in `_usd`.
+class Scores(Renamed):
+    """Errors on the test rows, in the currency of the prices where no other unit is named.
 
     A field is None where the score is undefined on these rows, as MASE is for closes of train that never moved.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     test_rows: int
-    rmse_usd: float = Field(description="of the forecast as served: network and naive, weighted")
-    naive_rmse_usd: float
-    drift_rmse_usd: float | None = None
-    ar1_rmse_usd: float | None = None
-    network_rmse_usd: float | None = Field(default=None, description="of the network alone")
-    mae_usd: float
-    naive_mae_usd: float
+    rmse: float = Field(description="of the forecast as served: network and naive, weighted")
+    naive_rmse: float
+    drift_rmse: float | None = None
+    ar1_rmse: float | None = None
+    network_rmse: float | None = Field(default=None, description="of the network alone")
+    mae: float
+    naive_mae: float
     mape_pct: float
     naive_mape_pct: float
     mase: float | None = None
@@ -46,8 +44,8 @@ class Scores(BaseModel):
     dm_p_value: float = Field(description="Diebold-Mariano against naive, one-sided: small means worse")
     coverage_80: float
     coverage_95: float
-    width_80_usd: float
-    width_95_usd: float
+    width_80: float
+    width_95: float
     rmse_over_naive: float
     skill: float = Field(description="1 - rmse / naive_rmse")
     ar1_skill: float | None = None
@@ -70,7 +68,7 @@ class Scores(BaseModel):
     @classmethod
     def from_json(cls, data: bytes) -> Scores:
         """Return the scores that `to_json` wrote."""
-        named: dict[str, Any] = json.loads(data)
+        named: dict[str, Any] = present_names(json.loads(data))
         folds = {
             name.removeprefix(_WALK_FORWARD): value for name, value in named.items() if name.startswith(_WALK_FORWARD)
         }

@@ -11,7 +11,7 @@ _SIGNIFICANT = 0.05  # largest p of naive being as good as the mixture
 
 
 def blend(forecast: Floats, last_closes: Floats, weight: float) -> Floats:
-    """Return the mixture of `forecast` and naive in dollars, shape (n,). Weight 0 is naive, 1 the network alone."""
+    """Return the mixture of `forecast` and naive, shape (n,). Weight 0 is naive, 1 the network alone."""
     return last_closes + weight * (forecast - last_closes)
 
 
@@ -23,7 +23,7 @@ def choose_weight(actual: Floats, forecast: Floats, last_closes: Floats) -> floa
     therefore flatters the network, so naive is kept unless the one-sided Diebold-Mariano test rejects it at 5 %.
 
     Args:
-        actual: closes of the validation rows in dollars, shape (n,), in order of time.
+        actual: closes of the validation rows, shape (n,), in order of time.
         forecast: the network's forecasts of them, shape (n,).
         last_closes: the close before each of them, shape (n,).
 

@@ -1,4 +1,4 @@
-"""From closes to a forecast in dollars. `evaluate`, `forecast` and the served model all call this module."""
+"""From closes to a forecast. `evaluate`, `forecast` and the served model all call this module."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pipeline.evaluation import metrics
 from pipeline.forecasting import intervals, target, windows
 from pipeline.forecasting.blend import blend, choose_weight
 from pipeline.forecasting.scale import Scaler
+from pipeline.old_names import present_names
 
 if TYPE_CHECKING:
     import keras
@@ -25,7 +26,7 @@ _CALIBRATION_SHARE = 10  # without a validation part intervals are calibrated on
 
 
 class Recipe(NamedTuple):
-    """All values beside the weights that turn closes into a forecast in dollars. Stored as `recipe.json`."""
+    """All values beside the weights that turn closes into a forecast. Stored as `recipe.json`."""
 
     ticker: str
     calendar: str
@@ -38,10 +39,11 @@ class Recipe(NamedTuple):
     half_width_80: float  # of the interval, in volatilities
     half_width_95: float
     cutoff: str  # last session that training saw
-    cutoff_close_usd: float  # its close; another value today means that the source restated the history
+    cutoff_close: float  # its close; another value today means that the source restated the history
     return_edges: tuple[float, ...]  # deciles of train's log returns
     preset: str = ""  # its name; "" in a model that was logged before this field existed, as for `cell`
     cell: str = ""
+    currency: str = ""  # of the closes; "" if it is unknown
 
     def to_json(self) -> bytes:
         """Return the content of recipe.json."""
@@ -50,7 +52,7 @@ class Recipe(NamedTuple):
     @classmethod
     def from_json(cls, data: bytes) -> Recipe:
         """Return the recipe that `to_json` wrote."""
-        return cls(**json.loads(data))
+        return cls(**present_names(json.loads(data)))
 
     @property
     def scaler(self) -> Scaler:
@@ -65,18 +67,18 @@ class Recipe(NamedTuple):
     def rebased(self, factor: float) -> Recipe:
         """Return the recipe for prices that a restatement multiplied by `factor`. Returns stay the same."""
         if self.target != "close":
-            return self._replace(cutoff_close_usd=self.cutoff_close_usd * factor)
+            return self._replace(cutoff_close=self.cutoff_close * factor)
         return self._replace(
             center=self.center * factor,
             spread=self.spread * factor,
-            cutoff_close_usd=self.cutoff_close_usd * factor,
+            cutoff_close=self.cutoff_close * factor,
         )
 
 
 class Forecasts(NamedTuple):
-    """Forecast closes and the bounds of their intervals in dollars, each of shape (n,)."""
+    """Forecast closes and the bounds of their intervals, each of shape (n,)."""
 
-    usd: Floats
+    forecast: Floats
     low_80: Floats
     high_80: Floats
     low_95: Floats
@@ -85,8 +87,7 @@ class Forecasts(NamedTuple):
 
 def columns(made: Forecasts) -> dict[str, Floats]:
     """Return forecasts and bounds by the names of their columns in a price table."""
-    named = made._asdict()
-    return {"forecast_usd": named.pop("usd"), **{f"{name}_usd": values for name, values in named.items()}}
+    return made._asdict()
 
 
 class Fitted(NamedTuple):
@@ -105,6 +106,7 @@ def fit(
     preset_name: str,
     ticker: str,
     calendar: str,
+    currency: str,
     cutoff: str,
     train_stop: int,
     on_epoch: Callable[[int, int, float], None] | None = None,
@@ -114,13 +116,14 @@ def fit(
     Without a validation part the intervals are calibrated on the last tenth of train and are too narrow.
 
     Args:
-        closes: prices in dollars, shape (n,). Rows from `train_stop` on have no influence.
+        closes: prices, shape (n,). Rows from `train_stop` on have no influence.
         laid: the rows that train and validation predict.
         scaler: fitted on rows before `train_stop`.
         preset: what defines the network and its training.
         preset_name: its name.
         ticker: the ticker of `closes`.
         calendar: the calendar of its exchange.
+        currency: of `closes`; "" if it is unknown.
         cutoff: session of row `train_stop - 1`.
         train_stop: first row that training must not see.
         on_epoch: called after each epoch.
@@ -151,14 +154,15 @@ def fit(
         half_width_80=0.0,
         half_width_95=0.0,
         cutoff=cutoff,
-        cutoff_close_usd=float(known[-1]),
+        cutoff_close=float(known[-1]),
         return_edges=tuple(metrics.decile_edges(np.diff(np.log(known)))),
         preset=preset_name,
         cell=preset.cell,
+        currency=currency,
     )
     actual = known[rows.start : rows.stop]
     last = known[rows.start - 1 : rows.stop - 1]
-    unblended = _network_usd(trained.network, known, rows, recipe)
+    unblended = _network_alone(trained.network, known, rows, recipe)
     weight = choose_weight(actual, unblended, last) if preset.blend else 1.0
     expected = intervals.volatility(known, recipe.volatility_window)[rows.start : rows.stop]
     half_widths = intervals.calibrate(actual, blend(unblended, last, weight), last, expected)
@@ -171,11 +175,11 @@ def first_forecast(recipe: Recipe) -> int:
 
 
 def forecast(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) -> Forecasts:
-    """Return the forecast close of each of `rows` in dollars, with its intervals.
+    """Return the forecast close of each of `rows`, with its intervals.
 
     Args:
         network: takes (n, lookback, 1).
-        closes: prices in dollars, shape (n,), ascending by session.
+        closes: prices, shape (n,), ascending by session.
         rows: rows to forecast, each from the rows before it; `len(closes)` is the session after the last.
         recipe: the recipe of the network.
 
@@ -192,21 +196,21 @@ def forecast(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) 
     broken = np.flatnonzero(~(np.isfinite(closes) & (closes > 0)))
     if len(broken):
         raise DataError(
-            "Closes must be positive numbers, in dollars.",
+            "Closes must be positive numbers.",
             f"{closes[broken[0]]} in row {broken[0]}, and {len(broken) - 1} more",
             "Correct or remove these rows.",
         )
     last = closes[rows.start - 1 : rows.stop - 1]
-    usd = blend(_network_usd(network, closes, rows, recipe), last, recipe.weight)
+    made = blend(_network_alone(network, closes, rows, recipe), last, recipe.weight)
     expected = intervals.volatility(closes, recipe.volatility_window)[rows.start : rows.stop]
-    bounds = intervals.around(usd, last, expected, {80: recipe.half_width_80, 95: recipe.half_width_95})
-    return Forecasts(usd, *bounds[80], *bounds[95])
+    bounds = intervals.around(made, last, expected, {80: recipe.half_width_80, 95: recipe.half_width_95})
+    return Forecasts(made, *bounds[80], *bounds[95])
 
 
-def _network_usd(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) -> Floats:
-    """Return the network's own forecasts in dollars, before blending, shape (len(rows),)."""
+def _network_alone(network: keras.Model, closes: Floats, rows: range, recipe: Recipe) -> Floats:
+    """Return the network's own forecasts, before blending, shape (len(rows),)."""
     from pipeline.forecasting import model
 
     scaled = recipe.scaler.scale(target.to_values(closes, recipe.target))
     predicted = model.predict(network, windows.inputs(scaled, rows, recipe.lookback))
-    return target.to_dollars(recipe.scaler.unscale(predicted), closes[rows.start - 1 : rows.stop - 1], recipe.target)
+    return target.to_closes(recipe.scaler.unscale(predicted), closes[rows.start - 1 : rows.stop - 1], recipe.target)

@@ -24,7 +24,7 @@ _LEAST = 1e-4  # of the last close: least forecast that an interval is built aro
 
 
 class Interval(NamedTuple):
-    """Bounds in dollars, each of shape (n,)."""
+    """Bounds, each of shape (n,)."""
 
     low: Floats
     high: Floats
@@ -34,7 +34,7 @@ def volatility(closes: Floats, window: int) -> Floats:
     """Return the expected standard deviation of each row's log return, shape (n + 1,): entry t uses rows < t only.
 
     Args:
-        closes: prices in dollars, shape (n,). Entry n is for the session after the last.
+        closes: prices, shape (n,). Entry n is for the session after the last.
         window: number of returns behind an entry, the newest with the greatest weight. No other row has an influence,
             so that a forecast from the last closes has the same interval as one from the whole history. The first
             `window + 1` entries are NaN.
@@ -55,9 +55,9 @@ def calibrate(actual: Floats, forecast: Floats, last_closes: Floats, volatilitie
     least that often. With fewer than 19 rows this residual does not exist for 95 %; the largest is used.
 
     Args:
-        actual: closes of the calibration rows in dollars, shape (n,).
-        forecast: their forecasts in dollars, shape (n,).
-        last_closes: the close before each of them in dollars, shape (n,).
+        actual: closes of the calibration rows, shape (n,).
+        forecast: their forecasts, shape (n,).
+        last_closes: the close before each of them, shape (n,).
         volatilities: entries of `volatility` for the same rows, shape (n,).
     """
     center = np.maximum(forecast, _LEAST * last_closes)
@@ -76,8 +76,8 @@ def around(
     """Return the interval of each level around `forecast`.
 
     Args:
-        forecast: dollars, shape (n,).
-        last_closes: the close before each of them in dollars, shape (n,).
+        forecast: prices, shape (n,).
+        last_closes: the close before each of them, shape (n,).
         volatilities: entries of `volatility` for the same rows, shape (n,).
         half_widths: the result of `calibrate`.
     """

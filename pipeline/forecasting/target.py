@@ -1,4 +1,4 @@
-"""The target: values that the network sees and predicts, and their conversion to dollars.
+"""The target: values that the network sees and predicts, and their conversion to closes.
 
 Target `close` is the price itself. Target `log_return` is r[t] = log(close[t] / close[t-1]); the forecast of a close is
 then the close before it times exp(r). Both are one value per session, aligned with the rows of the history.
@@ -19,7 +19,7 @@ def to_values(closes: Floats, target: Target) -> Floats:
     """Return the target's value of each session, shape (n,); NaN for a session without one.
 
     Args:
-        closes: prices in dollars, shape (n,), ascending by session.
+        closes: prices, shape (n,), ascending by session.
         target: `log_return` has no value in row 0.
     """
     if target == "close":
@@ -32,12 +32,12 @@ def first_value(target: Target) -> int:
     return 0 if target == "close" else 1
 
 
-def to_dollars(predicted: Floats, last_closes: Floats, target: Target) -> Floats:
-    """Return forecasts of the close in dollars, shape (n,).
+def to_closes(predicted: Floats, last_closes: Floats, target: Target) -> Floats:
+    """Return forecasts of the close, shape (n,).
 
     Args:
         predicted: predicted values of the target, shape (n,).
-        last_closes: the close of the session before each predicted one, in dollars, shape (n,).
+        last_closes: the close of the session before each predicted one, shape (n,).
         target: the target of `predicted`.
     """
     if target == "close":

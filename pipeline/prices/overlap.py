@@ -13,7 +13,7 @@ from pipeline.arrays import Bools, Floats
 from pipeline.evaluation.amounts import SLACK
 
 # Two downloads of one price differ by half a unit of each one's last decimal and, in real files, by up to 9e-7 of the
-# price beside it: sources compute with float32. An altered cent is 5e-6 of 2,000 dollars.
+# price beside it: sources compute with float32. An altered cent is 5e-6 of a price of 2,000.
 _RELATIVE = 5e-6
 _FEWEST_DECIMALS = 4  # a source with fewer gets no more slack: half a cent would hide real changes of low prices
 _MOST_DECIMALS = 6  # both for closes above 0.1: each power of ten below it adds one
@@ -27,7 +27,7 @@ class Overlap(NamedTuple):
     now: pd.DataFrame
     closes_then: Floats
     closes_now: Floats
-    rounding_then: float  # dollars
+    rounding_then: float  # in the currency of the closes
     rounding_now: float
     after: dt.date  # the first session later than all of these
 
@@ -72,7 +72,7 @@ def find_overlap(then: pd.DataFrame, now: pd.DataFrame) -> Overlap:
 
 
 def rounding(closes: Floats) -> float:
-    """Return half a unit of the last decimal that nearly all of the closes share, in dollars."""
+    """Return half a unit of the last decimal that nearly all of the closes share."""
     usual = float(np.median(closes)) if len(closes) else 1.0
     more = max(0, -1 - math.floor(math.log10(usual))) if 0 < usual < math.inf else 0
     for decimals in range(_FEWEST_DECIMALS + more, _MOST_DECIMALS + more):

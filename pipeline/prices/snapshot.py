@@ -10,14 +10,17 @@ import pandas as pd
 
 from pipeline.outcome import Finding
 from pipeline.prices.restatement import compare
-from pipeline.store.formats import frame_of, json_bytes
+from pipeline.settings.currency import UNKNOWN
+from pipeline.store.formats import frame_of, json_bytes, json_of
 from pipeline.store.runs import last_snapshot
 
 if TYPE_CHECKING:
     from pipeline.plan import Plan
+    from pipeline.prices.sources import Quoted
     from pipeline.settings import Settings
+    from pipeline.store.folder import Folder
 
-
+FILE = "snapshot.json"
 _LOST_SHARE = 0.01
 _ROWS_SHOWN = 10
 
@@ -28,9 +31,38 @@ class Compared(NamedTuple):
     files: dict[str, bytes]
     tags: dict[str, str]
     findings: tuple[Finding, ...]
+    last_currency: str = ""  # of the newest snapshot that named one
 
 
-def fetch(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
+class Currencies(NamedTuple):
+    """The currency of a snapshot: `snapshot.json`, written and read here alone."""
+
+    currency: str  # "" if the source does not name it
+    last_known: str  # the same; if it is unknown, that of the newest earlier snapshot that named one
+
+    def to_json(self) -> bytes:
+        """Return the content of snapshot.json."""
+        return json_bytes(self._asdict())
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Currencies:
+        """Return the object that `to_json` wrote."""
+        return cls(**json_of(data))
+
+    @classmethod
+    def of(cls, folder: Folder) -> Currencies:
+        """Return those of a unit's folder; unknown for a snapshot of an earlier version.
+
+        Raises:
+            Damaged: when the file has changed since `ingest` wrote it.
+        """
+        ingested = folder.manifest("ingest")
+        if ingested is None or FILE not in ingested.outputs:
+            return cls("", "")
+        return cls.from_json(folder.read_written(FILE, ingested))
+
+
+def fetch(ticker: str, plan: Plan, settings: Settings) -> Quoted:
     """Return the prices of `ticker` up to `plan.as_of`, from the plan's source as it has them now.
 
     Raises:
@@ -38,29 +70,31 @@ def fetch(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
         Unavailable: the source does not answer.
     """
     source = import_module(f"pipeline.prices.sources.{plan.source}")  # each loads libraries of its own
-    frame: pd.DataFrame = source.fetch_planned(ticker, plan, settings)
-    return frame
+    quoted: Quoted = source.fetch_planned(ticker, plan, settings)
+    return quoted
 
 
-def compared_with_last(ticker: str, plan: Plan, settings: Settings, raw: pd.DataFrame) -> Compared:
-    """Return how `raw` differs from the last snapshot that passed; empty without one."""
+def compared_with_last(ticker: str, plan: Plan, settings: Settings, quoted: Quoted) -> Compared:
+    """Return how prices and currency differ from the last snapshot that passed; empty without one."""
+    raw = quoted.prices
     before = last_snapshot(settings.store_url, ticker, plan)
     if before is None:
         return Compared({}, {}, ())
     then = frame_of(before.read("raw.parquet"))
     found = compare(then, raw)
-    lost = _lost_sessions(then, raw, plan)
+    last_currency = Currencies.of(before).last_known
+    others = _currency_findings(quoted.currency, last_currency, plan) + _lost_sessions(then, raw, plan)
     factor = found.factor if math.isfinite(found.factor) else None
     files = {"restatement.json": json_bytes({**found._asdict(), "factor": factor, "last_snapshot": before.url})}
     if found.kind == "unchanged":
-        return Compared(files, {"restatement": found.kind}, lost)
+        return Compared(files, {"restatement": found.kind}, others, last_currency)
     unexplained = found.kind == "unexplained"
     # Sources often correct the newest bar of a night until the next one.
     revised = len(found.rows) == 1 and found.rows[0].startswith(str(then.index[-1].date()))
     settled = "Nothing: sources often correct the newest bar until the next night."
     todo = {
-        "explained": f"Multiply dollars before {found.since} of older runs by {factor} to compare them with this run.",
-        "basis": "Do not compare dollars with those of older runs.",
+        "explained": f"Multiply prices before {found.since} of older runs by {factor} to compare them with this run.",
+        "basis": "Do not compare prices with those of older runs.",
         "unexplained": "Compare with another source; if the new history is right, run with ACCEPT_RESTATED=1.",
     }
     finding = Finding(
@@ -71,7 +105,30 @@ def compared_with_last(ticker: str, plan: Plan, settings: Settings, raw: pd.Data
         rows=found.rows,
         todo=settled if unexplained and revised else todo[found.kind],
     )
-    return Compared(files, {"restatement": found.kind, "restatement.factor": str(factor)}, (finding, *lost))
+    return Compared(
+        files, {"restatement": found.kind, "restatement.factor": str(factor)}, (finding, *others), last_currency
+    )
+
+
+def _currency_findings(now: str, then: str, plan: Plan) -> tuple[Finding, ...]:
+    """Return a finding if the prices are in another currency than before, or in one that is unknown now."""
+    if not then or now == then:
+        return ()
+    changed = Finding(
+        rule="Prices must be in the currency of the last snapshot",
+        severity="warning" if plan.accept_restated else "critical",
+        observed=now,
+        limit=then,
+        todo="Correct CURRENCY or the source; if the new currency is right, run with ACCEPT_RESTATED=1.",
+    )
+    unknown = Finding(
+        rule="The currency of the last snapshot should still be known",
+        severity="warning",
+        observed=UNKNOWN,
+        limit=then,
+        todo=f"Set CURRENCY={then}." if plan.source == "files" else "Nothing: amounts are shown without a currency.",
+    )
+    return (changed if now else unknown,)
 
 
 def _lost_sessions(then: pd.DataFrame, now: pd.DataFrame, plan: Plan) -> tuple[Finding, ...]:

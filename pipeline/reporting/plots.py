@@ -30,9 +30,9 @@ _RECENT = 60  # sessions in the enlarged part
 _COLOURS = 32  # of a picture: a third of the bytes, no visible difference
 
 
-def closes(sessions: Dates, prices: Floats, test: range, ticker: str) -> bytes:
+def closes(sessions: Dates, prices: Floats, test: range, ticker: str, currency: str) -> bytes:
     """Return the close of every session, the test rows in another colour."""
-    figure, axes = _canvas(f"{ticker}: close, {len(prices):,} sessions", "USD")
+    figure, axes = _canvas(f"{ticker}: close, {len(prices):,} sessions", currency or "close")
     axes.plot(sessions[: test.start], prices[: test.start], color=BLUE, linewidth=1, label="train")
     axes.plot(sessions[test.start :], prices[test.start :], color=ORANGE, linewidth=1, label="test")
     _format_dates(axes)
@@ -53,15 +53,18 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str)
     return _png(figure, axes)
 
 
-def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores: Scores, ticker: str) -> bytes:
-    """Return actual and forecast closes of the test rows in dollars, and below them the last sessions enlarged.
+def actual_and_forecast(
+    sessions: Dates, actual: Floats, made: Forecasts, scores: Scores, ticker: str, currency: str
+) -> bytes:
+    """Return actual and forecast closes of the test rows, and below them the last sessions enlarged.
 
     Args:
         sessions: dates of the test rows, shape (n,).
-        actual: their closes in dollars, shape (n,).
+        actual: their closes, shape (n,).
         made: their forecasts.
         scores: of these rows. Every price model looks good on such a plot, so the title shows the errors.
         ticker: for the title.
+        currency: of the closes; "" if it is unknown.
     """
     figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained")
     parts = figure.subplots(2, 1)
@@ -71,41 +74,38 @@ def actual_and_forecast(sessions: Dates, actual: Floats, made: Forecasts, scores
             color=ORANGE, alpha=0.25, linewidth=0, label="95 % interval",
         )  # fmt: skip
         axes.plot(sessions[rows], actual[rows], color=BLUE, linewidth=1, label="actual")
-        axes.plot(sessions[rows], made.usd[rows], color=ORANGE, linewidth=1, label="forecast the session before")
-        axes.set_ylabel("close, USD")
+        axes.plot(sessions[rows], made.forecast[rows], color=ORANGE, linewidth=1, label="forecast the session before")
+        axes.set_ylabel(_with_unit("close", currency))
         axes.grid(alpha=0.25)
         _format_dates(axes)
-    parts[0].set_title(
-        f"{ticker}: RMSE {amount_text(scores.rmse_usd, 4)} USD, naive {amount_text(scores.naive_rmse_usd, 4)} USD",
-        loc="left", fontsize="medium",
-    )  # fmt: skip
+    rmse = amount_text(scores.rmse, 4, currency=currency)
+    naive_rmse = amount_text(scores.naive_rmse, 4, currency=currency)
+    parts[0].set_title(f"{ticker}: RMSE {rmse}, naive {naive_rmse}", loc="left", fontsize="medium")
     parts[1].set_title(f"last {min(_RECENT, len(actual))} sessions", loc="left", fontsize="small")
     return _png(figure, parts[0])
 
 
-def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, ticker: str) -> bytes:
-    """Return the error of each test row in dollars, and beside it the distribution of errors, naive's too.
+def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, ticker: str, currency: str) -> bytes:
+    """Return the error of each test row, and beside it the distribution of errors, naive's too.
 
     Args:
         sessions: dates of the test rows, shape (n,).
-        actual: their closes in dollars, shape (n,).
-        forecast: their forecasts in dollars, shape (n,).
-        naive: the closes before them in dollars, shape (n,).
+        actual: their closes, shape (n,).
+        forecast: their forecasts, shape (n,).
+        naive: the closes before them, shape (n,).
         ticker: for the title.
+        currency: of the closes; "" if it is unknown.
     """
     errors = forecast - actual
     naive_errors = naive - actual
-    mean = amount_text(float(errors.mean()), 4, signed=True)
-    deviation = amount_text(float(errors.std()), 4)
     figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
-    figure.suptitle(
-        f"{ticker}: error, mean {mean}, deviation {deviation} USD",
-        x=0.01, ha="left", fontsize="medium",
-    )  # fmt: skip
+    mean = amount_text(float(errors.mean()), 4, signed=True)
+    deviation = amount_text(float(errors.std()), 4, currency=currency)
+    figure.suptitle(f"{ticker}: error, mean {mean}, deviation {deviation}", x=0.01, ha="left", fontsize="medium")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     left.plot(sessions, errors, color=BLUE, linewidth=0.7)
     left.axhline(0, color=GREY, linewidth=0.8)
-    left.set_ylabel("forecast - close, USD")
+    left.set_ylabel(_with_unit("forecast - close", currency))
     left.grid(alpha=0.25)
     _format_dates(left)
     bins = np.histogram_bin_edges(np.concatenate((errors, naive_errors)), 40)
@@ -135,6 +135,10 @@ def _canvas(title: str, unit: str) -> tuple[Figure, Axes]:
     axes.set_title(title, loc="left", fontsize="medium")
     axes.set_ylabel(unit)
     return figure, axes
+
+
+def _with_unit(label: str, currency: str) -> str:
+    return f"{label}, {currency}" if currency else label
 
 
 def _format_dates(axes: Axes) -> None:

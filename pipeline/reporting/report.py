@@ -10,6 +10,7 @@ from pipeline.evaluation.amounts import amount_text
 from pipeline.evaluation.scores import Scores
 from pipeline.outcome import Finding
 from pipeline.pages import render
+from pipeline.prices.snapshot import FILE, Currencies
 from pipeline.reporting.results import (
     LEVEL,
     SIGNIFICANT,
@@ -90,18 +91,19 @@ def section(ticker: str, folder: Folder, manifests: Sequence[Manifest | None], m
     writers = {name: manifest for manifest in ended for name in manifest.outputs}
     contents = {
         name: folder.read_written(name, writers[name])
-        for name in ("metrics.json", "decision.json", "forecast.json", *_PICTURES)
+        for name in ("metrics.json", "decision.json", "forecast.json", FILE, *_PICTURES)
         if name in writers
     }
     effects = results_of_effects(ended)
     scores = Scores.from_json(contents["metrics.json"]) if "metrics.json" in contents else None
     served = Served.from_json(contents["forecast.json"]) if "forecast.json" in contents else None
+    currency = Currencies.from_json(contents[FILE]).currency if FILE in contents else ""
     decision = None
     if "decision.json" in contents:
         decision = Decision.from_json(contents["decision.json"]).as_released(effects.released)
     findings = [(manifest.step, finding) for manifest in ended for finding in manifest.outcome.findings]
     return Section(
-        result=result(ticker, manifests, mlflow_run, scores, decision, served),
+        result=result(ticker, manifests, mlflow_run, scores, decision, served, currency),
         findings=tuple(sorted(findings, key=lambda one: _SEVERITIES.index(one[1].severity))),
         scores=scores,
         rules=decision.rules if decision else (),

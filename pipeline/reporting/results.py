@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.old_names import present_names
 from pipeline.outcome import Results
 from pipeline.store.folder import Folder
 from pipeline.store.formats import json_of
@@ -31,14 +32,15 @@ class Result(NamedTuple):
     ticker: str
     rows: int | None  # sessions in the history
     test_rows: int | None  # forecasts that the errors are measured on
-    rmse_usd: float | None
-    naive_rmse_usd: float | None
+    rmse: float | None
+    naive_rmse: float | None
     skill: float | None
     seconds: float  # of all steps
     mlflow_run: str
     step: str  # the last one that ended
     reason: str  # of the failure; empty for a ticker that is done
     warnings: tuple[str, ...]
+    currency: str = ""  # of errors and forecast; "" if it is unknown
     rmse_over_naive: float | None = None
     dm_p_value: float | None = None  # small: worse than naive
     coverage_95: float | None = None  # share of test rows inside the 95 % interval
@@ -49,9 +51,9 @@ class Result(NamedTuple):
     champion: int | None = None  # the version that it was compared with
     forecast_session: str = ""  # the next session
     forecast_version: int | None = None  # the version that made it
-    forecast_usd: float | None = None
-    forecast_low_95_usd: float | None = None
-    forecast_high_95_usd: float | None = None
+    forecast: float | None = None
+    forecast_low_95: float | None = None
+    forecast_high_95: float | None = None
     no_forecast: str = ""  # reason of a missing forecast
     live_skill_20: float | None = None  # of the forecasts that were served for the last 20 sessions
     live_skill_60: float | None = None
@@ -76,6 +78,7 @@ def result(
     scores: Scores | None = None,
     decision: Decision | None = None,
     served: Served | None = None,
+    currency: str = "",
 ) -> Result:
     """Return one row of the table of results.
 
@@ -86,6 +89,7 @@ def result(
         scores: of the test rows; None if the unit was not evaluated.
         decision: of the gate, as carried out; None if the unit did not reach `promote`.
         served: scores of served forecasts; None if the unit did not reach `forecast`.
+        currency: of the prices; "" if it is unknown.
     """
     ended = ended_steps(manifests)
     measured = {name: value for manifest in ended for name, value in manifest.outcome.metrics.items()}
@@ -98,8 +102,8 @@ def result(
         ticker=ticker,
         rows=_whole_number(measured.get("sessions")),
         test_rows=None,
-        rmse_usd=None,
-        naive_rmse_usd=None,
+        rmse=None,
+        naive_rmse=None,
         skill=None,
         seconds=sum(manifest.seconds for manifest in ended),
         mlflow_run=mlflow_run,
@@ -107,13 +111,14 @@ def result(
         reason=" | ".join(reasons),
         warnings=tuple(str(finding) for finding in findings if finding.severity == "warning"),
         weight=measured.get("weight"),
+        currency=currency,
         no_forecast=effects.no_forecast,
     )
     if scores:
         row = row._replace(
             test_rows=scores.test_rows,
-            rmse_usd=scores.rmse_usd,
-            naive_rmse_usd=scores.naive_rmse_usd,
+            rmse=scores.rmse,
+            naive_rmse=scores.naive_rmse,
             skill=scores.skill,
             rmse_over_naive=scores.rmse_over_naive,
             dm_p_value=scores.dm_p_value,
@@ -130,9 +135,9 @@ def result(
         row = row._replace(
             forecast_session=str(effects.recorded.session),
             forecast_version=effects.recorded.version,
-            forecast_usd=effects.recorded.forecast_usd,
-            forecast_low_95_usd=effects.recorded.low_95_usd,
-            forecast_high_95_usd=effects.recorded.high_95_usd,
+            forecast=effects.recorded.forecast,
+            forecast_low_95=effects.recorded.low_95,
+            forecast_high_95=effects.recorded.high_95,
         )
     if served:
         row = row._replace(live_skill_20=_live_skill(served, 20), live_skill_60=_live_skill(served, 60))
@@ -255,7 +260,7 @@ def results_bytes(results: Sequence[Result]) -> bytes:
 
 def results_of(data: bytes) -> list[Result]:
     """Return the results that `results_bytes` wrote."""
-    results = [Result(**one) for one in json.loads(data)]  # tuples become lists in JSON
+    results = [Result(**present_names(one)) for one in json.loads(data)]  # tuples become lists in JSON
     return [one._replace(warnings=tuple(one.warnings), refused_by=tuple(one.refused_by)) for one in results]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import pandas as pd
 
 from pipeline.errors import Damaged, StoreError, Unavailable, UsageError
+from pipeline.old_names import present_name
 from pipeline.outcome import ForecastRecord
 from pipeline.store.folder import Folder, check_writable
 from pipeline.store.formats import frame_bytes, frame_of
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 TABLE = "closecast_ledger"
 _KEY = ("ticker", "session", "version")
 _COLUMNS = tuple(ForecastRecord.model_fields)
+_AMOUNTS = tuple(name for name, field in ForecastRecord.model_fields.items() if field.annotation is float)
+_NAME = 250  # characters of a text in a database
+# Statements that keep other processes out of the table until the transaction ends, by SQLAlchemy's name of a database.
+_LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE"}
 # SQLAlchemy says postgresql, others postgres: that is corrected, not taken for a folder.
 _DATABASES = {"postgresql", "postgres", "sqlite", "mysql", "mariadb", "mssql", "oracle"}
 
@@ -103,12 +108,12 @@ def _frame(records: list[ForecastRecord]) -> pd.DataFrame:
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(
         {
-            **dict.fromkeys(("ticker", "run", "source"), "str"),
+            **dict.fromkeys(("ticker", "run", "source", "currency"), "str"),
             **dict.fromkeys(("session", "as_of", "anchor_session"), "datetime64[s]"),
             "created": "datetime64[us, UTC]",
             "version": "int64",
             "synthetic": "bool",
-            **{name: "float64" for name in _COLUMNS if name.endswith("_usd")},
+            **dict.fromkeys(_AMOUNTS, "float64"),
         }
     )
 
@@ -122,7 +127,8 @@ def _files(place: str, ticker: str) -> pd.DataFrame:
 def _row_in(folder: Folder, name: str) -> pd.DataFrame:
     data = folder.read(name)
     try:
-        return frame_of(data)[list(_COLUMNS)]
+        row = frame_of(data).rename(columns=present_name)
+        return row.assign(currency=row.get("currency", ""))[list(_COLUMNS)]  # rows of earlier versions have none
     except Exception as error:  # each reader of Parquet has errors of its own
         raise Damaged(
             "A row of the ledger must be as it was written.",
@@ -139,7 +145,7 @@ def _is_database(place: str) -> bool:
 def _table() -> sa.Table:
     import sqlalchemy as sa
 
-    types: dict[type, Any] = {int: sa.Integer, float: sa.Double, bool: sa.Boolean, str: sa.String(250)}
+    types: dict[type, Any] = {int: sa.Integer, float: sa.Double, bool: sa.Boolean, str: sa.String(_NAME)}
     types |= {dt.date: sa.Date, dt.datetime: sa.DateTime(timezone=True)}
     columns: list[sa.Column[Any]] = [
         sa.Column(name, types[kind], primary_key=name in _KEY, autoincrement=False, nullable=False)
@@ -151,7 +157,7 @@ def _table() -> sa.Table:
 
 @contextlib.contextmanager
 def _connected(place: str) -> Iterator[tuple[sa.Connection, sa.Table]]:
-    """Give a transaction on the database, and the table, made where it is missing."""
+    """Give a transaction on the database, and the table, made or migrated where that is needed."""
     import sqlalchemy as sa
 
     engine = _engine(place)
@@ -162,6 +168,7 @@ def _connected(place: str) -> Iterator[tuple[sa.Connection, sa.Table]]:
         except sa.exc.DBAPIError:  # somebody else was faster, or the database refuses
             if not sa.inspect(engine).has_table(TABLE):
                 raise
+        _migrate(engine)
         with engine.begin() as connection:
             yield connection, table
     except sa.exc.DBAPIError as error:
@@ -170,6 +177,45 @@ def _connected(place: str) -> Iterator[tuple[sa.Connection, sa.Table]]:
             f"{type(error).__name__}: {str(error.orig)[:200]}",
             "Start it, or correct CLOSECAST_LEDGER; unset, the ledger is a folder of the store.",
         ) from error
+
+
+def _migrate(engine: sa.Engine) -> None:
+    """Give a table of an earlier version the columns of today, in one transaction; its rows stay as they are.
+
+    Raises:
+        UsageError: when the database refuses.
+    """
+    import sqlalchemy as sa
+
+    if not _missing_changes(engine):
+        return
+    try:
+        with engine.begin() as connection:
+            lock = _LOCKS.get(engine.dialect.name)
+            if lock:
+                connection.exec_driver_sql(lock)
+            for change in _missing_changes(connection):  # another process may have made them before the lock
+                connection.exec_driver_sql(change)
+    except sa.exc.ProgrammingError as error:
+        changes = _missing_changes(engine)
+        if changes:
+            raise UsageError(
+                f"The table {TABLE} must have the columns of this version.",
+                f"{type(error).__name__}: {str(error.orig)[:200]}",
+                f"Let the table's owner execute: {'; '.join(changes)}.",
+            ) from error
+
+
+def _missing_changes(bind: sa.Engine | sa.Connection) -> list[str]:
+    """Return the statements that give the table the columns of today."""
+    import sqlalchemy as sa
+
+    found = [str(column["name"]) for column in sa.inspect(bind).get_columns(TABLE)]
+    old = [name for name in found if name not in _COLUMNS and present_name(name) in _COLUMNS]
+    changes = [f"ALTER TABLE {TABLE} RENAME COLUMN {name} TO {present_name(name)}" for name in old]
+    if "currency" not in found:
+        changes.append(f"ALTER TABLE {TABLE} ADD COLUMN currency VARCHAR({_NAME}) DEFAULT '' NOT NULL")
+    return changes
 
 
 def _engine(place: str) -> sa.Engine:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from pipeline.errors import NotComparable
 from pipeline.evaluation.amounts import amount_text
+from pipeline.old_names import Renamed
 from pipeline.outcome import SUPERSEDED, Released
 from pipeline.settings.gate import Gate, Policy
 
@@ -17,14 +18,15 @@ class Challenger(NamedTuple):
     """Scores of the version that this run trained, on its test rows."""
 
     cutoff: dt.date
-    rmse_usd: float
-    naive_rmse_usd: float
+    rmse: float
+    naive_rmse: float
     p_worse_than_naive: float
     coverage_95: float
     critical: int  # data findings
     warnings: int
     fault: str | None  # damage that was injected into the prices
     synthetic: bool
+    currency: str = ""  # of the errors; "" if it is unknown
 
 
 class Champion(NamedTuple):
@@ -32,7 +34,7 @@ class Champion(NamedTuple):
 
     version: int
     cutoff: dt.date
-    rmse_usd: float
+    rmse: float
     challenger_p_worse: float
     synthetic: bool
 
@@ -59,16 +61,14 @@ class Changes(BaseModel):
     versions: dict[str, tuple[str | None, str]] = {}
 
 
-class Decision(BaseModel):
+class Decision(Renamed):
     """The gate's verdict on a challenger. `decision.json`: written and read here alone."""
-
-    model_config = ConfigDict(frozen=True)
 
     promoted: bool
     policy: Policy
     champion: int | None = Field(description="the version that the challenger was compared with")
     rules: tuple[Rule, ...]
-    champion_rmse_usd: float | None = Field(default=None, description="of the champion on the challenger's test rows")
+    champion_rmse: float | None = Field(default=None, description="of the champion on the challenger's test rows")
     changes: Changes = Changes()
 
     @property
@@ -160,9 +160,9 @@ def _data(challenger: Challenger) -> Rule:
 
 
 def _errors(challenger: Challenger, gate: Gate) -> list[Rule]:
-    ratio = challenger.rmse_usd / challenger.naive_rmse_usd
+    ratio = challenger.rmse / challenger.naive_rmse
+    both = f"{amount_text(challenger.rmse, 4)} against {_amount(challenger.naive_rmse, challenger)}"
     most = 1 + gate.tolerance
-    both = f"{amount_text(challenger.rmse_usd, 4)} against {amount_text(challenger.naive_rmse_usd, 4)} USD"
     return [
         Rule(
             name="rmse",
@@ -181,6 +181,10 @@ def _errors(challenger: Challenger, gate: Gate) -> list[Rule]:
     ]
 
 
+def _amount(error: float, challenger: Challenger) -> str:
+    return amount_text(error, 4, currency=challenger.currency)
+
+
 def _coverage(challenger: Challenger, gate: Gate) -> Rule:
     return Rule(
         name="coverage",
@@ -192,15 +196,15 @@ def _coverage(challenger: Challenger, gate: Gate) -> Rule:
 
 
 def _champion(challenger: Challenger, champion: Champion, gate: Gate) -> Rule:
-    served = f"{amount_text(champion.rmse_usd, 4)} USD"
-    both = f"{amount_text(challenger.rmse_usd, 4)} against {served} of v{champion.version} on the same rows"
+    best = _amount(champion.rmse, challenger)
+    both = f"{amount_text(challenger.rmse, 4)} against {best} of v{champion.version} on the same rows"
     if gate.policy == "if_better":
         return Rule(
             name="champion",
             says="RMSE must be smaller than the champion's on the same rows",
             value=both,
-            limit=f"below {served}",
-            passed=challenger.rmse_usd < champion.rmse_usd,
+            limit=f"below {best}",
+            passed=challenger.rmse < champion.rmse,
         )
     return Rule(
         name="champion",

@@ -1,4 +1,4 @@
-"""The model that MLflow serves: the last raw closes in, the next session's forecast in dollars out.
+"""The model that MLflow serves: the last raw closes in, the next session's forecast out.
 
 MLflow stores this file and runs it when the model is loaded ("models from code"), so no object of ours is pickled.
 """
@@ -39,14 +39,14 @@ class ClosecastModel(PythonModel):
 
         Args:
             context: unused.
-            model_input: column `close` in dollars, oldest first, at least as many rows as `lookback` and one. Column
-                `session` (dates) if the forecast is to name its session; column `ticker` if rows should say whose they
-                are.
+            model_input: column `close` in the currency of the training, oldest first, at least as many rows as
+                `lookback` and one. Column `session` (dates) if the forecast is to name its session; column `ticker` if
+                rows should say whose they are.
             params: `every_session`: forecast after each row that has enough rows before it, not after the last only.
 
         Returns:
-            `ticker`, `session` (a date; empty without dates), `forecast_usd` and the bounds of its 80 % and 95 %
-            intervals in dollars.
+            `ticker`, `session` (a date; empty without dates), `currency` (empty if it is unknown), `forecast` and the
+            bounds of its 80 % and 95 % intervals.
 
         Raises:
             MlflowException: too few closes, one that is not above 0, sessions not ascending, missing in some rows, no
@@ -65,6 +65,7 @@ class ClosecastModel(PythonModel):
         sessions = self._sessions(model_input, first, len(closes) + 1)
         made = forecaster.forecast(self.network, closes, range(first, len(closes) + 1), self.recipe)
         forecasts = pd.DataFrame(forecaster.columns(made))
+        forecasts.insert(0, "currency", self.recipe.currency)
         forecasts.insert(0, "session", sessions)
         forecasts.insert(0, "ticker", self.recipe.ticker)
         return forecasts

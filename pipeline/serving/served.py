@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.old_names import Renamed
 from pipeline.outcome import ForecastRecord
 
 
@@ -11,22 +12,20 @@ class ScoredForecast(ForecastRecord):
     """A served forecast beside the close that came, in the prices of today's history."""
 
     factor: float = Field(description="restatement since the forecast: its prices were multiplied by this")
-    close_usd: float
-    error_usd: float = Field(description="forecast - close")
+    close: float
+    error: float = Field(description="forecast - close")
     inside_80: bool
     inside_95: bool
     ago: int = Field(description="sessions from the scored one to the last one")
     late: bool = Field(description="written after the close of its session")
 
 
-class LiveWindow(BaseModel):
+class LiveWindow(Renamed):
     """Served forecasts of the last sessions together."""
 
-    model_config = ConfigDict(frozen=True)
-
     rows: int
-    rmse_usd: float
-    naive_rmse_usd: float
+    rmse: float
+    naive_rmse: float
     skill: float | None = Field(description="None where no close moved")
     coverage_80: float
     coverage_95: float

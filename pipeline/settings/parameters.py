@@ -70,6 +70,14 @@ PARAMETERS = (
         in_form=False,  # the path must exist on the workers: CLOSECAST_PRICES sets it there
     ),
     Parameter(
+        "currency",
+        "Currency",
+        "Source files: the currency of the prices, such as USD, or GBp for pence. Empty: unknown, and amounts are "
+        "shown without one. Yahoo names it by itself.",
+        "USD",
+        {"type": ["null", "string"]},
+    ),
+    Parameter(
         "start",
         "Start",
         "First session of the history, YYYY-MM-DD. Empty: all that the source has.",

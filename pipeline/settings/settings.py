@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     )
     source: Source = Field("sample", description=BY_NAME["source"].description)
     prices: Path | None = Field(None, description=BY_NAME["prices"].description)
+    currency: str = Field("", examples=["USD"], description=BY_NAME["currency"].description)
     fault: Fault | None = Field(None, examples=["bad_bar"], description=BY_NAME["fault"].description)
     accept_restated: bool = Field(False, description=BY_NAME["accept_restated"].description)
     start: dt.date | None = Field(None, examples=["2010-04-01"], description=BY_NAME["start"].description)

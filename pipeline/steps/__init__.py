@@ -7,6 +7,7 @@ for its imports.
 
 from __future__ import annotations
 
+from pipeline.prices import snapshot
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.forecast import forecast
 from pipeline.steps.ingest import ingest
@@ -19,17 +20,18 @@ from pipeline.steps.window import window
 
 __all__ = ["FLOW", "Step", "Unit"]
 
+_CURRENCY = (snapshot.FILE,)  # missing in runs that an earlier version began
 FLOW = (
     Step(ingest, ()),
     Step(validate, ("raw.parquet",), judges=True),
     Step(split_scale, ("validated.parquet",)),
     Step(window, ("split.json",)),
-    Step(train, ("scaled.npz", "scaler.json", "split.json", "windows.json")),
+    Step(train, ("scaled.npz", "scaler.json", "split.json", "windows.json"), may_read=_CURRENCY),
     Step(
         evaluate,
         ("model.keras", "recipe.json", "scaled.npz", "split.json", "windows.json"),
-        may_read=("walk_forward.parquet",),
+        may_read=("walk_forward.parquet", *_CURRENCY),
     ),
-    Step(promote, ("metrics.json", "predictions.parquet", "recipe.json", "scaled.npz")),
-    Step(forecast, ("validated.parquet",)),
+    Step(promote, ("metrics.json", "predictions.parquet", "recipe.json", "scaled.npz"), may_read=_CURRENCY),
+    Step(forecast, ("validated.parquet",), may_read=_CURRENCY),
 )

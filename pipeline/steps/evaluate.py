@@ -12,6 +12,7 @@ from pipeline.evaluation import baselines, metrics
 from pipeline.evaluation.amounts import same
 from pipeline.evaluation.scores import FoldScores, Scores
 from pipeline.forecasting import forecaster
+from pipeline.old_names import present_name
 from pipeline.outcome import Outcome
 from pipeline.store.formats import arrays_of, frame_bytes, frame_of
 
@@ -47,7 +48,7 @@ def evaluate(unit: Unit) -> Outcome:
         naive=baselines.naive(closes, rows),
         drift=baselines.drift(closes, rows, known),
         ar1=baselines.ar1(closes, rows, known),
-        network=alone.usd,
+        network=alone.forecast,
     )
     actual = closes[rows.start : rows.stop]
     tested = sessions[rows.start : rows.stop]
@@ -61,9 +62,9 @@ def evaluate(unit: Unit) -> Outcome:
         files={
             "metrics.json": scores.to_json(),
             "predictions.parquet": frame_bytes(_predictions(tested, actual, made, others)),
-            "close.png": plots.closes(sessions, closes, rows, unit.ticker),
-            "forecast.png": plots.actual_and_forecast(tested, actual, made, scores, unit.ticker),
-            "residuals.png": plots.residuals(tested, actual, made.usd, others.naive, unit.ticker),
+            "close.png": plots.closes(sessions, closes, rows, unit.ticker, unit.currency),
+            "forecast.png": plots.actual_and_forecast(tested, actual, made, scores, unit.ticker, unit.currency),
+            "residuals.png": plots.residuals(tested, actual, made.forecast, others.naive, unit.ticker, unit.currency),
         },
         attach=("metrics.json", "predictions.parquet", "close.png", "forecast.png", "residuals.png"),
         metrics=scores.metrics(),
@@ -72,30 +73,30 @@ def evaluate(unit: Unit) -> Outcome:
 
 
 def _scores(actual: Floats, made: forecaster.Forecasts, others: Baselines, train_closes: Floats) -> Scores:
-    rmse = metrics.rmse(actual, made.usd)
+    rmse = metrics.rmse(actual, made.forecast)
     naive_rmse = metrics.rmse(actual, others.naive)
     ar1_rmse = metrics.rmse(actual, others.ar1)
     network_rmse = metrics.rmse(actual, others.network)
-    worse = metrics.diebold_mariano(actual, made.usd, others.naive)
+    worse = metrics.diebold_mariano(actual, made.forecast, others.naive)
     return Scores(
         test_rows=len(actual),
-        rmse_usd=rmse,
-        naive_rmse_usd=naive_rmse,
-        drift_rmse_usd=metrics.rmse(actual, others.drift),
-        ar1_rmse_usd=ar1_rmse,
-        network_rmse_usd=network_rmse,
-        mae_usd=metrics.mae(actual, made.usd),
-        naive_mae_usd=metrics.mae(actual, others.naive),
-        mape_pct=metrics.mape_pct(actual, made.usd),
+        rmse=rmse,
+        naive_rmse=naive_rmse,
+        drift_rmse=metrics.rmse(actual, others.drift),
+        ar1_rmse=ar1_rmse,
+        network_rmse=network_rmse,
+        mae=metrics.mae(actual, made.forecast),
+        naive_mae=metrics.mae(actual, others.naive),
+        mape_pct=metrics.mape_pct(actual, made.forecast),
         naive_mape_pct=metrics.mape_pct(actual, others.naive),
-        mase=_defined(metrics.mase(actual, made.usd, train_closes)),
-        direction_acc=_defined(metrics.direction_acc(actual, made.usd, others.naive)),
+        mase=_defined(metrics.mase(actual, made.forecast, train_closes)),
+        direction_acc=_defined(metrics.direction_acc(actual, made.forecast, others.naive)),
         dm_statistic=_defined(worse.statistic),
         dm_p_value=worse.p_worse,
         coverage_80=metrics.coverage(actual, made.low_80, made.high_80),
         coverage_95=metrics.coverage(actual, made.low_95, made.high_95),
-        width_80_usd=metrics.mean_width(made.low_80, made.high_80),
-        width_95_usd=metrics.mean_width(made.low_95, made.high_95),
+        width_80=metrics.mean_width(made.low_80, made.high_80),
+        width_95=metrics.mean_width(made.low_95, made.high_95),
         rmse_over_naive=rmse / naive_rmse,
         skill=metrics.skill(rmse, naive_rmse),
         ar1_skill=metrics.skill(ar1_rmse, naive_rmse),
@@ -119,7 +120,7 @@ class _Walked(NamedTuple):
 def _walk_forward(unit: Unit) -> _Walked:
     if not unit.plan.walk_forward:
         return _Walked(None, {})
-    frame = frame_of(unit.read("walk_forward.parquet"))
+    frame = frame_of(unit.read("walk_forward.parquet")).rename(columns=present_name)
     folds = [_fold_scores(rows) for _, rows in frame.groupby("fold")]
     curves = {f"fold/{name}": [getattr(fold, name) for fold in folds] for name in FoldScores.model_fields}
     curves["fold/weight"] = [float(rows["weight"].iloc[0]) for _, rows in frame.groupby("fold")]
@@ -127,15 +128,15 @@ def _walk_forward(unit: Unit) -> _Walked:
 
 
 def _fold_scores(rows: pd.DataFrame) -> FoldScores:
-    actual = rows["close_usd"].to_numpy()
-    naive = rows["naive_usd"].to_numpy()
-    rmse = metrics.rmse(actual, rows["forecast_usd"].to_numpy())
+    actual = rows["close"].to_numpy()
+    naive = rows["naive"].to_numpy()
+    rmse = metrics.rmse(actual, rows["forecast"].to_numpy())
     naive_rmse = metrics.rmse(actual, naive)
     return FoldScores(
-        rmse_usd=rmse,
-        naive_rmse_usd=naive_rmse,
+        rmse=rmse,
+        naive_rmse=naive_rmse,
         skill=0.0 if same(actual, naive).all() else metrics.skill(rmse, naive_rmse),
-        coverage_95=metrics.coverage(actual, rows["low_95_usd"].to_numpy(), rows["high_95_usd"].to_numpy()),
+        coverage_95=metrics.coverage(actual, rows["low_95"].to_numpy(), rows["high_95"].to_numpy()),
     )
 
 
@@ -144,9 +145,9 @@ def _predictions(sessions: Dates, actual: Floats, made: forecaster.Forecasts, ot
 
     bounds = forecaster.columns(made)
     columns = {
-        "close_usd": actual,
-        "forecast_usd": bounds.pop("forecast_usd"),
-        **{f"{name}_usd": forecast for name, forecast in others._asdict().items()},
+        "close": actual,
+        "forecast": bounds.pop("forecast"),
+        **others._asdict(),
         **bounds,
     }
     return pd.DataFrame(columns, index=calendar.session_index(sessions))

@@ -14,6 +14,7 @@ from pipeline.forecasting import forecaster
 from pipeline.outcome import Effects, Finding, ForecastRecord, Outcome
 from pipeline.serving import ledger
 from pipeline.serving.served import LiveWindow, ScoredForecast, Served
+from pipeline.settings.currency import UNKNOWN, differ
 from pipeline.store.formats import frame_bytes, frame_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def forecast(unit: Unit) -> Outcome:
     record = None
     if champion and not refusal:
         record = _already_written(written, champion, unit) or _record(unit, champion, closes)
+        if differ(record.currency, unit.currency):
+            refusal = f"the ledger has a forecast of {record.session} by v{record.version} in {record.currency}"
+            record = None
     scored = _scored(written, closes, unit)
     windows = {sessions: live.summary(scored, sessions) for sessions in _LIVE_SESSIONS}
     served = Served(
@@ -52,6 +56,7 @@ def forecast(unit: Unit) -> Outcome:
         files={"forecast.json": served.to_json(), "scored.parquet": frame_bytes(scored)},
         attach=("forecast.json", "scored.parquet"),
         metrics={f"live/{name}": value for name, value in scores.items()},
+        tags={"currency": unit.currency or UNKNOWN},
         live=scores,
         live_session=served.scored.session if served.scored else None,
         effects=Effects(forecast=record, no_forecast=refusal),
@@ -82,7 +87,7 @@ def _already_written(written: pd.DataFrame, champion: Version, unit: Unit) -> Fo
 def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> ForecastRecord:
     network, recipe = unit.registry.load(unit.ticker, champion)
     at_cutoff = closes[closes.index == recipe.cutoff]
-    factor = float(at_cutoff.iloc[0]) / recipe.cutoff_close_usd if len(at_cutoff) else 1.0
+    factor = float(at_cutoff.iloc[0]) / recipe.cutoff_close if len(at_cutoff) else 1.0
     values: Floats = np.asarray(closes, "float64")
     made = forecaster.forecast(network, values, range(len(values), len(values) + 1), recipe.rebased(factor))
     anchor = max(0, len(closes) - 1 - _ANCHOR)
@@ -95,25 +100,30 @@ def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> Forecast
         created=dt.datetime.now(dt.UTC),
         source=unit.plan.source,
         synthetic=unit.plan.synthetic,
-        last_close_usd=float(values[-1]),
-        forecast_usd=float(made.usd[0]),
-        low_80_usd=float(made.low_80[0]),
-        high_80_usd=float(made.high_80[0]),
-        low_95_usd=float(made.low_95[0]),
-        high_95_usd=float(made.high_95[0]),
+        currency=unit.currency,
+        last_close=float(values[-1]),
+        forecast=float(made.forecast[0]),
+        low_80=float(made.low_80[0]),
+        high_80=float(made.high_80[0]),
+        low_95=float(made.low_95[0]),
+        high_95=float(made.high_95[0]),
         anchor_session=closes.index[anchor].date(),
-        anchor_close_usd=float(values[anchor]),
+        anchor_close=float(values[anchor]),
     )
 
 
 def _scored(written: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.DataFrame:
-    """Return the forecasts of closed sessions with their errors, and whether each was written after its close."""
+    """Return the forecasts of closed sessions with their errors, and whether each was written after its close.
+
+    Forecasts in another currency are left out: no rate of exchange is known.
+    """
     import pandas as pd
 
     plan = unit.plan
     # A run of the past must not see forecasts that were made after it.
     known = written[(written["synthetic"] == plan.synthetic) & (written["session"] <= pd.Timestamp(plan.as_of))]
-    scored = live.score(known, closes)
+    others = [differ(currency, unit.currency) for currency in known["currency"]]
+    scored = live.score(known[~np.array(others, dtype=bool)], closes)
     closed_at = calendar.closes_at(plan.calendar, pd.DatetimeIndex(scored["session"]))
     scored["late"] = scored["created"].array >= closed_at.array
     return scored
@@ -144,10 +154,10 @@ def _live_scores(served: Served, sessions: int) -> dict[str, float]:
             continue
         if summary.skill is not None:
             scores[f"skill_{window}"] = summary.skill
-        scores[f"rmse_usd_{window}"] = summary.rmse_usd
+        scores[f"rmse_{window}"] = summary.rmse
         scores[f"coverage_95_{window}"] = summary.coverage_95
     if served.scored:
-        scores["error_usd"] = served.scored.error_usd
+        scores["error"] = served.scored.error
         scores["sessions"] = float(sessions)
     return scores
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DataError
 from pipeline.outcome import Outcome
 from pipeline.prices import snapshot
+from pipeline.settings.currency import UNKNOWN
 from pipeline.store.formats import frame_bytes, sha256
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 def ingest(unit: Unit) -> Outcome:
     """Take the snapshot: the prices up to `as_of` as the source has them now, and compare it with the last one."""
-    raw = snapshot.fetch(unit.ticker, unit.plan, unit.settings)
+    quoted = snapshot.fetch(unit.ticker, unit.plan, unit.settings)
+    raw = quoted.prices
     if raw.empty:
         raise DataError(
             f"The source must have prices of {unit.ticker} up to {unit.plan.as_of}.",
@@ -23,17 +25,19 @@ def ingest(unit: Unit) -> Outcome:
             "Take an earlier START, or a later AS_OF.",
         )
     data = frame_bytes(raw)
-    restated, tags, findings = snapshot.compared_with_last(unit.ticker, unit.plan, unit.settings, raw)
+    compared = snapshot.compared_with_last(unit.ticker, unit.plan, unit.settings, quoted)
+    currencies = snapshot.Currencies(quoted.currency, quoted.currency or compared.last_currency)
     return Outcome(
-        files={"raw.parquet": data, **restated},
-        attach=tuple(restated),
+        files={"raw.parquet": data, snapshot.FILE: currencies.to_json(), **compared.files},
+        attach=(snapshot.FILE, *compared.files),
         tags={
             "source": unit.plan.source,
+            "currency": quoted.currency or UNKNOWN,
             **({"fault": unit.plan.fault} if unit.plan.fault else {}),
             "data_sha256": sha256(data),
             "first_session": str(raw.index[0].date()),
-            **tags,
+            **compared.tags,
         },
         metrics={"rows/raw": len(raw)},
-        findings=findings,
+        findings=compared.findings,
     )

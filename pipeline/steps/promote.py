@@ -13,9 +13,11 @@ from pipeline.errors import NotComparable
 from pipeline.evaluation import metrics
 from pipeline.evaluation.scores import Scores
 from pipeline.forecasting import forecaster
+from pipeline.old_names import present_name
 from pipeline.outcome import Effects, Finding, Outcome, Release
 from pipeline.serving import promotion
 from pipeline.serving.promotion import Challenger, Champion, Changes, Decision
+from pipeline.settings.currency import UNKNOWN
 from pipeline.store.formats import arrays_of, frame_of
 from pipeline.versions import versions
 
@@ -31,7 +33,7 @@ _CHECKED = ("ingest", "validate")
 class Rescored(NamedTuple):
     """The champion on the challenger's test rows."""
 
-    rmse_usd: float
+    rmse: float
     challenger_p_worse: float
     return_edges: tuple[float, ...]
 
@@ -47,7 +49,7 @@ def promote(unit: Unit) -> Outcome:
     rescored = _rescored(unit, served) if served and served.synthetic == plan.synthetic else None
     decision = _decision(unit, challenger, served, rescored).model_copy(
         update={
-            "champion_rmse_usd": rescored.rmse_usd if rescored else None,
+            "champion_rmse": rescored.rmse if rescored else None,
             "changes": _changes(unit, served) if served else Changes(),
         }
     )
@@ -62,7 +64,7 @@ def promote(unit: Unit) -> Outcome:
         attach=("decision.json",),
         metrics={
             "promoted": float(decision.promoted),
-            **({"champion_rmse_usd": rescored.rmse_usd} if rescored else {}),
+            **({"champion_rmse": rescored.rmse} if rescored else {}),
             "drift_psi": psi,
         },
         tags=tags,
@@ -85,14 +87,15 @@ def _challenger(unit: Unit) -> Challenger:
     found = [finding.severity for one in manifests if one for finding in one.outcome.findings]
     return Challenger(
         cutoff=dt.date.fromisoformat(unit.recipe.cutoff),
-        rmse_usd=scores.rmse_usd,
-        naive_rmse_usd=scores.naive_rmse_usd,
+        rmse=scores.rmse,
+        naive_rmse=scores.naive_rmse,
         p_worse_than_naive=scores.dm_p_value,
         coverage_95=scores.coverage_95,
         critical=found.count("critical"),
         warnings=found.count("warning"),
         fault=unit.plan.fault,
         synthetic=unit.plan.synthetic,
+        currency=unit.currency,
     )
 
 
@@ -101,17 +104,17 @@ def _rescored(unit: Unit, served: Version) -> Rescored | None:
     if served.cutoff > dt.date.fromisoformat(unit.recipe.cutoff):
         return None
     arrays = arrays_of(unit.read("scaled.npz"))
-    tested = frame_of(unit.read("predictions.parquet"))
+    tested = frame_of(unit.read("predictions.parquet")).rename(columns=present_name)
     closes = arrays["closes"]
     network, recipe = unit.registry.load(unit.ticker, served)
     at_cutoff = np.flatnonzero(arrays["sessions"] == np.datetime64(recipe.cutoff))
-    factor = closes[at_cutoff[0]] / recipe.cutoff_close_usd if len(at_cutoff) else 1.0
+    factor = closes[at_cutoff[0]] / recipe.cutoff_close if len(at_cutoff) else 1.0
     rows = range(len(closes) - len(tested), len(closes))
-    champion = forecaster.forecast(network, closes, rows, recipe.rebased(factor)).usd
-    actual = tested["close_usd"].to_numpy()
-    challenger = tested["forecast_usd"].to_numpy()
+    champion = forecaster.forecast(network, closes, rows, recipe.rebased(factor)).forecast
+    actual = tested["close"].to_numpy()
+    challenger = tested["forecast"].to_numpy()
     return Rescored(
-        rmse_usd=metrics.rmse(actual, champion),
+        rmse=metrics.rmse(actual, champion),
         challenger_p_worse=metrics.diebold_mariano(actual, challenger, champion).p_worse,
         return_edges=recipe.return_edges,
     )
@@ -132,7 +135,7 @@ def _decision(unit: Unit, challenger: Challenger, served: Version | None, rescor
         limit = f"cutoff not before {served.cutoff}, that of v{served.number}"
         return promotion.refuse(gate, served.number, "cutoff", error.rule, f"cutoff {challenger.cutoff}", limit)
     assert rescored is not None  # noqa: S101 - the cutoffs were compared
-    champion = Champion(served.number, served.cutoff, rescored.rmse_usd, rescored.challenger_p_worse, served.synthetic)
+    champion = Champion(served.number, served.cutoff, rescored.rmse, rescored.challenger_p_worse, served.synthetic)
     return promotion.decide(challenger, champion, gate)
 
 
@@ -179,7 +182,7 @@ def _changes(unit: Unit, served: Version) -> Changes:
     data = {"as_of": str(plan.as_of), "cutoff": unit.recipe.cutoff, "source": plan.source}
     ingested = unit.manifests["ingest"]
     if ingested:
-        data |= {name: ingested.outcome.tags.get(name, "") for name in ("first_session", "data_sha256")}
+        data |= {name: ingested.outcome.tags.get(name, "") for name in ("currency", "first_session", "data_sha256")}
     parameters = {name: str(value) for name, value in plan.preset.model_dump().items()}
     parameters["preset"] = plan.preset_name
     return Changes(
@@ -202,6 +205,7 @@ def _version_tags(unit: Unit) -> dict[str, str]:
         "cutoff": unit.recipe.cutoff,
         "synthetic": str(plan.synthetic).lower(),
         "source": plan.source,
+        "currency": unit.currency or UNKNOWN,
         "preset": plan.preset_name,
         "dag_run_id": plan.dag_run_id,
     }

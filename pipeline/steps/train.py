@@ -36,6 +36,7 @@ def train(unit: Unit) -> Outcome:
         preset_name=unit.plan.preset_name,
         ticker=unit.ticker,
         calendar=unit.plan.calendar,
+        currency=unit.currency,
         cutoff=str(arrays["sessions"][parts.test - 1]),
         train_stop=parts.test,
         on_epoch=unit.on_epoch,
@@ -90,7 +91,8 @@ def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, byte
         trained, recipe = forecaster.fit(
             known, laid, fit_scaler(values, preset.scaler), preset,
             preset_name=unit.plan.preset_name, ticker=unit.ticker, calendar=unit.plan.calendar,
-            cutoff=str(sessions[fold.train.stop - 1]), train_stop=len(known), on_epoch=unit.on_epoch,
+            currency=unit.currency, cutoff=str(sessions[fold.train.stop - 1]), train_stop=len(known),
+            on_epoch=unit.on_epoch,
         )  # fmt: skip
         made = forecaster.forecast(trained.network, closes[: fold.test.stop], fold.test, recipe)
         forecasts.append(
@@ -98,8 +100,8 @@ def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, byte
                 {
                     "fold": number,
                     "cutoff": recipe.cutoff,
-                    "close_usd": closes[fold.test.start : fold.test.stop],
-                    "naive_usd": baselines.naive(closes, fold.test),
+                    "close": closes[fold.test.start : fold.test.stop],
+                    "naive": baselines.naive(closes, fold.test),
                     **forecaster.columns(made),
                     "weight": recipe.weight,
                 },

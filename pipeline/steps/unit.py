@@ -11,6 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.forecasting.forecaster import Recipe
 from pipeline.forecasting.split import Split
 from pipeline.forecasting.windows import Windows
+from pipeline.prices import snapshot
 from pipeline.store.formats import json_of
 
 if TYPE_CHECKING:
@@ -95,6 +96,13 @@ class Unit:
         """Return the windows that `window` laid."""
         laid = json_of(self.read("windows.json"))
         return Windows(laid["lookback"], *(range(*laid[part]) for part in ("train", "validation", "test")))
+
+    @cached_property
+    def currency(self) -> str:
+        """Return the currency of the prices; "" if it is unknown."""
+        if snapshot.FILE not in self.inputs:
+            return ""
+        return snapshot.Currencies.from_json(self.read(snapshot.FILE)).currency
 
     @cached_property
     def recipe(self) -> Recipe:

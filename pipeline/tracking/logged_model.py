@@ -39,7 +39,8 @@ _SIGNATURE = ModelSignature(
         [
             ColSpec("string", "ticker"),
             ColSpec("string", "session"),
-            *(ColSpec("double", f"{name}_usd") for name in ("forecast", "low_80", "high_80", "low_95", "high_95")),
+            ColSpec("string", "currency"),
+            *(ColSpec("double", name) for name in ("forecast", "low_80", "high_80", "low_95", "high_95")),
         ]
     ),
     params=ParamSchema([ParamSpec("every_session", "boolean", default=False)]),

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 _NOTE = (
     "Nightly retraining of next-session closing-price forecasters. One parent run per DAG run, one child per ticker. "
-    "`rmse_usd` and `naive_rmse_usd` are measured on the same rows; `skill` = 1 - rmse_usd / naive_rmse_usd. Skill 0 "
-    "means as good as the forecast that tomorrow's close is today's."
+    "`rmse` and `naive_rmse` are measured on the same rows; `skill` = 1 - rmse / naive_rmse. Skill 0 "
+    "means as good as the forecast that tomorrow's close is today's. Errors and prices are in the currency of the tag "
+    "`currency`; until November 2026 their names ended in `_usd`."
 )
 MAX_TAG = 5000  # MLflow cuts at 8,000 characters and only logs a warning
 

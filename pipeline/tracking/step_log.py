@@ -17,6 +17,7 @@ from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from pipeline.old_names import present_name
 from pipeline.store.formats import frame_of
 from pipeline.tracking.client import answering
 from pipeline.tracking.logged_model import log_model
@@ -121,9 +122,9 @@ def _result_metrics(results: Results | None) -> dict[str, float]:
     if results.released and results.released.superseded:
         metrics["promoted"] = 0.0  # the decision promoted it, and came too late
     if results.recorded:
-        metrics["forecast_usd"] = results.recorded.forecast_usd
-        metrics["low_95_usd"] = results.recorded.low_95_usd
-        metrics["high_95_usd"] = results.recorded.high_95_usd
+        metrics["forecast"] = results.recorded.forecast
+        metrics["low_95"] = results.recorded.low_95
+        metrics["high_95"] = results.recorded.high_95
     return metrics
 
 
@@ -166,10 +167,25 @@ def _log_live(runs: Runs, plan: Plan, ticker: str, outcome: Outcome, session: dt
     }
     if step in known:
         return
+    _continue_old_series(runs, run)
     midnight = dt.datetime.combine(session, dt.time(), dt.UTC)
     stamp = int(midnight.timestamp() * 1000)
     runs.client.log_batch(run.info.run_id, [Metric(name, value, stamp, step) for name, value in outcome.live.items()])
+    if "currency" in outcome.tags:  # earlier versions named none
+        runs.client.set_tag(run.info.run_id, "currency", outcome.tags["currency"])
     runs.set_status(run.info.run_id, "FINISHED")
+
+
+def _continue_old_series(runs: Runs, run: Run) -> None:
+    """Copy points that an earlier version logged under an old name to the name of today: one chart has all."""
+    for old in run.data.metrics:
+        name = present_name(old)
+        if name in run.data.metrics:
+            continue
+        points = runs.client.get_metric_history(run.info.run_id, old)
+        copies = [Metric(name, point.value, point.timestamp, point.step) for point in points]
+        for first in range(0, len(copies), _BATCH):
+            runs.client.log_batch(run.info.run_id, copies[first : first + _BATCH])
 
 
 def _log_dataset(runs: Runs, run_id: str, ticker: str, plan: Plan, manifest: Manifest, folder: Folder) -> None:

@@ -71,7 +71,8 @@ def test_forecast_prints_the_ledgers_newest_row():
     for words in ("close of Monday 2025-11-24", "SYNTHETIC", "95 % interval", "Made by v2", "That session has closed"):
         assert words in text
     told = json.loads(say("forecast", "AAA", "--json")[1])
-    assert f"{told['forecast_usd']:,.2f} USD" in text
+    assert f"{told['forecast']:,.2f} USD" in text
+    assert told["currency"] == "USD"
     assert (told["ticker"], told["version"], told["session"][:10]) == ("AAA", 2, "2025-11-24")
 
 

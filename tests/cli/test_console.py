@@ -12,7 +12,7 @@ from pipeline.outcome import Finding, Manifest, Outcome
 from pipeline.reporting.results import Result, verdict
 
 DONE = Result(
-    "GOOD", 3038, 608, 13.6569, 13.5442, -0.0083, 12.3, "a" * 32, "forecast", "", ("odd volume",),
+    "GOOD", 3038, 608, 13.6569, 13.5442, -0.0083, 12.3, "a" * 32, "forecast", "", ("odd volume",), currency="JPY",
     rmse_over_naive=1.0083, dm_p_value=0.04, coverage_95=0.951, weight=1.0, decision="refused",
     decision_reason="refused: naive p 0.0400 (limit: p at least 0.05)", refused_by=("rmse",),
     no_forecast="no champion yet",
@@ -34,12 +34,12 @@ def manifest(*findings):
     )  # fmt: skip
 
 
-def test_the_table_has_dollars_beside_naive_and_names_what_failed(screen, tiny):
+def test_the_table_has_errors_beside_naive_and_names_what_failed(screen, tiny):
     """Figures of the good ticker, the reason of the other, the warning, and the word SYNTHETIC."""
     console.show_results(screen, check(tiny), [DONE, FAILED])
     text = " ".join(screen.file.getvalue().split())  # the sentence is longer than a line
     for words in (
-        "13.6569", "13.5442", "-0.0083", "1.0083", "95.1%", "median", "a" * 32, "SYNTHETIC", "odd volume",
+        "13.6569 JPY", "13.5442 JPY", "-0.0083", "1.0083", "95.1%", "median", "a" * 32, "SYNTHETIC", "odd volume",
         "BAD failed in ingest. no close column", "GOOD refused: naive p 0.0400", "GOOD has no forecast: no champion",
         verdict([DONE, FAILED]),
     ):  # fmt: skip
@@ -49,9 +49,20 @@ def test_the_table_has_dollars_beside_naive_and_names_what_failed(screen, tiny):
 def test_a_narrow_terminal_keeps_every_figure(tiny):
     """80 columns: some columns go, nothing is cut off or folded."""
     narrow = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
-    console.show_results(narrow, check(tiny), [DONE, FAILED])
+    forecast = DONE._replace(forecast=71234.5)
+    console.show_results(narrow, check(tiny), [forecast, FAILED])
     text = narrow.file.getvalue()
-    for words in ("13.6569", "13.5442", "1.0083", "0.040", "95.1%", "refused", "p worse: ", "in 95%: "):
+    for words in (
+        "13.6569 JPY",
+        "13.5442 JPY",
+        "71,234.50 JPY",
+        "1.0083",
+        "0.040",
+        "95.1%",
+        "refused",
+        "p worse: ",
+        "in 95%: ",
+    ):
         assert words in text
     assert "skill" not in text  # what no column shows is not explained
     assert "weight: " not in text

@@ -55,7 +55,7 @@ def test_a_run_without_a_terminal_prints_plain_lines_and_the_table(tiny):
     assert "AAA train: epoch 1 of at most 3" in done.stdout
     assert "AAA evaluate:" in done.stdout
     assert "SYNTHETIC" in done.stdout
-    assert "naive $" in done.stdout
+    assert " USD" in done.stdout
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
     assert str(tiny.store_url) in done.stdout

@@ -18,7 +18,7 @@ from pipeline.operations import servers
 from pipeline.operations.processes import is_alive
 from tests.cluster.cluster import GPU_WORKER, LONG
 from tests.cluster.conftest import TICKERS
-from tests.support.ledger_rows import check_that_one_writer_wins
+from tests.support.ledger_rows import check_that_an_old_table_is_migrated_once, check_that_one_writer_wins
 from tests.support.other_user import as_nobody, ask, read, say
 from tests.support.signals import kill
 from tests.support.stacks import eventually
@@ -145,6 +145,13 @@ def test_the_ledger_as_a_table_of_postgresql(cluster: Cluster, monkeypatch: pyte
     monkeypatch.setenv("PGPASSFILE", str(cluster.settings.var_dir / "postgres.pass"))
     place = servers.database_url(cluster.settings, "mlflow")
     check_that_one_writer_wins(place)
+
+
+@pytest.mark.usefixtures("night")
+def test_a_ledger_of_an_earlier_version_in_postgresql(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight processes start at once: its table is migrated once, and its row is read."""
+    monkeypatch.setenv("PGPASSFILE", str(cluster.settings.var_dir / "postgres.pass"))
+    check_that_an_old_table_is_migrated_once(servers.database_url(cluster.settings, "airflow"))
 
 
 @pytest.mark.usefixtures("night")

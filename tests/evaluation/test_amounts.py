@@ -55,3 +55,13 @@ def test_missing_and_infinite_amounts_compare_as_floats_do():
     assert not at_most([nan, 1.0, inf], [1.0, nan, 5.0]).any()
     assert at_most([1.0, inf, -inf], [inf, inf, 1.0]).all()
     assert not same([nan, inf], [nan, 5.0]).any()
+
+
+def test_an_amount_names_its_currency():
+    assert amount_text(6602.994, currency="JPY") == "6,602.99 JPY"
+    assert amount_text(4.40581, 4, currency="GBp") == "4.4058 GBp"
+    assert amount_text(0.5, signed=True, currency="USD") == "+0.50 USD"
+
+
+def test_an_unknown_currency_is_left_out():
+    assert amount_text(6602.994) == "6,602.99"

@@ -16,10 +16,10 @@ def row(session, forecast, last, *, created=0, version=1, half=1.0, anchor=("202
     return {
         "session": pd.Timestamp(session), "as_of": SESSIONS[session > SESSIONS][-1],
         "created": pd.Timestamp("2025-11-17", tz="UTC") + pd.Timedelta(created, "h"),
-        "version": version, "last_close_usd": last, "forecast_usd": forecast,
-        "low_80_usd": forecast - half, "high_80_usd": forecast + half,
-        "low_95_usd": forecast - 2 * half, "high_95_usd": forecast + 2 * half,
-        "anchor_session": pd.Timestamp(anchor[0]), "anchor_close_usd": anchor[1],
+        "version": version, "last_close": last, "forecast": forecast,
+        "low_80": forecast - half, "high_80": forecast + half,
+        "low_95": forecast - 2 * half, "high_95": forecast + 2 * half,
+        "anchor_session": pd.Timestamp(anchor[0]), "anchor_close": anchor[1],
     }  # fmt: skip
 
 
@@ -36,7 +36,7 @@ LEDGER = pd.DataFrame(
 def test_each_forecast_beside_its_close():
     """The one still to come is left out."""
     scored = score(LEDGER, CLOSES)
-    assert scored["error_usd"].tolist() == [-1.5, 1.5, -1.0]
+    assert scored["error"].tolist() == [-1.5, 1.5, -1.0]
     assert scored["inside_80"].tolist() == [False, False, True]
     assert scored["inside_95"].tolist() == [True, True, True]
     assert scored["ago"].tolist() == [3, 2, 1]
@@ -46,9 +46,9 @@ def test_the_last_sessions_in_figures():
     """Sessions are counted, not rows: of the last 3, two have a forecast that was scored."""
     live = summary(score(LEDGER, CLOSES), 3)
     assert live.rows == 2
-    assert live.rmse_usd == pytest.approx(math.sqrt((1.5**2 + 1) / 2))
-    assert live.naive_rmse_usd == pytest.approx(math.sqrt((1 + 4) / 2))
-    assert live.skill == pytest.approx(1 - live.rmse_usd / live.naive_rmse_usd)
+    assert live.rmse == pytest.approx(math.sqrt((1.5**2 + 1) / 2))
+    assert live.naive_rmse == pytest.approx(math.sqrt((1 + 4) / 2))
+    assert live.skill == pytest.approx(1 - live.rmse / live.naive_rmse)
     assert (live.coverage_80, live.coverage_95) == (0.5, 1.0)
     assert summary(score(LEDGER, CLOSES), 1) is None
 
@@ -56,8 +56,8 @@ def test_the_last_sessions_in_figures():
 def test_a_split_since_the_forecast_is_no_error():
     """Ten new shares for one: every dollar of the row is a tenth, and the error too."""
     scored = score(LEDGER, CLOSES / 10)
-    assert scored["error_usd"].tolist() == pytest.approx([-0.15, 0.15, -0.1])
-    assert scored["low_95_usd"].tolist() == pytest.approx([9.85, 10.05, 10.0])
+    assert scored["error"].tolist() == pytest.approx([-0.15, 0.15, -0.1])
+    assert scored["low_95"].tolist() == pytest.approx([9.85, 10.05, 10.0])
     assert scored["factor"].tolist() == pytest.approx([0.1] * 3)
     skills = [summary(score(LEDGER, closes), 20).skill for closes in (CLOSES, CLOSES / 10)]
     assert skills[0] == pytest.approx(skills[1])
@@ -68,14 +68,14 @@ def test_a_split_whose_history_came_a_night_late_is_no_error():
     late = pd.DataFrame([row("2025-11-21", 10.35, 10.3, anchor=("2025-11-17", 100.0))])
     scored = score(late, CLOSES / 10)
     assert scored["factor"].tolist() == pytest.approx([1.0])
-    assert scored["error_usd"].tolist() == pytest.approx([-0.05])
+    assert scored["error"].tolist() == pytest.approx([-0.05])
 
 
 def test_a_corrected_last_close_restates_nothing():
     """The forecast was made from the wrong close, and answers for it: a cent, or a tenth of the price by a slip."""
     for wrong in (102.9, 10.3, 1030.0):
         scored = score(pd.DataFrame([row("2025-11-21", wrong + 0.5, wrong)]), CLOSES)
-        assert scored["error_usd"].tolist() == pytest.approx([wrong + 0.5 - 104])
+        assert scored["error"].tolist() == pytest.approx([wrong + 0.5 - 104])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_first_forecast_of_a_session_counts():
     again = row("2025-11-18", 102.0, 100.0, created=48, version=2)
     scored = score(pd.concat([pd.DataFrame([again]), LEDGER]), CLOSES)
     assert scored["version"].tolist() == [1, 1, 1]
-    assert scored["error_usd"].tolist() == [-1.5, 1.5, -1.0]
+    assert scored["error"].tolist() == [-1.5, 1.5, -1.0]
 
 
 def test_no_forecasts_and_no_moves():

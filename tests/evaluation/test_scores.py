@@ -3,24 +3,25 @@
 import json
 
 from pipeline.evaluation.scores import FoldScores, Scores
+from tests.support.old_names import old_json
 
 SCORES = Scores(
     test_rows=608,
-    rmse_usd=13.5,
-    naive_rmse_usd=13.6,
-    mae_usd=8.7,
-    naive_mae_usd=8.8,
+    rmse=13.5,
+    naive_rmse=13.6,
+    mae=8.7,
+    naive_mae=8.8,
     mape_pct=1.9,
     naive_mape_pct=2.0,
     dm_p_value=0.1 + 0.2,
     coverage_80=0.8,
     coverage_95=0.95,
-    width_80_usd=20.0,
-    width_95_usd=40.0,
+    width_80=20.0,
+    width_95=40.0,
     rmse_over_naive=0.99,
     skill=0.01,
 )
-FOLDS = FoldScores(rmse_usd=1.0, naive_rmse_usd=2.0, skill=0.5, coverage_95=0.9)
+FOLDS = FoldScores(rmse=1.0, naive_rmse=2.0, skill=0.5, coverage_95=0.9)
 
 
 def test_scores_are_read_back_to_the_last_digit():
@@ -38,3 +39,17 @@ def test_undefined_and_infinite_scores_are_no_metrics():
     assert "dm_statistic" not in metrics
     assert metrics["walk_forward/skill"] == 0.5
     assert json.loads(scores.to_json()) == metrics
+
+
+def test_the_scores_of_earlier_versions_are_read_to_the_last_digit():
+    """Their amounts are called `..._usd`, those of a walk-forward too."""
+    scores = SCORES.model_copy(update={"walk_forward": FOLDS})
+    old = old_json(scores.to_json())
+    assert json.loads(old)["rmse_usd"] == 13.5
+    assert json.loads(old)["walk_forward/naive_rmse_usd"] == 2.0
+    assert Scores.from_json(old) == scores
+
+
+def test_no_score_names_a_currency():
+    """The tag of the run does."""
+    assert not [name for name in json.loads(SCORES.to_json()) if "usd" in name]

@@ -117,7 +117,7 @@ def served(uri: str, run: str) -> list[float]:
     mlflow.set_tracking_uri(uri)
     model_id = mlflow.MlflowClient().get_run(run).data.tags["model_id"]
     closes = pd.DataFrame({"close": 100 + np.sin(np.arange(30.0))})
-    return mlflow.pyfunc.load_model(f"models:/{model_id}").predict(closes)["forecast_usd"].tolist()
+    return mlflow.pyfunc.load_model(f"models:/{model_id}").predict(closes)["forecast"].tolist()
 
 
 def run_of(settings, name: str):

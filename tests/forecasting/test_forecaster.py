@@ -1,5 +1,7 @@
 """From closes to dollars and their intervals."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,10 +10,11 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError
 from pipeline.forecasting import model
 from pipeline.forecasting.forecaster import Recipe, first_forecast, forecast
+from tests.support.old_names import old_json
 
 RECIPE = Recipe(
     ticker="AAA", calendar="XNYS", target="log_return", lookback=4, scaler_kind="standard", center=0.001, spread=0.02,
-    weight=1.0, half_width_80=1.2, half_width_95=2.1, cutoff="2025-11-20", cutoff_close_usd=100.0,
+    weight=1.0, half_width_80=1.2, half_width_95=2.1, cutoff="2025-11-20", cutoff_close=100.0,
     return_edges=tuple(np.linspace(-0.02, 0.02, 9)),
 )  # fmt: skip
 CLOSES = 100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.02, 40)))
@@ -32,14 +35,14 @@ def flat():
 def test_a_network_that_predicts_zero_forecasts_the_mean_return(flat):
     """Scaled 0 is the mean log return of train: the random walk with drift, in dollars."""
     made = forecast(flat, CLOSES, range(5, 41), RECIPE)
-    assert made.usd == pytest.approx(CLOSES[4:40] * np.exp(0.001))
+    assert made.forecast == pytest.approx(CLOSES[4:40] * np.exp(0.001))
 
 
 def test_the_weight_mixes_with_naive(flat):
     """Weight 0 is the close before; a quarter is a quarter of the network's move."""
     rows, last = range(5, 41), CLOSES[4:40]
-    assert forecast(flat, CLOSES, rows, RECIPE._replace(weight=0.0)).usd.tolist() == last.tolist()
-    quarter = forecast(flat, CLOSES, rows, RECIPE._replace(weight=0.25)).usd
+    assert forecast(flat, CLOSES, rows, RECIPE._replace(weight=0.0)).forecast.tolist() == last.tolist()
+    quarter = forecast(flat, CLOSES, rows, RECIPE._replace(weight=0.25)).forecast
     assert quarter == pytest.approx(last + 0.25 * (last * np.exp(0.001) - last))
 
 
@@ -50,8 +53,8 @@ def test_the_interval_is_half_widths_times_the_volatility_of_the_window(flat):
     weights = np.array([0.94**2, 0.94, 1.0])
     volatility = np.sqrt((weights * returns**2).sum() / weights.sum())
     for low, high, width in ((made.low_80, made.high_80, 1.2), (made.low_95, made.high_95, 2.1)):
-        assert np.log(high / made.usd)[0] == pytest.approx(width * volatility)
-        assert np.log(made.usd / low)[0] == pytest.approx(width * volatility)
+        assert np.log(high / made.forecast)[0] == pytest.approx(width * volatility)
+        assert np.log(made.forecast / low)[0] == pytest.approx(width * volatility)
 
 
 def test_a_restatement_changes_the_dollars_and_nothing_else(network):
@@ -62,7 +65,7 @@ def test_a_restatement_changes_the_dollars_and_nothing_else(network):
         after = forecast(network, CLOSES / 10, range(5, 41), recipe.rebased(0.1))
         for one, other in zip(before, after, strict=True):
             assert other == pytest.approx(one / 10, rel=1e-6)
-        assert recipe.rebased(0.1).cutoff_close_usd == pytest.approx(10)
+        assert recipe.rebased(0.1).cutoff_close == pytest.approx(10)
 
 
 @settings(max_examples=15, deadline=None)
@@ -99,3 +102,10 @@ def test_closes_that_cannot_be_used_are_refused(network, closes, words):
     assert first_forecast(RECIPE) == 5
     with pytest.raises(DataError, match=words):
         forecast(network, closes, range(5, len(closes) + 1), RECIPE)
+
+
+def test_the_recipe_of_an_earlier_version_is_read():
+    """Its close at the cutoff is called `cutoff_close_usd`."""
+    old = old_json(RECIPE.to_json())
+    assert json.loads(old)["cutoff_close_usd"] == 100.0
+    assert Recipe.from_json(old) == RECIPE._replace(return_edges=list(RECIPE.return_edges))

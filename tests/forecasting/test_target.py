@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.forecasting.target import first_value, to_dollars, to_values
+from pipeline.forecasting.target import first_value, to_closes, to_values
 
 
 def test_a_log_return_belongs_to_the_session_that_ends_it():
@@ -31,4 +31,4 @@ def test_perfect_values_give_back_the_closes(target, prices):
     """To values and back to dollars is a round trip."""
     closes = np.array(prices)
     values = to_values(closes, target)
-    assert to_dollars(values[1:], closes[:-1], target) == pytest.approx(closes[1:], rel=1e-9)
+    assert to_closes(values[1:], closes[:-1], target) == pytest.approx(closes[1:], rel=1e-9)

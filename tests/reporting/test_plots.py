@@ -18,10 +18,10 @@ from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecaster import Forecasts
 from pipeline.reporting import plots
 
-TITLE = Scores.model_construct(rmse_usd=1.0, naive_rmse_usd=2.0)  # all that the picture reads
+TITLE = Scores.model_construct(rmse=1.0, naive_rmse=2.0)  # all that the picture reads
 
 
-def drawn(name, rows):
+def drawn(name, rows, currency="JPY"):
     """Return a picture of `rows` rows."""
     closes = 100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, rows + 1)))
     actual, naive = closes[1:], closes[:-1]
@@ -29,11 +29,11 @@ def drawn(name, rows):
     made = Forecasts(naive + 0.1, naive - 1, naive + 1, naive - 2, naive + 2)
     days = {day: float(one) for day, one in zip(sessions.astype(dt.date), naive, strict=True)}
     return {
-        "closes": lambda: plots.closes(sessions, actual, range(rows // 2, rows), "AAA"),
+        "closes": lambda: plots.closes(sessions, actual, range(rows // 2, rows), "AAA", currency),
         "loss_curves": lambda: plots.loss_curves({"loss": list(actual), "val_loss": list(naive)}, 1, "AAA"),
         "without_validation": lambda: plots.loss_curves({"loss": list(actual)}, 1, "AAA"),
-        "actual_and_forecast": lambda: plots.actual_and_forecast(sessions, actual, made, TITLE, "AAA"),
-        "residuals": lambda: plots.residuals(sessions, actual, made.usd, naive, "AAA"),
+        "actual_and_forecast": lambda: plots.actual_and_forecast(sessions, actual, made, TITLE, "AAA", currency),
+        "residuals": lambda: plots.residuals(sessions, actual, made.forecast, naive, "AAA", currency),
         "skills": lambda: plots.skills(days, "AAA"),
     }[name]()
 
@@ -55,7 +55,7 @@ def test_a_picture_of_any_length_is_drawn_without_a_complaint(name, rows):
     assert png == drawn(name, rows)
 
 
-def words_of(monkeypatch, name, rows=1000):
+def words_of(monkeypatch, name, rows=1000, currency="JPY"):
     """Return titles, labels and ticks of the dates of a picture."""
     figures = []
     save = Figure.savefig
@@ -65,7 +65,7 @@ def words_of(monkeypatch, name, rows=1000):
         return save(figure, *args, **kwargs)
 
     monkeypatch.setattr(Figure, "savefig", keep)
-    drawn(name, rows)
+    drawn(name, rows, currency)
     (figure,) = figures
     every = figure.axes
     titles = [figure.get_suptitle(), *(one.get_title(loc="left") for one in every)]
@@ -75,14 +75,14 @@ def words_of(monkeypatch, name, rows=1000):
 
 
 def test_titles_carry_figures_and_axes_their_unit(monkeypatch):
-    """Dollars where it is dollars; the years that the rows span."""
+    """The currency where it is one; the years that the rows span."""
     title, labels, ticks = words_of(monkeypatch, "actual_and_forecast")
-    assert "RMSE 1.0000 USD, naive 2.0000 USD" in title
-    assert labels.count("close, USD") == 2
+    assert "RMSE 1.0000 JPY, naive 2.0000 JPY" in title
+    assert labels.count("close, JPY") == 2
     assert ticks[0][1:-1] == ["2022", "2023", "2024", "2025"]  # the outermost lie outside
     title, labels, _ = words_of(monkeypatch, "residuals")
     assert "error, mean +" in title
-    assert "forecast - close, USD" in labels
+    assert "forecast - close, JPY" in labels
     assert "sessions" in labels
     title, labels, ticks = words_of(monkeypatch, "skills", rows=30)
     assert "median of 30 runs" in title
@@ -103,3 +103,12 @@ def test_a_users_matplotlibrc_changes_no_picture(tmp_path):
         check=True,
     )
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", ["closes", "actual_and_forecast", "residuals"])
+@pytest.mark.parametrize("currency", ["GBp", ""])
+def test_a_picture_names_the_currency_where_it_is_known(monkeypatch, name, currency):
+    title, labels, _ = words_of(monkeypatch, name, currency=currency)
+    assert ("GBp" in labels) == bool(currency)
+    assert "USD" not in title + labels
+    assert "close" in labels or currency

@@ -142,11 +142,13 @@ def test_each_ticker_has_decision_changes_forecast_and_findings(html):
         "no champion to beat", "1.0153 x naive", "FAIL", "Changed since the champion v3",
         "<td>data: data_sha256</td><td>aaaaaaaaaaaa</td><td>cccccccccccc</td>",
         "<td>versions: keras</td><td>\N{EN DASH}</td><td>3.15.1</td>",
-        "Next session, 2025-11-24: <strong>102.50 USD</strong> by v3", "inside its 95 % interval",
+        "Next session, 2025-11-24: <strong>102.50 JPY</strong> by v3", "inside its 95 % interval",
+        "97.00 to 108.20 JPY", "close 102.00 JPY, error +0.50 JPY", "<td>8.20 JPY</td>", "<td>2.1000 JPY</td>",
         "<td>12 of the last 20</td>", "Rows: 2024-03-28, 2024-03-29.", "failed in ingest",
         "<td>forecast</td>", "<td>AR(1)</td>",
     ):  # fmt: skip
         assert words in html
+    assert " USD" not in html
 
 
 def test_a_run_that_only_just_began_has_a_page(home):

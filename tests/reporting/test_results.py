@@ -10,6 +10,7 @@ from pipeline.reporting import results
 from pipeline.reporting.results import Result
 from pipeline.store.formats import json_bytes
 from pipeline.store.runs import earlier_folders, run_folder, unit_folder
+from tests.support.old_names import old_json
 
 DONE = Result("GOOD", 3038, 608, 13.6569, 13.5442, -0.0083, 12.3, "a" * 32, "evaluate", "", ("odd volume",))
 FAILED = Result("BAD", None, None, None, None, None, 0.1, "b" * 32, "ingest", "no close column", ())
@@ -22,11 +23,12 @@ def test_a_result_has_what_the_table_needs(sections):
     assert (refused.decision, refused.refused_by, refused.champion) == ("refused", ("rmse",), 3)
     assert (refused.weight, refused.coverage_95) == (0.25, 0.948)
     assert 0 < refused.dm_p_value < 0.5
-    assert refused.rmse_over_naive == pytest.approx(refused.rmse_usd / refused.naive_rmse_usd)
-    assert (refused.forecast_session, refused.forecast_version, refused.forecast_usd) == ("2025-11-24", 3, 102.5)
-    assert (refused.forecast_low_95_usd, refused.forecast_high_95_usd) == (97.0, 108.2)
+    assert refused.rmse_over_naive == pytest.approx(refused.rmse / refused.naive_rmse)
+    assert (refused.forecast_session, refused.forecast_version, refused.forecast) == ("2025-11-24", 3, 102.5)
+    assert (refused.forecast_low_95, refused.forecast_high_95) == (97.0, 108.2)
+    assert [one.currency for one in (promoted, refused, bad)] == ["JPY", "JPY", ""]
     assert (refused.live_skill_20, refused.live_skill_60) == (0.0455, None)
-    assert (bad.decision, bad.forecast_usd, bad.rmse_over_naive, bad.weight) == ("", None, None, None)
+    assert (bad.decision, bad.forecast, bad.rmse_over_naive, bad.weight) == ("", None, None, None)
 
 
 def test_results_survive_being_written_down(sections):
@@ -96,3 +98,12 @@ def test_skill_over_the_last_runs_is_of_runs_alike(tiny):
     ]  # fmt: skip
     assert results.skills(plan.as_of, None, found["AAA"]) == {}
     assert [str(day) for day in earlier_folders(tiny.store_url, plan, most=1)["AAA"]] == ["2025-11-19"]
+
+
+def test_results_of_an_earlier_version_are_read(sections):
+    """Their amounts are called `..._usd`."""
+    rows = [one.result for one in sections]
+    rows = [one._replace(currency="") for one in rows]
+    old = old_json(results.results_bytes(rows))
+    assert json.loads(old)[1]["forecast_low_95_usd"] == 97.0
+    assert results.results_of(old) == rows

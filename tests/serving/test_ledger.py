@@ -1,14 +1,22 @@
 """A row is written once, by whoever comes first, and reads back as it was; in a folder and in a database."""
 
 import datetime as dt
+import sqlite3
 
 import pandas as pd
 import pytest
 
 from pipeline.errors import Damaged, StoreError, Unavailable, UsageError
 from pipeline.serving import ledger
-from pipeline.store.formats import frame_bytes
-from tests.support.ledger_rows import ROW, check_that_one_writer_wins
+from pipeline.store.folder import Folder
+from pipeline.store.formats import frame_bytes, frame_of
+from tests.support.ledger_rows import (
+    ROW,
+    check_that_an_old_table_is_migrated_once,
+    check_that_one_writer_wins,
+    make_old_table,
+)
+from tests.support.old_names import old_frame
 
 
 @pytest.fixture(params=["folder", "sqlite"])
@@ -28,8 +36,8 @@ def test_a_row_reads_back_as_it_was(place):
 def test_a_second_write_changes_nothing(place):
     """Same ticker, session and version: what was said first stays."""
     ledger.write(place, ROW)
-    ledger.write(place, ROW.model_copy(update={"forecast_usd": 1.0, "run": "manual__2"}))
-    assert ledger.read(place, "^GSPC")["forecast_usd"].tolist() == [6603.5]
+    ledger.write(place, ROW.model_copy(update={"forecast": 1.0, "run": "manual__2"}))
+    assert ledger.read(place, "^GSPC")["forecast"].tolist() == [6603.5]
 
 
 def test_rows_come_by_session_and_then_as_they_were_written(place):
@@ -112,3 +120,56 @@ def test_a_folder_that_refuses_is_told_with_the_ledgers_setting(tmp_path):
             ledger.check(place)
         assert "CLOSECAST_STORE" not in str(caught.value)
         assert "geheim" not in str(caught.value)
+
+
+def old_ledger(place):
+    """Make a ledger of an earlier version with one row, which is `ROW`."""
+    if place.startswith("sqlite"):
+        make_old_table(place)
+        return
+    ledger.write(place, ROW)
+    folder = Folder(f"{place}/{ROW.ticker}")
+    (name,) = folder.names()
+    folder.write(name, frame_bytes(old_frame(frame_of(folder.read(name)))))
+
+
+def columns_of(place):
+    """Return the names of the table's columns."""
+    with sqlite3.connect(place.removeprefix("sqlite:///")) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(closecast_ledger)")]
+    connection.close()
+    return names
+
+
+def test_a_ledger_of_an_earlier_version_goes_on(place):
+    """Its row reads back to the last digit, stays the first of its session, and new rows stand beside it."""
+    old_ledger(place)
+    later = ROW.model_copy(update={"session": dt.date(2025, 11, 25), "currency": "JPY"})
+    assert ledger.write(place, ROW.model_copy(update={"forecast": 1.0})) == ROW
+    assert ledger.write(place, later) == later
+    assert [ledger.record_of(row) for _, row in ledger.read(place, "^GSPC").iterrows()] == [ROW, later]
+
+
+def test_a_table_of_an_earlier_version_is_migrated_once(tmp_path):
+    """By eight readers at once."""
+    place = f"sqlite:///{tmp_path / 'ledger.db'}"
+    check_that_an_old_table_is_migrated_once(place)
+    assert sorted(columns_of(place)) == sorted(type(ROW).model_fields)
+
+
+def test_a_migration_that_stops_halfway_changes_nothing(tmp_path, monkeypatch):
+    """It is one transaction: the next process begins again."""
+    place = f"sqlite:///{tmp_path / 'ledger.db'}"
+    old_ledger(place)
+    before = columns_of(place)
+    changes = ledger._missing_changes
+
+    def broken(bind):
+        return [*changes(bind)[:3], "ALTER TABLE closecast_ledger RENAME COLUMN nothing TO something"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "_missing_changes", broken)
+        with pytest.raises(Unavailable, match="nothing"):
+            ledger.read(place, "^GSPC")
+    assert columns_of(place) == before
+    assert len(ledger.read(place, "^GSPC")) == 1

@@ -10,10 +10,10 @@ from pipeline.settings.gate import Gate
 
 DAY = dt.date(2020, 1, 2)
 GOOD = Challenger(
-    cutoff=DAY, rmse_usd=1.0, naive_rmse_usd=1.0, p_worse_than_naive=0.5, coverage_95=0.95, critical=0, warnings=1,
+    cutoff=DAY, rmse=1.0, naive_rmse=1.0, p_worse_than_naive=0.5, coverage_95=0.95, critical=0, warnings=1,
     fault=None, synthetic=False,
 )  # fmt: skip
-SERVED = Champion(version=3, cutoff=DAY, rmse_usd=1.0, challenger_p_worse=0.5, synthetic=False)
+SERVED = Champion(version=3, cutoff=DAY, rmse=1.0, challenger_p_worse=0.5, synthetic=False)
 
 
 def test_the_first_model_has_no_champion_to_beat():
@@ -29,7 +29,7 @@ def test_the_first_model_has_no_champion_to_beat():
     [
         ({"critical": 1}, "data", "1 critical"),
         ({"fault": "stale"}, "data", "with the fault stale"),
-        ({"rmse_usd": 1.0101}, "rmse", "1.0101 x naive"),
+        ({"rmse": 1.0101}, "rmse", "1.0101 x naive"),
         ({"p_worse_than_naive": 0.049}, "naive", "p 0.0490"),
         ({"coverage_95": 0.899}, "coverage", "89.9%"),
         ({"coverage_95": 0.991}, "coverage", "99.1%"),
@@ -48,7 +48,7 @@ def test_each_rule_alone_refuses(change, rule, words):
 
 @pytest.mark.parametrize(
     "change",
-    [{"rmse_usd": 1.01}, {"p_worse_than_naive": 0.05}, {"coverage_95": 0.90}, {"coverage_95": 0.99}, {"warnings": 9}],
+    [{"rmse": 1.01}, {"p_worse_than_naive": 0.05}, {"coverage_95": 0.90}, {"coverage_95": 0.99}, {"warnings": 9}],
 )
 def test_a_figure_on_its_limit_passes(change):
     """And warnings speak against nothing."""
@@ -57,9 +57,7 @@ def test_a_figure_on_its_limit_passes(change):
 
 def test_the_tutorials_figures_name_three_rules():
     """RMSE 3.5 x naive: two rules about naive fail, and wide intervals of a wrong centre do not save it."""
-    decision = decide(
-        GOOD._replace(rmse_usd=48.6, naive_rmse_usd=13.97, p_worse_than_naive=0.0, coverage_95=0.3), None, Gate()
-    )
+    decision = decide(GOOD._replace(rmse=48.6, naive_rmse=13.97, p_worse_than_naive=0.0, coverage_95=0.3), None, Gate())
     assert [one.name for one in decision.failed] == ["rmse", "naive", "coverage"]
 
 
@@ -75,7 +73,7 @@ def test_the_tutorials_figures_name_three_rules():
 )
 def test_the_two_policies(policy, rmse, p, promoted):
     """Against a champion with RMSE 1 on the same rows."""
-    decision = decide(GOOD._replace(rmse_usd=rmse), SERVED._replace(challenger_p_worse=p), Gate(policy=policy))
+    decision = decide(GOOD._replace(rmse=rmse), SERVED._replace(challenger_p_worse=p), Gate(policy=policy))
     assert decision.promoted is promoted
     assert "of v3 on the same rows" in decision.rules[-1].value
 
@@ -94,3 +92,14 @@ def test_what_cannot_be_compared_is_refused_by_one_rule():
     decision = refuse(Gate(), 3, "market", "Synthetic prices replace no champion of real ones", "synthetic", "real")
     assert (decision.promoted, decision.champion) == (False, 3)
     assert decision.reason == "refused: market synthetic (limit: real)"
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("JPY", "2.0000 JPY"), ("", "2.0000")])
+def test_errors_name_their_currency(currency, amount):
+    """Those of naive, of the champion and the limit; an unknown one is left out."""
+    served = SERVED._replace(rmse=2.0)
+    challenger = GOOD._replace(naive_rmse=2.0, currency=currency)
+    rules = {rule.name: rule for rule in decide(challenger, served, Gate(policy="if_better")).rules}
+    assert rules["rmse"].value == f"0.5000 x naive (1.0000 against {amount})"
+    assert rules["champion"].value == f"1.0000 against {amount} of v3 on the same rows"
+    assert rules["champion"].limit == f"below {amount}"

@@ -20,7 +20,7 @@ from pipeline.store.formats import frame_of
 from pipeline.store.runs import read_plan, unit_folder
 from tests.support.tiny import set_network
 
-BOUNDS = ["forecast_usd", "low_80_usd", "high_80_usd", "low_95_usd", "high_95_usd"]
+BOUNDS = ["forecast", "low_80", "high_80", "low_95", "high_95"]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,8 @@ def test_the_last_closes_give_the_ledgers_number(served):
     row = ledger.read(settings.ledger_place, "AAA").iloc[-1]
     (answer,) = ask(rows_of(closes, 6)).to_dict("records")
     assert (answer["ticker"], answer["session"]) == ("AAA", str(row["session"].date())) == ("AAA", "2025-11-24")
+    assert answer["currency"] == row["currency"] == "USD"
+    assert set(answer) == {"ticker", "session", "currency", *BOUNDS}
     assert [answer[name] for name in BOUNDS] == pytest.approx([row[name] for name in BOUNDS], rel=1e-6)
 
 

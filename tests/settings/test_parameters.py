@@ -49,7 +49,7 @@ def test_the_command_line_has_the_options_of_the_record(command):
         expected = {
             one.option: one.description
             for one in PARAMETERS
-            if one.name in {"tickers", "source", "prices", "start", "as_of"}
+            if one.name in {"tickers", "source", "prices", "currency", "start", "as_of"}
         }
     assert set(options) == set(expected)
     for option, description in expected.items():

@@ -15,7 +15,7 @@ def test_walk_forward_shows_each_fold_and_the_whole(tiny):
     assert rows.index.tolist() == tested.index.tolist()
     assert (pd.to_datetime(rows["cutoff"]) < rows.index - pd.Timedelta(days=1)).all()
     metrics = folder.manifest("evaluate").outcome.metrics
-    assert metrics["walk_forward/naive_rmse_usd"] == pytest.approx(metrics["naive_rmse_usd"])
+    assert metrics["walk_forward/naive_rmse"] == pytest.approx(metrics["naive_rmse"])
     client = mlflow.MlflowClient(tiny.mlflow_uri)
     (run,) = client.search_runs(["1"], "tags.ticker = 'AAA'")
     assert [point.step for point in client.get_metric_history(run.info.run_id, "fold/skill")] == [1, 2, 3]

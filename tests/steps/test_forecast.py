@@ -8,28 +8,31 @@ import pandas as pd
 import pytest
 
 from pipeline import runs
+from pipeline.errors import DataError
+from pipeline.prices.sources import sample
 from pipeline.serving import ledger
 from pipeline.settings import load_settings
 from pipeline.store.runs import run_folder
+from pipeline.tracking.registry import Registry
 from tests.support.alert_channels import webhook
 from tests.support.nights import folder_of_run, forecast_record, json_in, live_points, night, sample_prices
 from tests.support.tiny import WIDE_GATE, set_network
 
 
-def write_forecast(place, *, created, version=1):
+def write_forecast(place, *, created, version=1, currency=""):
     """Write the forecast of the close of 2025-11-21 that a night before would have written, and return it."""
     closes = sample_prices("AAA")["close"]
     last = closes["2025-11-20"]
     row = forecast_record(
         ticker="AAA", session=dt.date(2025, 11, 21), version=version, run="before", as_of=dt.date(2025, 11, 20),
-        created=created, source="sample", synthetic=True, last_close_usd=last, forecast_usd=last,
-        anchor_session=closes.index[0].date(), anchor_close_usd=closes.iloc[0],
+        created=created, source="sample", synthetic=True, currency=currency, last_close=last, forecast=last,
+        anchor_session=closes.index[0].date(), anchor_close=closes.iloc[0],
     )  # fmt: skip
     return ledger.write(place, row)
 
 
 def test_the_second_night_scores_the_first_ones_forecast(two_nights):
-    """Error in dollars and interval against the close that came; the forecast after it is by the new champion."""
+    """Error and interval against the close that came; the forecast after it is by the new champion."""
     first = json_in(folder_of_run(two_nights, "manual__1"), "forecast")
     assert (first["forecast"]["session"], first["forecast"]["version"]) == ("2025-11-21", 1)
     assert first["scored"] is first["live"]["20"] is None
@@ -37,7 +40,7 @@ def test_the_second_night_scores_the_first_ones_forecast(two_nights):
     second = json_in(folder, "forecast")
     close = pd.read_parquet(folder.path("validated.parquet"))["close"].iloc[-1]
     assert (second["scored"]["session"], second["scored"]["version"]) == ("2025-11-21", 1)
-    assert second["scored"]["error_usd"] == pytest.approx(first["forecast"]["forecast_usd"] - close)
+    assert second["scored"]["error"] == pytest.approx(first["forecast"]["forecast"] - close)
     assert second["live"]["60"]["rows"] == 1
     assert (second["forecast"]["session"], second["forecast"]["version"]) == ("2025-11-24", 2)
     assert len(live_points(two_nights)) == 1
@@ -87,11 +90,11 @@ def test_a_split_between_forecast_and_score_is_no_error(tmp_path):
     folder = night("after", "2025-11-21", **levels)
     patch.undo()
     scored, decision = json_in(folder, "forecast")["scored"], json_in(folder, "decision")
-    assert scored["forecast_usd"] == pytest.approx(before["forecast_usd"] / 10)
-    assert scored["high_95_usd"] == pytest.approx(before["high_95_usd"] / 10)
-    assert scored["last_close_usd"] == pytest.approx(before["last_close_usd"] / 10)
-    rmse = folder.manifest("evaluate").outcome.metrics["rmse_usd"]
-    assert decision["champion_rmse_usd"] == pytest.approx(rmse, rel=0.25)  # and not ten times as large
+    assert scored["forecast"] == pytest.approx(before["forecast"] / 10)
+    assert scored["high_95"] == pytest.approx(before["high_95"] / 10)
+    assert scored["last_close"] == pytest.approx(before["last_close"] / 10)
+    rmse = folder.manifest("evaluate").outcome.metrics["rmse"]
+    assert decision["champion_rmse"] == pytest.approx(rmse, rel=0.25)  # and not ten times as large
 
 
 def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
@@ -102,7 +105,7 @@ def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
         row = forecast_record(
             ticker="AAA", session=session.date(), version=1, run="old", as_of=before.date(),
             created=before.to_pydatetime().replace(tzinfo=dt.UTC), source="sample", synthetic=True,
-            last_close_usd=last, forecast_usd=made, anchor_session=before.date(), anchor_close_usd=last,
+            last_close=last, forecast=made, anchor_session=before.date(), anchor_close=last,
         )  # fmt: skip
         ledger.write(tiny.ledger_place, row)
     with webhook() as hook:
@@ -124,6 +127,29 @@ def test_the_ledger_can_be_a_table_of_a_database(tiny, tmp_path, monkeypatch):
     place = load_settings().ledger_place
     before = write_forecast(place, created=dt.datetime(2025, 11, 20, 23, tzinfo=dt.UTC))
     scored = json_in(night("1", "2025-11-21"), "forecast")["scored"]
-    assert (scored["session"], scored["run"], scored["forecast_usd"]) == ("2025-11-21", "before", before.forecast_usd)
+    assert (scored["session"], scored["run"], scored["forecast"]) == ("2025-11-21", "before", before.forecast)
     assert ledger.read(place, "AAA")["session"].dt.day.tolist() == [21, 24]
     assert not Path(tiny.ledger_place).exists()
+
+
+def test_a_change_of_currency_stops_the_ticker_and_begins_a_new_record_once_accepted(tiny, monkeypatch):
+    """The same closes under another name: the forecast in dollars is not scored by a close in yen."""
+    night("1", "2025-11-20")
+    monkeypatch.setattr(sample, "CURRENCY", "JPY")
+    with pytest.raises(DataError, match=r"Prices must be in the currency of the last snapshot: JPY \(limit: USD\)"):
+        night("2", "2025-11-21")
+    folder = night("3", "2025-11-21", accept_restated=True)
+    served = json_in(folder, "forecast")
+    assert served["forecast"]["currency"] == "JPY"
+    assert served["scored"] is None
+    assert ledger.read(tiny.ledger_place, "AAA")["currency"].tolist() == ["USD", "JPY"]
+    assert [one.tags["currency"] for one in Registry(tiny).versions("AAA")] == ["USD", "JPY"]
+    assert json_in(folder, "decision")["changes"]["data"]["currency"] == ["USD", "JPY"]
+
+
+def test_a_row_in_another_currency_is_not_shown_as_this_runs_forecast(tiny):
+    """The ledger's row of this session and version stays, and the run says why it has no forecast."""
+    write_forecast(tiny.ledger_place, created=dt.datetime(2025, 11, 20, 23, tzinfo=dt.UTC), currency="JPY")
+    served = json_in(night("1", "2025-11-20"), "forecast")
+    assert served["why_not"] == "the ledger has a forecast of 2025-11-21 by v1 in JPY"
+    assert served["forecast"] is None

@@ -16,7 +16,7 @@ from pipeline.errors import DataError, Unavailable
 from pipeline.outcome import ForecastRecord
 from pipeline.plan import Batch, Plan
 from pipeline.prices import snapshot
-from pipeline.prices.sources import sample
+from pipeline.prices.sources import Quoted, sample
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
 from pipeline.store.folder import Folder
@@ -103,7 +103,7 @@ def live_points(settings: Settings) -> list[int]:
     client = mlflow.MlflowClient(settings.mlflow_uri)
     experiment = client.get_experiment_by_name("closecast").experiment_id
     found = client.search_runs([experiment], "tags.live = 'synthetic'")
-    return [point.step for run in found for point in client.get_metric_history(run.info.run_id, "error_usd")]
+    return [point.step for run in found for point in client.get_metric_history(run.info.run_id, "error")]
 
 
 def sample_prices(ticker: str) -> pd.DataFrame:
@@ -114,17 +114,17 @@ def sample_prices(ticker: str) -> pd.DataFrame:
 
 
 def forecast_record(**fields: Any) -> ForecastRecord:
-    """Return a forecast with intervals of 1 and 2 dollars around `forecast_usd`."""
-    made = fields["forecast_usd"]
-    bounds = {"low_80_usd": made - 1, "high_80_usd": made + 1, "low_95_usd": made - 2, "high_95_usd": made + 2}
+    """Return a forecast with intervals of 1 and 2 around `forecast`."""
+    made = fields["forecast"]
+    bounds = {"low_80": made - 1, "high_80": made + 1, "low_95": made - 2, "high_95": made + 2}
     return ForecastRecord(**bounds, **fields)
 
 
-def silent_for(ticker: str) -> Callable[[str, Plan, Settings], pd.DataFrame]:
+def silent_for(ticker: str) -> Callable[[str, Plan, Settings], Quoted]:
     """Return `snapshot.fetch` of a source that does not answer for one ticker."""
     answered = snapshot.fetch
 
-    def fetch(asked: str, plan: Plan, settings: Settings) -> pd.DataFrame:
+    def fetch(asked: str, plan: Plan, settings: Settings) -> Quoted:
         if asked == ticker:
             raise Unavailable("Yahoo must answer.", "HTTP 429", "Wait.")
         return answered(asked, plan, settings)

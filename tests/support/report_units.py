@@ -15,6 +15,7 @@ from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecaster import Forecasts
 from pipeline.outcome import Finding, ForecastRecord, Manifest, Outcome, Released, Results
 from pipeline.plan import Plan
+from pipeline.prices.snapshot import FILE, Currencies
 from pipeline.reporting import plots, report
 from pipeline.reporting.report import Picture, Section
 from pipeline.serving.promotion import Changes, Decision, Rule
@@ -27,7 +28,8 @@ from pipeline.store.runs import unit_folder
 from tests.support.ledger_rows import ROW
 
 NASTY = """A<b>&"'"""
-LIVE = LiveWindow(rows=12, rmse_usd=2.1, naive_rmse_usd=2.2, skill=0.0455, coverage_80=0.75, coverage_95=1.0, late=0)
+CURRENCY = "JPY"
+LIVE = LiveWindow(rows=12, rmse=2.1, naive_rmse=2.2, skill=0.0455, coverage_80=0.75, coverage_95=1.0, late=0)
 
 
 def write(folder: Folder, step: str, *, results: Results | None = None, **outcome: Any) -> None:
@@ -56,33 +58,33 @@ def scored_rows(rows: int = 600) -> tuple[Any, Floats, Forecasts, Floats]:
     draws = np.random.default_rng(0)
     closes = 100 * np.exp(np.cumsum(draws.normal(0, 0.02, rows + 1)))
     actual, naive = closes[1:], closes[:-1]
-    usd = naive * (1 + draws.normal(0, 0.005, rows))
+    made = naive * (1 + draws.normal(0, 0.005, rows))
     sessions = pd.bdate_range(end="2025-11-21", periods=rows).to_numpy("datetime64[D]")
-    return sessions, actual, Forecasts(usd, usd * 0.975, usd * 1.025, usd * 0.96, usd * 1.04), naive
+    return sessions, actual, Forecasts(made, made * 0.975, made * 1.025, made * 0.96, made * 1.04), naive
 
 
 def scores_of(actual: Floats, made: Forecasts, naive: Floats) -> Scores:
     """Return scores as `evaluate` does."""
-    rmse = metrics.rmse(actual, made.usd)
+    rmse = metrics.rmse(actual, made.forecast)
     naive_rmse = metrics.rmse(actual, naive)
     return Scores(
         test_rows=len(actual),
-        rmse_usd=rmse,
-        naive_rmse_usd=naive_rmse,
-        drift_rmse_usd=naive_rmse,
-        ar1_rmse_usd=naive_rmse,
-        network_rmse_usd=naive_rmse,
-        mae_usd=metrics.mae(actual, made.usd),
-        naive_mae_usd=metrics.mae(actual, naive),
-        mape_pct=metrics.mape_pct(actual, made.usd),
+        rmse=rmse,
+        naive_rmse=naive_rmse,
+        drift_rmse=naive_rmse,
+        ar1_rmse=naive_rmse,
+        network_rmse=naive_rmse,
+        mae=metrics.mae(actual, made.forecast),
+        naive_mae=metrics.mae(actual, naive),
+        mape_pct=metrics.mape_pct(actual, made.forecast),
         naive_mape_pct=metrics.mape_pct(actual, naive),
         mase=1.01,
-        direction_acc=metrics.direction_acc(actual, made.usd, naive),
-        dm_p_value=metrics.diebold_mariano(actual, made.usd, naive).p_worse,
+        direction_acc=metrics.direction_acc(actual, made.forecast, naive),
+        dm_p_value=metrics.diebold_mariano(actual, made.forecast, naive).p_worse,
         coverage_80=0.79,
         coverage_95=0.948,
-        width_80_usd=5.1,
-        width_95_usd=8.2,
+        width_80=5.1,
+        width_95=8.2,
         rmse_over_naive=rmse / naive_rmse,
         skill=1 - rmse / naive_rmse,
     )
@@ -92,7 +94,12 @@ def evaluated(folder: Folder, ticker: str, findings: Sequence[Finding] = ()) -> 
     """Write a unit up to `evaluate`, with real pictures."""
     sessions, actual, made, naive = scored_rows()
     scores = scores_of(actual, made, naive)
-    write(folder, "ingest", files={"raw.parquet": b""}, tags={"source": "sample"})
+    write(
+        folder,
+        "ingest",
+        files={"raw.parquet": b"", FILE: Currencies(CURRENCY, CURRENCY).to_json()},
+        tags={"source": "sample"},
+    )
     write(folder, "validate", metrics={"sessions": 3000.0}, findings=findings)
     write(folder, "split_scale")
     write(folder, "window")
@@ -106,10 +113,10 @@ def evaluated(folder: Folder, ticker: str, findings: Sequence[Finding] = ()) -> 
         folder, "evaluate", metrics=scores.metrics(),
         files={
             "metrics.json": scores.to_json(),
-            "predictions.parquet": frame_bytes(pd.DataFrame({"close_usd": actual})),
-            "close.png": plots.closes(sessions, actual, tested, ticker),
-            "forecast.png": plots.actual_and_forecast(sessions, actual, made, scores, ticker),
-            "residuals.png": plots.residuals(sessions, actual, made.usd, naive, ticker),
+            "predictions.parquet": frame_bytes(pd.DataFrame({"close": actual})),
+            "close.png": plots.closes(sessions, actual, tested, ticker, CURRENCY),
+            "forecast.png": plots.actual_and_forecast(sessions, actual, made, scores, ticker, CURRENCY),
+            "residuals.png": plots.residuals(sessions, actual, made.forecast, naive, ticker, CURRENCY),
         },
     )  # fmt: skip
 
@@ -124,8 +131,8 @@ def served(folder: Folder, *, promoted: bool, said: str = "") -> None:
     )  # fmt: skip
     row = ROW.model_copy(
         update={
-            "version": version, "last_close_usd": 102.0, "forecast_usd": 102.5, "low_80_usd": 99.1,
-            "high_80_usd": 105.9, "low_95_usd": 97.0, "high_95_usd": 108.2,
+            "version": version, "currency": CURRENCY, "last_close": 102.0, "forecast": 102.5, "low_80": 99.1,
+            "high_80": 105.9, "low_95": 97.0, "high_95": 108.2,
         }
     )  # fmt: skip
     night = Served(forecast=row, live={"20": None, "60": None})
@@ -153,16 +160,14 @@ def _decision(*, promoted: bool, said: str) -> Decision:
         parameters={"epochs": ("80", "3")},
         versions={"code": ("0123456789ab", "ba9876543210"), "keras": (None, "3.15.1")},
     )
-    return Decision(
-        promoted=False, policy="unless_worse", champion=3, rules=rules, champion_rmse_usd=2.5, changes=changes
-    )
+    return Decision(promoted=False, policy="unless_worse", champion=3, rules=rules, champion_rmse=2.5, changes=changes)
 
 
 def _scored(row: ForecastRecord) -> ScoredForecast:
     """Return the forecast before `row`, beside the close that came."""
     before = row.model_copy(update={"session": dt.date(2025, 11, 21)})
     return ScoredForecast(
-        **before.model_dump(), factor=1.0, close_usd=102.0, error_usd=0.5, inside_80=True, inside_95=True, ago=0,
+        **before.model_dump(), factor=1.0, close=102.0, error=0.5, inside_80=True, inside_95=True, ago=0,
         late=False,
     )  # fmt: skip
 

@@ -133,7 +133,13 @@ def redirect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
         monkeypatch.setenv(way, "127.0.0.1")
 
 
-def chart(ticker: str, prices: pd.DataFrame, period: tuple[pd.Timestamp, pd.Timestamp] | None = None) -> Answer:
+def chart(
+    ticker: str,
+    prices: pd.DataFrame,
+    period: tuple[pd.Timestamp, pd.Timestamp] | None = None,
+    *,
+    currency: object = "USD",
+) -> Answer:
     """Return Yahoo's answer with `prices`, whatever dates are asked for.
 
     Args:
@@ -141,6 +147,7 @@ def chart(ticker: str, prices: pd.DataFrame, period: tuple[pd.Timestamp, pd.Time
         prices: the columns of `pipeline.sources`, by session; a bar's time is 09:30 in New York.
         period: open and close of the session that the answer describes as the current one; by default the last of
             `prices`, 09:30 to 16:00.
+        currency: of the prices, as the answer names it.
     """
     opens = (prices.index + pd.Timedelta(hours=9, minutes=30)).tz_localize(NEW_YORK)
     begins, ends = period or (opens[-1], opens[-1] + pd.Timedelta(hours=6, minutes=30))
@@ -149,7 +156,7 @@ def chart(ticker: str, prices: pd.DataFrame, period: tuple[pd.Timestamp, pd.Time
     result = {
         "meta": {
             "symbol": ticker,
-            "currency": "USD",
+            "currency": currency,
             "instrumentType": "EQUITY",
             "exchangeTimezoneName": NEW_YORK,
             "validRanges": ["1d", "1mo", "1y", "max"],

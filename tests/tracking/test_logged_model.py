@@ -57,16 +57,16 @@ def test_the_logged_model_forecasts_the_logged_error_again(finished):
     served = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
     closes = pd.read_parquet(f"{folder_of(settings, batch, 'GOOD').url}/validated.parquet")["close"]
     asked = pd.DataFrame({"close": closes.to_numpy()})
-    forecasts = served.predict(asked, params={"every_session": True})["forecast_usd"].to_numpy()
+    forecasts = served.predict(asked, params={"every_session": True})["forecast"].to_numpy()
     assert len(forecasts) == len(closes) - 5  # the first one needs lookback closes and one
-    assert served.predict(asked)["forecast_usd"].tolist() == [forecasts[-1]]
+    assert served.predict(asked)["forecast"].tolist() == [forecasts[-1]]
     tested = int(run.data.metrics["test_rows"])
     error = rmse(closes.to_numpy()[-tested:], forecasts[-tested - 1 : -1])
-    assert error == pytest.approx(run.data.metrics["rmse_usd"], rel=1e-6)
+    assert error == pytest.approx(run.data.metrics["rmse"], rel=1e-6)
     recipe = served.unwrap_python_model().recipe
     assert (recipe.preset, recipe.cell) == ("daily", run.data.params["cell"])
     assert logged.source_run_id == run.info.run_id
-    assert "rmse_usd" in {metric.key for metric in logged.metrics}
+    assert "rmse" in {metric.key for metric in logged.metrics}
 
 
 def test_a_whole_model_is_found_again_and_halves_are_deleted(tracking, run_id, tmp_path):

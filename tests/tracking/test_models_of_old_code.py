@@ -1,4 +1,7 @@
-"""A version that was logged before the modules moved into folders still loads, beside the code of today."""
+"""What the code before the modules moved into folders left behind goes on with the code of today.
+
+That code called each amount `..._usd`, in the ledger, in MLflow and in every file.
+"""
 
 import io
 import os
@@ -12,16 +15,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import runs
 from pipeline.forecasting import forecaster
+from pipeline.reporting import results
 from pipeline.serving import ledger
 from pipeline.store.folder import Folder
 from pipeline.store.formats import frame_of
+from pipeline.store.runs import read_plan, run_folder
 from pipeline.tracking.registry import Registry
+from tests.support.nights import json_in, night
 from tests.support.tiny import WIDE_GATE, network_variables, tiny_settings
 
 LAST_COMMIT_BEFORE_THE_MOVE = "bdf5f7d"
 CHECKOUT = Path(__file__).parents[2]
-FIGURES = ["forecast_usd", "low_80_usd", "high_80_usd", "low_95_usd", "high_95_usd"]
+FIGURES = ["forecast", "low_80", "high_80", "low_95", "high_95"]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +87,7 @@ def test_the_old_champion_was_logged_with_the_old_code_and_follows_its_network(s
     files = Path(mlflow.artifacts.download_artifacts(f"models:/{champion.model_id}"))
     assert (files / "code" / "pipeline" / "forecaster.py").is_file()
     assert not (files / "code" / "pipeline" / "forecasting").exists()
-    assert abs(row["forecast_usd"] - row["last_close_usd"]) > 1e-3
+    assert abs(row["forecast"] - row["last_close"]) > 1e-3
 
 
 def test_mlflow_serves_it_in_a_process_that_has_loaded_the_code_of_today(settings, closes, row):
@@ -100,3 +107,27 @@ def test_the_registry_loads_its_network_and_its_recipe(settings, closes, row):
     values = closes.to_numpy(np.float64)
     made = forecaster.columns(forecaster.forecast(network, values, range(len(values), len(values) + 1), recipe))
     assert [made[name][0] for name in FIGURES] == pytest.approx([row[name] for name in FIGURES], rel=1e-6)
+
+
+def test_the_next_night_runs_on_what_the_old_code_left(settings, row):
+    """The old version is compared with the new one, its forecast is scored, and the old run is reported again."""
+    folder = night("2", "2025-11-24")
+    decision = json_in(folder, "decision")
+    assert decision["champion"] == row["version"]
+    assert decision["champion_rmse"] == pytest.approx(json_in(folder, "metrics")["rmse"], rel=0.25)
+    scored = json_in(folder, "forecast")["scored"]
+    assert (scored["session"], scored["forecast"], scored["version"]) == ("2025-11-24", row["forecast"], row["version"])
+    assert len(ledger.read(settings.ledger_place, "AAA")) == 2
+    (old,) = Folder(f"{settings.store_url}/AAA/2025-11-21").names()
+    assert "rmse_usd" in Folder(f"{settings.store_url}/AAA/2025-11-21/{old}").read("metrics.json").decode()
+    assert "rmse_usd" not in folder.read("metrics.json").decode()
+
+
+def test_the_run_of_the_old_code_is_reported_again(settings, row):
+    """Its manifests, scores, decision and forecast are read."""
+    (run,) = Folder(f"{settings.store_url}/AAA/2025-11-21").names()
+    plan = read_plan(settings.store_url, run)
+    runs.report(plan.dag_run_id, settings=settings)
+    (result,) = results.results_of(run_folder(settings.store_url, run).read("results.json"))
+    assert (result.forecast, result.forecast_version) == (row["forecast"], row["version"])
+    assert result.rmse_over_naive == pytest.approx(result.rmse / result.naive_rmse)

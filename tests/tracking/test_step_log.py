@@ -1,14 +1,19 @@
 """Logging of steps, on a real MLflow with SQLite."""
 
+import datetime as dt
 import json
 
 import pytest
+from mlflow.entities import Metric
 
 from pipeline import runner, runs
+from pipeline.outcome import Outcome
+from pipeline.plan import make_plan
 from pipeline.steps import FLOW
 from pipeline.store.runs import read_plan, unit_folder
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Runs
+from pipeline.tracking.step_log import _log_live
 from tests.support.nights import folder_of, logged_runs
 
 
@@ -59,6 +64,8 @@ def test_the_childs_figures_are_those_of_the_store(finished):
     run = next(run for run in found if run.data.tags["ticker"] == "GOOD")
     stored = json.loads(folder_of(settings, batch, "GOOD").read("metrics.json"))
     assert {name: run.data.metrics[name] for name in stored} == stored
+    assert run.data.tags["currency"] == "unknown"  # of files, unless CURRENCY states it
+    assert not [name for name in run.data.metrics if "usd" in name]
     assert run.data.params["lookback"] == "5"
     assert run.data.params["seed"] == "0"
     for curve in ("loss", "val_loss", "gradient_norm"):
@@ -67,3 +74,26 @@ def test_the_childs_figures_are_those_of_the_store(finished):
     assert {"forecast.png", "loss.png", "close.png", "validation.html", "metrics.json", "predictions.parquet"} <= kept
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.name == "GOOD files"
+
+
+def test_the_series_of_an_earlier_version_goes_on_under_the_name_of_today(tiny):
+    """Its points, `error_usd`, are in the chart of `error`, each once; a session that it has is not logged again."""
+    now = dt.datetime(2025, 11, 24, 23, tzinfo=dt.UTC)
+    plan = make_plan(tiny, "manual__1", now=now, moment=now, overrides={})
+    tracking = Runs(tiny)
+    run_id = tracking.live_run("AAA", synthetic=True).info.run_id
+    days = [dt.date(2025, 11, 19), dt.date(2025, 11, 20)]
+    old = [("error_usd", 1.5), ("rmse_usd_20", 2.5), ("sessions", 1.0)]
+    tracking.client.log_batch(
+        run_id, [Metric(name, value + day.day, 7, day.toordinal()) for day in days for name, value in old]
+    )
+    for day in (days[1], dt.date(2025, 11, 21), dt.date(2025, 11, 24)):
+        _log_live(tracking, plan, "AAA", Outcome(live={"error": 0.5, "rmse_20": 0.6, "sessions": 3.0}), day)
+
+    def series(name):
+        points = tracking.client.get_metric_history(run_id, name)
+        return [(dt.date.fromordinal(point.step).day, point.value) for point in points]
+
+    assert series("error") == [(19, 20.5), (20, 21.5), (21, 0.5), (24, 0.5)]
+    assert series("rmse_20") == [(19, 21.5), (20, 22.5), (21, 0.6), (24, 0.6)]
+    assert series("error_usd") == [(19, 20.5), (20, 21.5)]

@@ -1,4 +1,4 @@
-"""Sources of prices. Each source is one function that returns the same frame.
+"""Sources of prices. Each source is one function that returns the same frame, and the currency of its prices.
 
 The frame: index `session` (tz-naive midnights), float columns `open, high, low, close, volume` and, where the source
 has them, `adj_close, dividends, splits`. Rows are as the source delivers them, ascending by session (stable), cut to
@@ -8,10 +8,18 @@ has them, `adj_close, dividends, splits`. Rows are as the source delivers them, 
 from __future__ import annotations
 
 import datetime as dt
+from typing import NamedTuple
 
 import pandas as pd
 
 COLUMNS = ("open", "high", "low", "close", "adj_close", "volume", "dividends", "splits")
+
+
+class Quoted(NamedTuple):
+    """Prices, a frame as described above, and their currency: "" if the source does not name it."""
+
+    prices: pd.DataFrame
+    currency: str
 
 
 def price_frame(raw: pd.DataFrame, start: dt.date | None, as_of: dt.date) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pipeline.errors import PipelineError, UnknownTicker
-from pipeline.prices.sources import file_cells, price_frame
+from pipeline.prices.sources import Quoted, file_cells, price_frame
 from pipeline.prices.sources.file_columns import columns_of, rows_of
 from pipeline.prices.sources.file_table import key, read_table, unreadable
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _SUFFIXES = (".csv", ".parquet")
 
 
-def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
-    """Return the prices of a run from the plan's file or folder; see `fetch`."""
+def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> Quoted:
+    """Return the prices of a run from the plan's file or folder; see `fetch`. The plan states their currency."""
     del settings
     assert plan.prices is not None  # noqa: S101 - a plan with source `files` has a path
-    return fetch(ticker, plan.start, plan.as_of, path=plan.prices)
+    return Quoted(fetch(ticker, plan.start, plan.as_of, path=plan.prices), plan.currency)
 
 
 def fetch(ticker: str, start: dt.date | None, as_of: dt.date, *, path: Path) -> pd.DataFrame:

@@ -15,12 +15,13 @@ import pandas as pd
 
 from pipeline import calendar as exchange_calendar
 from pipeline.errors import UnreadablePrices
-from pipeline.prices.sources import faults, price_frame
+from pipeline.prices.sources import Quoted, faults, price_frame
 
 if TYPE_CHECKING:
     from pipeline.plan import Plan
     from pipeline.settings import Settings
 
+CURRENCY = "USD"
 FIRST = dt.date(2012, 1, 3)
 _FREEDOM = 5.0  # degrees of freedom of the shocks: tails as fat as those of daily stock returns
 _SHOCK = 0.08  # GARCH(1,1): weight of yesterday's squared return
@@ -28,11 +29,13 @@ _MEMORY = 0.90  # GARCH(1,1): weight of yesterday's variance
 _LIMIT = 0.4  # largest |log return|: no move here looks like an unreported split
 
 
-def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
+def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> Quoted:
     """Return the market of a run, with the plan's fault in it; see `fetch`."""
     del settings
     market = fetch(ticker, plan.start, plan.as_of, calendar=plan.calendar)
-    return faults.inject(market, plan.fault, calendar=plan.calendar) if plan.fault else market
+    if plan.fault:
+        market = faults.inject(market, plan.fault, calendar=plan.calendar)
+    return Quoted(market, CURRENCY)
 
 
 def fetch(ticker: str, start: dt.date | None, as_of: dt.date, *, calendar: str) -> pd.DataFrame:

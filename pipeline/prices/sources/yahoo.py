@@ -12,7 +12,7 @@ import pandas as pd
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
 from pipeline.errors import Unavailable, UnknownTicker, UnreadablePrices
-from pipeline.prices.sources import price_frame
+from pipeline.prices.sources import Quoted, price_frame
 from pipeline.prices.sources.yahoo_session import (
     DeniedError,
     NoSuchSymbol,
@@ -21,6 +21,7 @@ from pipeline.prices.sources.yahoo_session import (
     open_session,
     use_cache_folder,
 )
+from pipeline.settings.currency import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,7 @@ _TRIES = 4
 _LONGEST_WAIT = 8  # in units of `wait_seconds`
 
 
-def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> pd.DataFrame:
+def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> Quoted:
     """Return the prices of a run from Yahoo; see `fetch`."""
     cache = settings.var_dir / "cache" / "yfinance"
     return fetch(ticker, plan.start, plan.as_of, cache_dir=cache, timeout=settings.yahoo_timeout)
@@ -48,7 +49,7 @@ def fetch(
     cache_dir: Path,
     timeout: float = 30.0,
     wait_seconds: float = 1.0,
-) -> pd.DataFrame:
+) -> Quoted:
     """Return the daily prices of `ticker` as Yahoo delivers them now.
 
     Prices are in the currency of the listing and split-adjusted (by every split known today, not only those up to
@@ -65,7 +66,8 @@ def fetch(
         wait_seconds: base of the waits between tries: about 1, 2 and 4 times this, plus up to 1 time at random.
 
     Returns:
-        At least one row, a frame as `pipeline.prices.sources` describes it, with the float columns open, high, low,
+        The currency as Yahoo names it, such as USD, JPY or GBp (pence), "" if it names none. And at least one row, a
+        frame as `pipeline.prices.sources` describes it, with the float columns open, high, low,
         close, adj_close, volume (shares), dividends (per share) and splits (new shares per old one; 0 without a split).
 
     Raises:
@@ -125,10 +127,10 @@ def fetch(
             f"an answer that yfinance cannot read ({type(error).__name__}: {str(error)[:200]})",
             "Try a newer yfinance: Yahoo may have changed its format.",
         ) from error
-    frame = price_frame(raw, start, as_of)
+    frame = price_frame(raw.prices, start, as_of)
     if frame.empty:
         raise _no_rows(rule, f"no bar of a closed session from {start or 'the beginning'} to {as_of}")
-    return frame
+    return Quoted(frame, raw.currency)
 
 
 def _rule(ticker: str) -> str:
@@ -159,7 +161,7 @@ def _no_rows(rule: str, received: str) -> Unavailable:
     )
 
 
-def _history(ticker: str, start: dt.date | None, as_of: dt.date, timeout: float) -> pd.DataFrame:
+def _history(ticker: str, start: dt.date | None, as_of: dt.date, timeout: float) -> Quoted:
     """Return one answer of Yahoo under our column names, indexed by tz-naive midnights, closed sessions only."""
     import yfinance as yf
     from yfinance.data import YfData
@@ -192,9 +194,10 @@ def _history(ticker: str, start: dt.date | None, as_of: dt.date, timeout: float)
             "Correct the ticker; if it is right, fetch it again from one thread.",
         )
     closed: pd.DataFrame = raw[raw.index < _first_open(meta, dt.datetime.now(dt.UTC))]
-    return closed.set_axis(pd.DatetimeIndex(closed.index.date)).rename(  # type: ignore[attr-defined]
+    prices = closed.set_axis(pd.DatetimeIndex(closed.index.date)).rename(  # type: ignore[attr-defined]
         columns=lambda name: _NAMES.get(name, name.lower())
     )
+    return Quoted(prices, code_of(str(meta.get("currency") or "")))
 
 
 def _first_open(meta: Mapping[str, Any], now: dt.datetime) -> pd.Timestamp:

@@ -61,7 +61,20 @@ def fetch(
     wait_seconds: float = 0.001,
 ) -> pd.DataFrame:
     """Fetch with waits too short to notice."""
-    return yahoo.fetch(ticker, start, as_of, cache_dir=cache_dir, timeout=timeout, wait_seconds=wait_seconds)
+    return yahoo.fetch(ticker, start, as_of, cache_dir=cache_dir, timeout=timeout, wait_seconds=wait_seconds).prices
+
+
+@pytest.mark.parametrize(
+    ("named", "currency"), [("USD", "USD"), ("JPY", "JPY"), ("GBp", "GBp"), ("GBP", "GBP"), (None, ""), (7, "")]
+)
+def test_the_currency_is_the_one_that_yahoo_names(
+    server: YahooServer, prices: pd.DataFrame, tmp_path: Path, named: object, currency: str
+) -> None:
+    """Pence are not pounds; an answer without a currency leaves it unknown."""
+    server.script["BARC.L"] = [chart("BARC.L", prices, currency=named)]
+    quoted = yahoo.fetch("BARC.L", FIRST, LAST, cache_dir=tmp_path, wait_seconds=0.001)
+    assert quoted.currency == currency
+    pd.testing.assert_frame_equal(quoted.prices, prices)
 
 
 def test_values_arrive_as_served(server: YahooServer, prices: pd.DataFrame, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from pipeline.outcome import Finding, Manifest, Outcome
-from pipeline.progress import LogProgress
+from pipeline.reporting.progress import LogProgress
 
 NOON = dt.datetime(2025, 11, 21, 12, tzinfo=dt.UTC)
 
