@@ -53,7 +53,7 @@ def unit(batch: dict[str, Any]) -> None:
 with DAG(
     "retrain",
     description="Retrains one forecaster per ticker after each trading day and scores it beside naive.",
-    schedule=SessionTimetable(SETTINGS.calendar, SETTINGS.delay_minutes),
+    schedule=SessionTimetable(SETTINGS.calendar, SETTINGS.delay_minutes, closed=SETTINGS.closed_sessions),
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,

@@ -15,7 +15,12 @@ SETTINGS = load_settings()
 with DAG(
     "watch",
     description="Sends an alert when no run of the last session has finished in time.",
-    schedule=SessionTimetable(SETTINGS.calendar, SETTINGS.late_minutes),
+    schedule=SessionTimetable(
+        SETTINGS.calendar,
+        SETTINGS.late_minutes,
+        closed=SETTINGS.closed_sessions,
+        daily_after_end=True,  # the check fails then, and its alert gives the reason
+    ),
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,

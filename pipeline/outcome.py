@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.old_names import Renamed, present_names
 
 Severity = Literal["critical", "warning", "info"]
+Bar = Literal["price", "empty", "none"]  # of a session: a row with a price, a row without a price, no row
 SUPERSEDED = "superseded"  # name of the rule, and first word of the reason, of a promotion that came too late
 
 
@@ -25,6 +26,7 @@ class Finding(BaseModel):
     limit: str = Field(default="", description="the accepted values")
     rows: tuple[str, ...] = Field(default=(), description="up to 10 offending sessions")
     todo: str = Field(default="", description="the reader's next step")
+    name: str = Field(default="", description="of the rule in the suite; empty for other rules")
     retryable: bool = False
     lasting: bool = Field(default=False, description="its rows change from night to night without news")
 
@@ -71,6 +73,10 @@ class Released(BaseModel):
         """Return why a promotion was not carried out, "" when the decision was carried out."""
         if not self.superseded:
             return ""
+        if self.superseded_by is None:
+            return (
+                f"{SUPERSEDED}: the champion of the decision was deleted, or lost its alias, before it was carried out"
+            )
         return f"{SUPERSEDED}: v{self.superseded_by} became champion after the decision was made"
 
 
@@ -136,6 +142,7 @@ class Outcome(BaseModel):
     effects: Effects | None = Field(default=None, description="changes outside the unit's folder, for the runner")
     live: dict[str, float] = Field(default={}, description="scores of served forecasts: one point of a series")
     live_session: dt.date | None = Field(default=None, description="the session that `live` is about")
+    bars: dict[dt.date, Bar] = Field(default={}, description="the last sessions of the source, for closures")
     findings: tuple[Finding, ...] = ()
 
     @field_validator("metrics", "curves", "live", mode="before")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,250}")  # what Airflow allows; it goe
 _NOT_IN_A_FOLDER_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
+MOST_BATCHES = 1024  # what Airflow maps by default: its setting core.max_map_length
+
+
 class Batch(TypedDict):
     """The units that one mapped task handles together. XCom carries nothing else."""
 
@@ -46,6 +50,8 @@ class Plan(BaseModel):
     as_of: dt.date
     start: dt.date | None
     calendar: str
+    closed_sessions: tuple[dt.date, ...] = ()  # by the settings
+    presumed_closures: tuple[dt.date, ...] = ()  # no ticker had a bar in an earlier run
     source: str
     prices: Path | None
     fault: Fault | None
@@ -72,9 +78,9 @@ class Plan(BaseModel):
         """Return the smallest number of sessions that a history may have."""
         return self.preset.lookback + self.min_history
 
-    def batches(self) -> list[Batch]:
-        """Return the universe cut into batches, in order."""
-        size = self.batch_size
+    def batches(self, most: int = MOST_BATCHES) -> list[Batch]:
+        """Return the universe cut into at most `most` batches, in order. A large universe has larger batches."""
+        size = max(self.batch_size, math.ceil(len(self.tickers) / most))
         return [
             Batch(run=self.run, as_of=self.as_of.isoformat(), tickers=list(self.tickers[i : i + size]))
             for i in range(0, len(self.tickers), size)
@@ -89,6 +95,7 @@ def make_plan(
     moment: dt.datetime,
     overrides: Mapping[str, object],
     until: Literal["evaluate", "forecast"] = "forecast",
+    presumed_closures: tuple[dt.date, ...] = (),
 ) -> Plan:
     """Turn settings into the plan of one run.
 
@@ -99,9 +106,10 @@ def make_plan(
         moment: the time that the run is for, with time zone; without `as_of` its last closed session is used.
         overrides: fields of the preset to change for this run only.
         until: name of the last step.
+        presumed_closures: sessions that no ticker had in earlier runs.
 
     Raises:
-        UsageError: when a parameter breaks its rule.
+        UsageError: when a parameter breaks its rule, or the calendar has ended.
     """
     if not _RUN_ID.fullmatch(dag_run_id):
         raise UsageError(
@@ -109,11 +117,17 @@ def make_plan(
             repr(dag_run_id)[:80],
             "Start the run under another name, or without one.",
         )
+    closed = settings.closed_sessions
     if settings.as_of:
-        as_of = calendar.check_session(settings.calendar, settings.as_of, now)
+        as_of = calendar.check_session(settings.calendar, settings.as_of, now, closed)
     else:
-        as_of = calendar.last_closed_session(settings.calendar, min(moment, now))
+        calendar.check_covers(settings.calendar, min(moment, now))
+        as_of = calendar.last_closed_session(settings.calendar, min(moment, now), closed)
     if settings.start and settings.start >= as_of:
+        if settings.as_of is None:
+            raise UsageError(
+                "START must lie before the last closed session.", f"START={settings.start}; {as_of}", "Move START."
+            )
         raise UsageError(
             "START must lie before AS_OF.", f"START={settings.start}, AS_OF={as_of}", "Move one of the two."
         )
@@ -124,6 +138,8 @@ def make_plan(
         as_of=as_of,
         start=settings.start,
         calendar=settings.calendar,
+        closed_sessions=closed,
+        presumed_closures=presumed_closures,
         source=settings.source,
         prices=_checked_prices(settings),
         fault=_checked_fault(settings),

@@ -187,6 +187,10 @@ def _release(effects: Effects, manifest: Manifest, unit: Unit, runs: Runs, regis
     if effects.release is None:
         return None
     run = runs.unit_run(unit.plan, unit.ticker)
+    if "model_id" not in run.data.tags:  # a person deleted the run, and this one is new
+        for earlier in filter(None, unit.manifests.values()):
+            log_step(runs, unit.plan, unit.ticker, earlier, unit.folder, last=False)
+        run = runs.unit_run(unit.plan, unit.ticker)
     return registry.release(unit.ticker, run.data.tags["model_id"], run.info.run_id, effects.release, manifest.started)
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pipeline import calendar
 from pipeline.alerting import notify
 from pipeline.errors import Damaged, DataError, PipelineError, UsageError
-from pipeline.plan import Batch, Plan, covers_universe, folder_name, make_plan
+from pipeline.outcome import Finding
+from pipeline.plan import MOST_BATCHES, Batch, Plan, covers_universe, folder_name, make_plan
+from pipeline.prices import closures
 from pipeline.reporting import report as reports
 from pipeline.reporting import results
 from pipeline.serving import ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
+from pipeline.store.closures import presumed_closures, remove_closures, write_closures
 from pipeline.store.runs import earlier_folders, read_plan, run_folder, unit_folder
 from pipeline.tracking.runs import Runs
 
@@ -32,6 +36,7 @@ def plan(
     moment: dt.datetime | None = None,
     overrides: Mapping[str, object] | None = None,
     until: Literal["evaluate", "forecast"] = "forecast",
+    most_batches: int = MOST_BATCHES,
 ) -> list[Batch]:
     """Fix the plan of a run, open its MLflow run and return its batches. A second call returns the first one's plan.
 
@@ -41,6 +46,7 @@ def plan(
         moment: the aware time of the run; None means now.
         overrides: fields of the preset to change for this run only.
         until: name of the last step.
+        most_batches: limit of their number.
 
     Raises:
         PipelineError: as `check` does.
@@ -58,7 +64,13 @@ def plan(
                 )
         else:
             made = make_plan(
-                settings, dag_run_id, now=now, moment=moment or now, overrides=overrides or {}, until=until
+                settings,
+                dag_run_id,
+                now=now,
+                moment=moment or now,
+                overrides=overrides or {},
+                until=until,
+                presumed_closures=presumed_closures(settings.store_url, settings.calendar, settings.source),
             )
             if settings.ledger:  # a wrong ledger ends the run before the training
                 ledger.check(settings.ledger_place)
@@ -70,7 +82,9 @@ def plan(
     log.info(
         "plan: %s, as of %s, %d ticker(s), preset %s", made.source, made.as_of, len(made.tickers), made.preset_name
     )
-    return made.batches()
+    if ending := _calendar_notice(made):
+        log.warning("plan: %s", ending)
+    return made.batches(most_batches)
 
 
 def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
@@ -90,10 +104,16 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     tracking = Runs(settings)
     manifests = {ticker: _manifests(settings, planned, ticker) for ticker in planned.tickers}
     mlflow_runs = {ticker: str(tracking.unit_run(planned, ticker).info.run_id) for ticker in planned.tickers}
-    sections = _sections(settings, planned, manifests, mlflow_runs)
+    closed = _closures(planned, manifests)
+    write_closures(settings.store_url, planned, closed.found)
+    remove_closures(settings.store_url, planned, closed.opened)
+    sections = _sections(settings, planned, manifests, mlflow_runs, closed)
     rows = [section.result for section in sections]
     failed = [row for row in rows if row.reason]
-    page = reports.page(planned, sections)
+    notices = {"calendar": _calendar_notice(planned), "closure": closed.notice}
+    if not closed.notice and not closed.opened:
+        del notices["closure"]  # that of an earlier night still holds
+    page = reports.page(planned, sections, [one for one in notices.values() if one])
     folder.write("report.html", page)
     folder.write("results.json", results.results_bytes(rows))
     tracking.close_parent(planned, failed=bool(failed), metrics=results.summary(rows), page=page)
@@ -103,16 +123,63 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
         {ticker: [one for one in several if one] for ticker, several in manifests.items()},
         failed={row.ticker: row.reason for row in failed},
         pages={ticker: tracking.page(run) for ticker, run in mlflow_runs.items()},
+        notices=notices,
+        excused=closed.stopped,
     )
-    # A manual run of fewer tickers does not finish the night.
-    if len(failed) < len(rows) and covers_universe(planned, load_settings()):
+    # A manual run of fewer tickers does not finish the night. On a closure there is nothing to wait for.
+    if (len(failed) < len(rows) or planned.as_of in closed.found) and covers_universe(planned, load_settings()):
         notify.mark_finished(settings, planned)
     if failed:
+        reasons = [f"{row.ticker} in {row.step}: {row.reason}" for row in failed if row.ticker not in closed.stopped]
+        if closed.stopped:
+            reasons.append(f"{len(closed.stopped)} ticker(s): {closed.notice}")
         raise DataError(
             "Every ticker of a run must pass every step.",
-            "; ".join(f"{row.ticker} in {row.step}: {row.reason}" for row in failed),
+            "; ".join(reasons),
             "See the report; tickers not named here are done.",
         )
+
+
+class _Closures(NamedTuple):
+    """The unscheduled closures that the tickers of a run show together."""
+
+    found: tuple[dt.date, ...] = ()  # sessions that no ticker has
+    opened: tuple[dt.date, ...] = ()  # presumed closures whose bars have come
+    stopped: frozenset[str] = frozenset()  # tickers that failed for this reason alone
+    notice: Finding | None = None  # of those that earlier runs have not found
+
+
+def _closures(planned: Plan, manifests: Mapping[str, Sequence[Manifest | None]]) -> _Closures:
+    """Compare the last bars of all tickers; a fault is the same for each ticker, and shows nothing."""
+    checked = {
+        ticker: one.outcome for ticker, several in manifests.items() for one in several if one and one.outcome.bars
+    }
+    if planned.fault or not checked:
+        return _Closures()
+    found = closures.closures([outcome.bars for outcome in checked.values()])
+    presumed = planned.presumed_closures
+    held = {day for outcome in checked.values() for day, bar in outcome.bars.items() if bar != "none"}
+    closed = {*found, *presumed} - held
+    new = [day for day in found if day not in presumed or day == planned.as_of]
+    explained = [ticker for ticker, one in checked.items() if closures.explain(closed, one.bars, one.findings)]
+    return _Closures(
+        found=found,
+        opened=tuple(day for day in presumed if day in held),
+        stopped=frozenset(explained if new else ()),
+        notice=closures.closure_finding(planned.calendar, new, len(checked)) if new else None,
+    )
+
+
+def _calendar_notice(planned: Plan) -> Finding | None:
+    """Return a warning while the calendar ends soon."""
+    if not (ending := calendar.nearing_end(planned.calendar, planned.created)):
+        return None
+    return Finding(
+        rule="The calendar should know the sessions of the next weeks",
+        severity="warning",
+        observed=f"{ending}; no run is scheduled after that day",
+        todo=calendar.UPGRADE,
+    )
 
 
 def _manifests(settings: Settings, planned: Plan, ticker: str) -> list[Manifest | None]:
@@ -125,6 +192,7 @@ def _sections(
     planned: Plan,
     manifests: Mapping[str, Sequence[Manifest | None]],
     mlflow_runs: Mapping[str, str],
+    closed: _Closures,
 ) -> list[reports.Section]:
     """Return each ticker's part of the report."""
     from pipeline.reporting import plots
@@ -138,6 +206,8 @@ def _sections(
         except Damaged as error:
             sections.append(reports.damaged_section(ticker, its_manifests, mlflow_runs[ticker], error))
             continue
+        if ticker in closed.stopped and closed.notice:
+            section = section._replace(result=section.result._replace(reason=closed.notice.rule))
         skills = results.skills(planned.as_of, section.result.skill, earlier[ticker])
         if len(skills) > 1:
             picture = reports.Picture("skill of the last runs", plots.skills(skills, ticker))

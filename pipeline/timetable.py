@@ -18,8 +18,13 @@ from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow.timetables.base import TimeRestriction
     from pendulum import DateTime
+
+
+_DAYS_AFTER = 366
 
 
 class _Hours(NamedTuple):
@@ -37,12 +42,21 @@ class SessionTimetable(Timetable):  # type: ignore[misc]  # Airflow's types are 
     Args:
         calendar: a name of exchange_calendars, such as "XNYS".
         delay_minutes: wait after the close, for the prices to be complete.
+        closed: sessions of the calendar on which the exchange does not open.
+        daily_after_end: one run per day after the last session that the calendar knows, instead of no run.
 
     Raises:
         UsageError: for a negative delay.
     """
 
-    def __init__(self, calendar: str = "XNYS", delay_minutes: int = 90) -> None:
+    def __init__(
+        self,
+        calendar: str = "XNYS",
+        delay_minutes: int = 90,
+        *,
+        closed: Collection[dt.date] = (),
+        daily_after_end: bool = False,
+    ) -> None:
         if delay_minutes < 0:
             raise UsageError(
                 "A run comes after the close of its session.",
@@ -51,6 +65,8 @@ class SessionTimetable(Timetable):  # type: ignore[misc]  # Airflow's types are 
             )
         self.calendar = calendar
         self.delay_minutes = delay_minutes
+        self.closed = tuple(sorted(closed))
+        self.daily_after_end = daily_after_end
         self.description = (
             f"One run per session of {calendar}, {delay_minutes} minutes after its real close: "
             "holidays, early closes and clock changes are those of the exchange."
@@ -63,12 +79,22 @@ class SessionTimetable(Timetable):  # type: ignore[misc]  # Airflow's types are 
 
     def serialize(self) -> dict[str, Any]:
         """Return the arguments as JSON can hold them."""
-        return {"calendar": self.calendar, "delay_minutes": self.delay_minutes}
+        return {
+            "calendar": self.calendar,
+            "delay_minutes": self.delay_minutes,
+            "closed": [day.isoformat() for day in self.closed],
+            "daily_after_end": self.daily_after_end,
+        }
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> SessionTimetable:
         """Return the timetable that `serialize` wrote."""
-        return cls(data["calendar"], data["delay_minutes"])
+        return cls(
+            data["calendar"],
+            data["delay_minutes"],
+            closed=[dt.date.fromisoformat(day) for day in data.get("closed", [])],  # older versions wrote two fields
+            daily_after_end=data.get("daily_after_end", False),
+        )
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
         """Return the last session that had closed at `run_after`.
@@ -76,15 +102,15 @@ class SessionTimetable(Timetable):  # type: ignore[misc]  # Airflow's types are 
         Raises:
             UsageError: when the calendar knows no session that early.
         """
-        hours = _hours(self.calendar)
-        closed = bisect_right(hours.closes, run_after)
-        if not closed:
+        hours = self._hours()
+        ended = bisect_right(hours.closes, run_after)
+        if not ended:
             raise UsageError(
                 f"A session of {self.calendar} must have closed before a run.",
                 f"a run at {run_after:%Y-%m-%d %H:%M %Z}; the first known session closes at {hours.closes[0]}",
                 "Choose a later logical date.",
             )
-        return _interval(hours, closed - 1)
+        return _interval(hours, ended - 1)
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
@@ -94,7 +120,7 @@ class SessionTimetable(Timetable):  # type: ignore[misc]  # Airflow's types are 
         With catchup: the session after the last run. Without: the later of that session and the latest session whose
         run is due, so missed runs are skipped.
         """
-        hours = _hours(self.calendar)
+        hours = self._hours()
         delay = dt.timedelta(minutes=self.delay_minutes)
         last = last_automated_data_interval
         earliest = restriction.earliest
@@ -111,6 +137,14 @@ class SessionTimetable(Timetable):  # type: ignore[misc]  # Airflow's types are 
         interval = _interval(hours, index)
         return DagRunInfo(run_after=interval.end + delay, data_interval=interval)
 
+    def _hours(self) -> _Hours:
+        """Return the hours of all sessions, and of a year of days after them for `daily_after_end`."""
+        from pipeline.calendar import last_known_day
+
+        # The last known day moves by a month each month, and the hours with it.
+        hours = _hours_of_sessions(self.calendar, last_known_day(self.calendar), self.closed)
+        return _with_days_after(hours) if self.daily_after_end else hours
+
 
 class ClosecastPlugin(AirflowPlugin):  # type: ignore[misc]  # as above
     """The plugin that Airflow loads from this package."""
@@ -120,13 +154,23 @@ class ClosecastPlugin(AirflowPlugin):  # type: ignore[misc]  # as above
 
 
 @lru_cache(maxsize=4)
-def _hours(name: str) -> _Hours:
+def _hours_of_sessions(name: str, _last_known_day: dt.date, closed: tuple[dt.date, ...]) -> _Hours:
     from pandas import DatetimeIndex
 
     from pipeline.calendar import exchange
 
     calendar = exchange(name)
-    return _Hours(*(list(DatetimeIndex(times).to_pydatetime()) for times in (calendar.opens, calendar.closes)))
+    trading = [session.date() not in closed for session in calendar.sessions]
+    opens, closes = (list(DatetimeIndex(times[trading]).to_pydatetime()) for times in (calendar.opens, calendar.closes))
+    return _Hours(opens, closes)
+
+
+def _with_days_after(hours: _Hours) -> _Hours:
+    """Return the hours with one day after the other behind the last session, up to a year from now."""
+    last = hours.closes[-1]
+    days = max(0, (_now() - last).days) + _DAYS_AFTER
+    ends = [last + dt.timedelta(days=number) for number in range(days + 1)]
+    return _Hours(hours.opens + ends[:-1], hours.closes + ends[1:])
 
 
 def _interval(hours: _Hours, index: int) -> DataInterval:

@@ -5,8 +5,10 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from pipeline.calendar import check_session, last_closed_session, next_session, sessions
+from pipeline import calendar
+from pipeline.calendar import check_covers, check_session, last_closed_session, nearing_end, next_session, sessions
 from pipeline.errors import DataError, UsageError
+from tests.support.calendars import set_today
 
 NEW_YORK = "America/New_York"
 
@@ -89,3 +91,85 @@ def test_a_calendar_that_cannot_be_built_is_a_usage_error():
     """Athens fails inside exchange_calendars with this pandas; the reason is told."""
     with pytest.raises(UsageError, match="ASEX"):
         sessions("ASEX", dt.date(2020, 1, 1), dt.date(2020, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("now", "day", "reason", "meant"),
+    [
+        ("2025-11-27 20:00", "2025-11-27", "a Thursday without trading", "2025-11-26"),  # the newest day is a holiday
+        ("2025-11-30 12:00", "2025-11-30", "a Sunday without trading", "2025-11-28"),
+        ("2025-11-28 18:00", "2025-12-25", "a Thursday without trading", "2025-11-28"),  # a holiday that comes
+        ("2025-11-28 12:00", "2025-11-28", "has not closed", "2025-11-26"),
+        ("2025-11-28 18:00", "2025-12-01", "has not closed", "2025-11-28"),
+        ("2025-11-28 18:00", "2099-01-01", "has not closed", "2025-11-28"),
+        ("2025-11-28 18:00", "2025-11-26", "CLOSECAST_CLOSED_SESSIONS names as closed", "2025-11-25"),
+    ],
+)
+def test_a_wrong_as_of_gives_its_true_reason(now, day, reason, meant):
+    """A holiday is never called open, and a session that a person closed names the setting."""
+    closed = (dt.date(2025, 11, 26),) if "CLOSED" in reason else ()
+    with pytest.raises(UsageError, match=reason) as error:
+        check_session("XNYS", dt.date.fromisoformat(day), at(now), closed)
+    assert f"AS_OF={meant}" in error.value.todo
+
+
+def test_closed_sessions_are_passed_over():
+    """By each function that chooses a session."""
+    closed = (dt.date(2025, 11, 25), dt.date(2025, 11, 26))
+    assert last_closed_session("XNYS", at("2025-11-26 20:00"), closed) == dt.date(2025, 11, 24)
+    assert next_session("XNYS", dt.date(2025, 11, 24), closed) == dt.date(2025, 11, 28)
+    week = sessions("XNYS", dt.date(2025, 11, 24), dt.date(2025, 11, 28), closed)
+    assert [day.day for day in week] == [24, 28]
+
+
+def test_a_process_that_runs_for_years_keeps_a_year_of_sessions(monkeypatch):
+    """exchange_calendars ends a year after its import."""
+    for today in ("2026-11-27", "2027-12-30", "2031-06-15"):
+        set_today(monkeypatch, today)
+        year_ahead = dt.date.fromisoformat(today) + dt.timedelta(days=365)
+        assert calendar.last_known_day("XNYS") >= year_ahead
+        assert next_session("XNYS", year_ahead) > year_ahead
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """Return the last day of a calendar that ends, as Shanghai's does with the year, on a day after it."""
+    last = calendar.exchange("XSHG").bound_max().date()
+    set_today(monkeypatch, str(last + dt.timedelta(days=4)))
+    return last
+
+
+def after(last, days):
+    """Return a time some days after a day."""
+    return dt.datetime.combine(last + dt.timedelta(days=days), dt.time(12), dt.UTC)
+
+
+def test_a_calendar_that_has_ended_names_the_cause_and_the_cure(ended):
+    """Installed version and command; nothing is said of a date that was not given."""
+    check_covers("XSHG", after(ended, 0))
+    with pytest.raises(UsageError, match=f"XSHG ends on {ended} in exchange_calendars 4") as error:
+        check_covers("XSHG", after(ended, 1))
+    assert "--upgrade exchange_calendars" in error.value.todo
+    assert "date" not in error.value.todo
+    with pytest.raises(UsageError, match=f"XSHG ends on {ended}"):
+        check_session("XSHG", ended + dt.timedelta(days=2), after(ended, 4))
+
+
+def test_the_last_session_of_a_calendar_has_no_next_one(ended):
+    """The message names the calendar's end before the date."""
+    with pytest.raises(DataError, match=f"XSHG ends on {ended}") as error:
+        next_session("XSHG", ended)
+    assert "--upgrade exchange_calendars" in error.value.todo
+
+
+@pytest.mark.parametrize(("days", "warned"), [(-43, False), (-42, False), (-41, True), (0, True), (3, True)])
+def test_the_end_of_a_calendar_is_announced_six_weeks_before(ended, days, warned):
+    """Calendars without an end are never announced."""
+    assert bool(nearing_end("XSHG", after(ended, days))) is warned
+    assert nearing_end("XNYS", after(ended, days)) == ""
+
+
+def test_a_day_before_the_calendar_names_its_beginning():
+    """Tokyo's begins in 1997."""
+    with pytest.raises(DataError, match="It begins at 1997-01-06"):
+        next_session("XTKS", dt.date(1990, 1, 4))

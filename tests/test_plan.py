@@ -4,9 +4,11 @@ import datetime as dt
 
 import pytest
 
+from pipeline.calendar import exchange
 from pipeline.errors import UsageError
 from pipeline.plan import checked_tickers, covers_universe, folder_name, make_plan
 from pipeline.settings import load_settings
+from tests.support.calendars import set_today
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)  # Monday morning: Friday was the last session
 
@@ -27,6 +29,30 @@ def test_tickers_are_cut_into_batches_in_order():
     made = plan(tickers=("A", "B", "C", "D", "E"), batch_size=2)
     assert [batch["tickers"] for batch in made.batches()] == [["A", "B"], ["C", "D"], ["E"]]
     assert made.batches()[0] == {"run": "manual__x", "as_of": "2026-11-20", "tickers": ["A", "B"]}
+
+
+@pytest.mark.parametrize(("batch_size", "most", "sizes"), [(1, 1024, {2, 1}), (100, 1024, {100}), (1, 7, {286, 284})])
+def test_a_large_universe_has_no_more_batches_than_airflow_maps(batch_size, most, sizes):
+    """2,000 tickers: each once, in order."""
+    tickers = tuple(f"T{number}" for number in range(2000))
+    batches = plan(tickers=tickers, batch_size=batch_size).batches(most)
+    assert len(batches) <= most
+    assert {len(batch["tickers"]) for batch in batches} <= sizes
+    assert [ticker for batch in batches for ticker in batch["tickers"]] == list(tickers)
+
+
+def test_a_calendar_that_has_ended_stops_the_plan_and_not_one_of_the_past(monkeypatch):
+    """No date was given, so none is to be corrected. Closed sessions of the settings are in the plan."""
+    last = exchange("XSHG").bound_max().date()
+    set_today(monkeypatch, str(last + dt.timedelta(days=4)))
+    now = dt.datetime.combine(last + dt.timedelta(days=4), dt.time(12), dt.UTC)
+    settings = load_settings(calendar="XSHG", closed_sessions=("2025-11-21",))
+    with pytest.raises(UsageError, match=f"XSHG ends on {last}") as error:
+        make_plan(settings, "manual__x", now=now, moment=now, overrides={})
+    assert "Correct" not in error.value.todo
+    past = load_settings(calendar="XSHG", closed_sessions=("2025-11-21",), as_of="2025-11-20")
+    made = make_plan(past, "manual__x", now=now, moment=now, overrides={})
+    assert made.closed_sessions == (dt.date(2025, 11, 21),)
 
 
 def test_overrides_change_the_preset_of_this_run_only():
@@ -60,6 +86,7 @@ def test_tickers_are_upper_case_and_unique():
     [
         ({"preset": "weekly"}, ["'weekly'", "daily, gru, lstm, tutorial"]),
         ({"start": "2026-11-23", "as_of": "2026-11-20"}, ["START=2026-11-23", "AS_OF=2026-11-20"]),
+        ({"start": "2026-11-23"}, ["START=2026-11-23; 2026-11-20", "Move START."]),
         ({"as_of": "2026-11-22"}, ["2026-11-22", "AS_OF=2026-11-20"]),
         ({"as_of": "2027-01-04"}, ["2027-01-04", "AS_OF=2026-11-20"]),
         ({"source": "files"}, ["PRICES"]),

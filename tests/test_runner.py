@@ -8,6 +8,7 @@ from pipeline import runner, runs
 from pipeline.errors import DataError, Unavailable
 from pipeline.prices import snapshot
 from pipeline.steps import FLOW
+from pipeline.tracking.runs import Runs
 from tests.support.nights import folder_of, logged_runs, silent_for
 
 
@@ -101,3 +102,20 @@ def test_a_lost_mlflow_costs_no_work(tiny, monkeypatch):
     assert folder_of(tiny, batch, "AAA").manifest("ingest") == done
     found = logged_runs(tiny).runs
     assert {run.data.metrics.get("rows/raw") for run in found if run.data.tags["ticker"] == "AAA"} == {977.0}
+
+
+def test_a_run_that_a_person_deleted_is_logged_again_before_its_version_is_registered(tiny):
+    """The new run has the values of all steps, and the version belongs to it."""
+    settings = runner.load_settings(tickers=("AAA",))
+    (batch,) = runs.plan(settings, "manual__deleted")
+    for step in FLOW[:-2]:
+        runner.run(step.name, batch, settings=tiny)
+    tracking = Runs(settings)
+    (child,) = (run for run in logged_runs(tiny).runs if run.data.tags["ticker"] == "AAA")
+    tracking.client.delete_run(child.info.run_id)
+    runner.run("promote", batch, settings=tiny)
+    (again,) = (run for run in logged_runs(tiny).runs if run.data.tags["ticker"] == "AAA")
+    assert again.info.run_id != child.info.run_id
+    assert set(child.data.metrics) <= set(again.data.metrics)
+    (version,) = tracking.client.search_model_versions("name = 'closecast-AAA'")
+    assert version.run_id == again.info.run_id

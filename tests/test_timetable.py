@@ -13,8 +13,9 @@ import exchange_calendars as xc
 import pandas as pd
 import pytest
 
-from pipeline.calendar import last_closed_session
+from pipeline.calendar import exchange, last_closed_session
 from pipeline.errors import UsageError
+from tests.support.calendars import set_today
 
 IN_AIRFLOW = """
 import datetime as dt, json, sys
@@ -267,13 +268,42 @@ def test_an_end_date_ends_the_schedule(timetable, at):
 def test_after_the_last_known_session_there_is_no_run(timetable, at):
     """The calendar ends about a year ahead: no error, no repeat."""
     table = timetable.SessionTimetable()
-    newest = xc.get_calendar("XNYS", start="1960-01-01").closes.iloc[-1].isoformat()
+    newest = exchange("XNYS").closes.iloc[-1].isoformat()
     at(newest)
     last = run_of(table, newest[:10])
     for catchup in (True, False):
         assert last.data_interval.end.isoformat() == newest
         assert ask(table, last=last, catchup=catchup) is None
         assert ask(table, earliest="2100-01-01", catchup=catchup) is None
+
+
+def test_a_closed_session_has_no_run(timetable):
+    """Neither by the schedule nor by hand; the database keeps the closed sessions."""
+    table = timetable.SessionTimetable("XNYS", 90, closed=[dt.date(2025, 11, 26)])
+    again = timetable.SessionTimetable.deserialize(json.loads(json.dumps(table.serialize())))
+    for one in (table, again):
+        assert [run.logical_date.day for run in walk(one, "2025-11-25", "2025-11-29")] == [25, 28]
+        interval = one.infer_manual_data_interval(run_after=utc("2025-11-27T12:00"))
+        assert interval == run_of(one, "2025-11-25").data_interval
+    older = timetable.SessionTimetable.deserialize({"calendar": "XNYS", "delay_minutes": 90})
+    assert (older.closed, older.daily_after_end) == ((), False)
+
+
+def test_a_check_comes_daily_after_the_end_of_the_calendar(timetable, at, monkeypatch):
+    """Shanghai's calendar ends with the year. `retrain` has no run then; `watch` has one per day, for ever."""
+    calendar = exchange("XSHG")
+    last = calendar.closes.iloc[-1]
+    set_today(monkeypatch, str(calendar.bound_max().date() + dt.timedelta(days=500)))
+    watch = timetable.SessionTimetable("XSHG", 240, daily_after_end=True)
+    night = run_of(watch, str(last.date()))
+    assert night == run_of(timetable.SessionTimetable("XSHG", 240), str(last.date()))
+    runs = [night]
+    for days in (1, 2, 3, 500):
+        at((last + pd.Timedelta(days=days, hours=4)).isoformat())
+        runs.append(ask(watch, last=runs[-1], earliest="2020-01-01", catchup=False))
+        assert ask(timetable.SessionTimetable("XSHG", 240), last=night, catchup=False) is None
+    assert [(run.data_interval.end - last).days for run in runs] == [0, 1, 2, 3, 500]
+    assert [(run.run_after - run.data_interval.end).seconds for run in runs] == [240 * 60] * 5
 
 
 def test_what_the_web_page_and_the_database_get(timetable):
@@ -300,7 +330,7 @@ def test_airflow_knows_the_class_by_the_entry_point(in_airflow):
     assert in_airflow["needs no translation"]
     assert in_airflow["read"] == [
         True,
-        {"calendar": "XNYS", "delay_minutes": 45},
+        {"calendar": "XNYS", "delay_minutes": 45, "closed": [], "daily_after_end": False},
         "45 min after each close of XNYS",
     ]
 

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from pipeline.outcome import Finding
 
 
-_LOOKS: dict[Kind, Look] = {"critical": "failure", "failed": "failure", "late": "warning", "warning": "warning"}
+_LOOKS: dict[Kind, Look] = {
+    "critical": "failure",
+    "failed": "failure",
+    "late": "warning",
+    "warning": "warning",
+    "notice": "warning",
+}
 _MAX_SEPARATE = 10  # more alerts than this in one call have one cause and share one message
 _MAX_LINES = 100  # of a list in a message; the rest is counted
 
@@ -79,8 +85,8 @@ def send(
 ) -> None:
     """Send to each channel the alerts and recoveries that are news to it. Never raises.
 
-    A message that a channel rejects is logged and sent again by the next call. Critical, failed and late alerts are
-    messages of their own up to `_MAX_SEPARATE`. Warnings share one message, recoveries another.
+    A message that a channel rejects is logged and sent again by the next call. Critical, failed and late alerts and
+    notices are messages of their own up to `_MAX_SEPARATE`. Warnings share one message, recoveries another.
 
     Args:
         alerts: the current problems.

@@ -15,7 +15,7 @@ from pipeline.errors import StoreError
 from pipeline.store.folder import Folder
 from pipeline.store.formats import sha256
 
-Kind = Literal["critical", "warning", "failed", "late"]
+Kind = Literal["critical", "warning", "failed", "late", "notice"]
 log = logging.getLogger("closecast")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -32,6 +32,8 @@ def send_run_alerts(
     *,
     failed: Mapping[str, str],
     pages: Mapping[str, str],
+    notices: Mapping[str, Finding | None],
+    excused: Collection[str] = (),
 ) -> None:
     """Send the new findings and the recoveries of a run that has ended.
 
@@ -41,6 +43,8 @@ def send_run_alerts(
         ended: the manifests of each ticker's steps.
         failed: the reason of each ticker that did not pass every step.
         pages: each ticker's page in MLflow.
+        notices: findings about the whole run by their subject; None where a subject is in order again.
+        excused: failed tickers whose reason is one of the notices.
     """
     # A run of a past session has keys of its own: its findings and recoveries say nothing about the latest session.
     scope = f"past {plan.source}" if _is_past(plan) else plan.source
@@ -48,11 +52,18 @@ def send_run_alerts(
     settled = ["task plan", "task report"]
     if not failed:
         settled += [f"task unit.{one.step}" for one in next(iter(ended.values()))]
+    for subject, notice in notices.items():
+        if notice:
+            news.append(_of_notice(f"{scope} {subject}", notice, _run_links(settings, plan.dag_run_id)))
+        else:
+            settled.append(f"{scope} {subject}")
     for ticker, manifests in ended.items():
         links = _ticker_links(settings, plan, manifests, pages[ticker])
         for severity in ("critical", "warning"):
             key = f"{scope} {ticker} {severity}"
             found = _findings(manifests, severity)
+            if severity == "critical" and ticker in excused:
+                continue
             if not found and severity == "critical" and ticker in failed:
                 stopped = Finding(rule="The run should reach its end", severity="critical", observed=failed[ticker])
                 found = [("report", stopped)]
@@ -62,6 +73,17 @@ def send_run_alerts(
             elif ticker not in failed:  # a failed ticker has not passed every check
                 settled.append(key)
     _send(settings, news, settled, f"{plan.as_of}, {plan.source}")
+
+
+def _of_notice(key: str, notice: Finding, links: Mapping[str, str]) -> Alert:
+    lines = {"Observed": notice.observed, "To do": notice.todo, **links}
+    return Alert(
+        key=key,
+        identity=notice.rule,
+        kind="notice",
+        title=notice.rule,
+        body="\n".join(f"{name}: {text}" for name, text in lines.items()),
+    )
 
 
 def _findings(manifests: Sequence[Manifest], severity: str) -> list[tuple[str, Finding]]:
@@ -159,7 +181,7 @@ def _markers(settings: Settings) -> Folder:
 
 def _is_past(plan: Plan) -> bool:
     """Return whether a later session than the run's had closed when the run began."""
-    return plan.as_of < calendar.last_closed_session(plan.calendar, plan.created)
+    return plan.as_of < calendar.last_closed_session(plan.calendar, plan.created, plan.closed_sessions)
 
 
 def _run_links(settings: Settings, dag_run_id: str, dag: str = "retrain") -> dict[str, str]:

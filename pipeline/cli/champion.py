@@ -91,7 +91,8 @@ def forecast(
         typer.echo(_in_words(newest))
         if newest.version != served.number:
             typer.echo(f"Champion today is v{served.number}. The next run forecasts with it.")
-        if newest.session <= calendar.last_closed_session(settings.calendar, dt.datetime.now(dt.UTC)):
+        now = dt.datetime.now(dt.UTC)
+        if newest.session <= calendar.last_closed_session(settings.calendar, now, settings.closed_sessions):
             typer.echo("That session has closed. Start a run for the next one.")
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
+from airflow.sdk.configuration import conf
 
 from pipeline.operations.lifeline import die_with_parent
 from pipeline.settings import load_settings
@@ -25,13 +26,20 @@ _TOO_LATE = timedelta(hours=1)
 def plan() -> list[dict[str, Any]]:
     """Write the plan of this run and return its batches of tickers."""
     from pipeline import runs
+    from pipeline.plan import MOST_BATCHES
 
     context = get_current_context()
     given = dict(context["params"])
     overrides = given.pop("overrides")
     run = context["dag_run"]
     moment = run.data_interval_end or run.run_after
-    batches = runs.plan(load_settings(**given), run.run_id, moment=moment, overrides=overrides)
+    batches = runs.plan(
+        load_settings(**given),
+        run.run_id,
+        moment=moment,
+        overrides=overrides,
+        most_batches=conf.getint("core", "max_map_length", fallback=MOST_BATCHES),
+    )
     return [dict(batch) for batch in batches]
 
 
@@ -53,7 +61,11 @@ def report() -> None:
 
 
 def look() -> bool:
-    """Return whether a run of the last closed session has finished; send an alert if it has not."""
+    """Return whether a run of the last closed session has finished; send an alert if it has not.
+
+    Raises:
+        UsageError: when the calendar has ended, so that no run is scheduled. The alert gives the reason.
+    """
     from pipeline import calendar
     from pipeline.alerting import notify
 
@@ -61,7 +73,9 @@ def look() -> bool:
     run = get_current_context()["dag_run"]
     if run.run_type == "scheduled" and datetime.now(UTC) - run.run_after > _TOO_LATE:
         return False
-    session = calendar.last_closed_session(settings.calendar, run.data_interval_end or run.run_after)
+    moment = run.data_interval_end or run.run_after
+    calendar.check_covers(settings.calendar, moment)
+    session = calendar.last_closed_session(settings.calendar, moment, settings.closed_sessions)
     return notify.alert_unless_finished(settings, session)
 
 

@@ -1,9 +1,9 @@
-"""`python -m pipeline.operations.scheduler_guard`: restarts a scheduler after the death of a LocalExecutor worker.
+"""`python -m pipeline.operations.scheduler_guard`: restarts a scheduler that cannot work any more.
 
 A worker that is killed while it waits keeps the lock of the workers' task queue. Airflow starts another worker, but
 that one, and so every task, waits for the lock for ever. Workers end only with their scheduler. So the guard kills the
 scheduler of a dead worker, supervisord starts a new one, and Airflow tries the interrupted tasks again. They reuse
-their finished steps.
+their finished steps. The same happens to a scheduler whose heartbeat has stopped.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from pipeline.operations.heartbeat import Heartbeat
 from pipeline.operations.processes import STACK, is_alive, members
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ log = logging.getLogger("closecast")
 SCHEDULER = "airflow-scheduler"
 _TITLE = "airflow worker -- LocalExecutor"
 _SECONDS = 2.0
+# Airflow reports a scheduler as unhealthy after its threshold. The guard waits longer: killing interrupts tasks.
+_PATIENCE = 4
 
 
 def workers(processes: Iterable[psutil.Process]) -> dict[psutil.Process, set[psutil.Process]]:
@@ -44,16 +47,20 @@ def workers(processes: Iterable[psutil.Process]) -> dict[psutil.Process, set[psu
     return found
 
 
-def guard(var: str, seconds: float = _SECONDS) -> None:
-    """Check the workers every few seconds, for ever.
+def guard(var: str, seconds: float = _SECONDS, heartbeat: Heartbeat | None = None) -> None:
+    """Check the workers and the heartbeat every few seconds, for ever.
 
     Args:
         var: the folder of the stack.
         seconds: pause between two checks.
+        heartbeat: of the scheduler; None checks the workers only.
     """
     before: dict[psutil.Process, set[psutil.Process]] = {}
     while True:
-        now = workers(members(var, SCHEDULER))
+        processes = members(var, SCHEDULER)
+        if heartbeat and heartbeat.is_due():
+            _kill_if_hung(var, processes, heartbeat)
+        now = workers(processes)
         for scheduler, known in before.items():
             dead = [worker for worker in known if not is_alive(worker)]  # a worker missing from `now` may be alive
             if dead and is_alive(scheduler):
@@ -65,6 +72,17 @@ def guard(var: str, seconds: float = _SECONDS) -> None:
         time.sleep(seconds)
 
 
+def _kill_if_hung(var: str, processes: Iterable[psutil.Process], heartbeat: Heartbeat) -> None:
+    """Kill the scheduler if its heartbeat has stopped."""
+    supervisords = members(var, "")
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.parent() in supervisords and heartbeat.has_stopped(process.create_time()):
+                process.kill()
+                log.warning("The heartbeat of scheduler %d has stopped. Restarting it.", process.pid)
+
+
 if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    guard(os.environ[STACK])
+    threshold = float(os.environ["AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD"])
+    guard(os.environ[STACK], heartbeat=Heartbeat(os.environ["AIRFLOW__API__BASE_URL"], _PATIENCE * threshold))

@@ -34,7 +34,7 @@ PROGRAMS = {  # Airflow's log servers would listen on every interface; the API s
     "airflow-triggerer": "airflow triggerer --skip-serve-logs",
 }
 WATCH = {"code-watch": "pipeline.operations.code_watch"}
-GUARD = {"guard": "pipeline.operations.scheduler_guard"}  # only LocalExecutor needs it
+GUARD = {"guard": "pipeline.operations.scheduler_guard"}
 # Two workers of one machine need different names. A GPU trains one network at a time.
 WORKER = "airflow celery worker --skip-serve-logs --celery-hostname {queue}@%%h --queues {queue} --concurrency {slots}"
 WORKERS = {"default": PARALLEL_TASKS, "gpu": 1}
@@ -89,7 +89,7 @@ def programs(settings: Settings) -> dict[str, str]:
         return {name: command.format(port=settings.mlflow_port) for name, command in (PROGRAMS | WATCH | GUARD).items()}
     mlflow = CLUSTER_MLFLOW.format(port=settings.mlflow_port, database=servers.database_url(settings, "mlflow"))
     workers = {f"airflow-worker-{queue}": WORKER.format(queue=queue, slots=slots) for queue, slots in WORKERS.items()}
-    return {**servers.commands(), **PROGRAMS, **WATCH, "mlflow": mlflow, **workers}
+    return {**servers.commands(), **PROGRAMS, **WATCH, **GUARD, "mlflow": mlflow, **workers}
 
 
 def configuration(settings: Settings) -> str:

@@ -103,7 +103,7 @@ def check(
         "no_session": f"{len(cleaned.no_session):,}",
         "newest": newest.date() if len(cleaned.prices) else "none",
     }
-    findings = tuple(_finding(one, words) for one in _reported(result))
+    findings = tuple(_with_reason(_finding(one, words), _rows(one), cleaned, min_sessions) for one in _reported(result))
     rules = [_rule(one, words) for one in result.results]
     removed = {"without a price": cleaned.without_price, "on days without trading": cleaned.no_session}
     page = render(
@@ -199,7 +199,22 @@ def _finding(one: ExpectationValidationResult, words: Mapping[str, object]) -> F
         rows=tuple(str(row.date()) for row in rows[-_ROWS_SHOWN:]),
         todo=meta["todo"].format_map(words),
         lasting=meta.get("lasting", False),
+        name=meta["name"],
     )
+
+
+def _with_reason(finding: Finding, rows: list[pd.Timestamp], cleaned: Cleaned, min_sessions: int) -> Finding:
+    """Return a finding that names prices of 0 as the reason, and START as a remedy if only old rows break the rule."""
+    prices = cleaned.prices
+    zero = prices.index[(prices.reindex(columns=list(PRICES)) == 0).any(axis=1)]
+    broken = zero.intersection(pd.DatetimeIndex(rows))
+    later = prices.index[prices.index > rows[-1]].unique() if rows else prices.index[:0]
+    changes = {}
+    if finding.name.startswith("order") and len(broken):
+        changes["observed"] = f"{finding.observed}; a price is 0 in {len(broken):,} of them"
+    if finding.severity == "critical" and len(later) >= min_sessions:
+        changes["todo"] = f"Set START={later[0].date()}, which leaves {len(later):,} sessions. Or: {finding.todo}"
+    return finding.model_copy(update=changes)
 
 
 def _observed_text(value: object) -> object:

@@ -135,18 +135,20 @@ def _changes(decision: Decision) -> tuple[Change, ...]:
     )
 
 
-def page(plan: Plan, sections: Sequence[Section]) -> bytes:
+def page(plan: Plan, sections: Sequence[Section], notices: Sequence[Finding] = ()) -> bytes:
     """Return the report as HTML, with the verdict first.
 
     Args:
         plan: of the run.
         sections: one per ticker.
+        notices: findings about the whole run.
     """
     results = [one.result for one in sections]
     return render(
         "report.html.j2",
         plan=plan,
         sections=sections,
+        notices=notices,
         verdict=verdict(results),
         aggregate=aggregate(results),
         unfolded=len(sections) <= _UNFOLDED,

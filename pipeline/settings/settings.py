@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     )
     experiment: str = Field("closecast", min_length=1, description="MLflow experiment")
     calendar: str = Field("XNYS", description="trading calendar, a name of exchange_calendars")
+    closed_sessions: tuple[dt.date, ...] = Field(
+        (),
+        examples=[["2018-12-05", "2025-01-09"]],
+        description="sessions of the calendar on which the exchange did not open",
+    )
 
     tickers: tuple[str, ...] = Field(
         ("AAA", "BBB"), examples=[["NFLX", "AAPL"]], description=BY_NAME["tickers"].description

@@ -79,9 +79,13 @@ def _refusal(champion: Version | None, unit: Unit) -> str:
 
 def _already_written(written: pd.DataFrame, champion: Version, unit: Unit) -> ForecastRecord | None:
     """Return the ledger's row of this session and version, which another try or run may have written."""
-    session = str(calendar.next_session(unit.plan.calendar, unit.plan.as_of))
+    session = str(_next_session(unit))
     rows = written[(written["session"] == session) & (written["version"] == champion.number)]
     return None if rows.empty else ledger.record_of(rows.iloc[0])
+
+
+def _next_session(unit: Unit) -> dt.date:
+    return calendar.next_session(unit.plan.calendar, unit.plan.as_of, unit.plan.closed_sessions)
 
 
 def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> ForecastRecord:
@@ -93,7 +97,7 @@ def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> Forecast
     anchor = max(0, len(closes) - 1 - _ANCHOR)
     return ForecastRecord(
         ticker=unit.ticker,
-        session=calendar.next_session(unit.plan.calendar, unit.plan.as_of),
+        session=_next_session(unit),
         version=champion.number,
         run=unit.plan.run,
         as_of=unit.plan.as_of,

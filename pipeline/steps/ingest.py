@@ -22,7 +22,7 @@ def ingest(unit: Unit) -> Outcome:
         raise DataError(
             f"The source must have prices of {unit.ticker} up to {unit.plan.as_of}.",
             f"no row since {unit.plan.start}" if unit.plan.start else "no row",
-            "Take an earlier START, or a later AS_OF.",
+            "Take an earlier START, or a later AS_OF." if unit.plan.start else "Take a later AS_OF.",
         )
     data = frame_bytes(raw)
     compared = snapshot.compared_with_last(unit.ticker, unit.plan, unit.settings, quoted)

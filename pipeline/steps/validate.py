@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from pipeline import calendar
-from pipeline.outcome import Outcome
+from pipeline.errors import DataError
+from pipeline.outcome import Finding, Outcome
+from pipeline.prices import closures
 from pipeline.store.formats import frame_bytes, frame_of
 
 if TYPE_CHECKING:
@@ -18,7 +22,10 @@ def validate(unit: Unit) -> Outcome:
     from pipeline.prices.clean import clean
 
     raw = frame_of(unit.read("raw.parquet"))
-    sessions = calendar.sessions(unit.plan.calendar, raw.index[0].date(), unit.plan.as_of)
+    early = rows_before_calendar(raw, unit.plan.calendar)
+    raw = raw[len(early) :]
+    expected = calendar.sessions(unit.plan.calendar, raw.index[0].date(), unit.plan.as_of, unit.plan.closed_sessions)
+    sessions = closures.without_absent(expected, unit.plan.presumed_closures, raw)
     cleaned = clean(raw, sessions)
     checked = checks.check(
         unit.ticker,
@@ -39,7 +46,8 @@ def validate(unit: Unit) -> Outcome:
             "quality.removed_without_price": len(cleaned.without_price),
             "quality.removed_no_session": len(cleaned.no_session),
         },
-        findings=checked.findings,
+        bars=closures.recent_bars(raw, expected),
+        findings=(*checked.findings, *_early_finding(early, unit.plan.calendar)),
     )
     if outcome.failed:
         return outcome
@@ -48,4 +56,36 @@ def validate(unit: Unit) -> Outcome:
             "files": {**outcome.files, "validated.parquet": frame_bytes(cleaned.prices)},
             "dataset": "validated.parquet",
         }
+    )
+
+
+def rows_before_calendar(raw: pd.DataFrame, name: str) -> pd.DatetimeIndex:
+    """Return the days of the rows before the calendar's first session.
+
+    Raises:
+        DataError: when there are no others.
+    """
+    first = calendar.first_known_session(name)
+    early = pd.DatetimeIndex(raw.index[raw.index < str(first)])
+    if len(early) == len(raw):
+        raise DataError(
+            f"Prices must lie on the calendar {name}, which begins on {first}.",
+            f"{len(early):,} rows, the last on {early[-1].date()}",
+            "Use a later AS_OF, or a calendar that begins earlier.",
+        )
+    return early
+
+
+def _early_finding(early: pd.DatetimeIndex, name: str) -> tuple[Finding, ...]:
+    if early.empty:
+        return ()
+    first = calendar.first_known_session(name)
+    return (
+        Finding(
+            rule=f"Every row should lie on the calendar {name}, which begins on {first}",
+            severity="warning",
+            observed=f"{len(early):,} rows before it, the first on {early[0].date()}",
+            limit="0 before it",
+            todo=f"These rows were removed. Set START={first} to leave them out without this message.",
+        ),
     )

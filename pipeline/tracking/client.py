@@ -77,7 +77,12 @@ def _sqlite_lock(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """Raise `Unavailable` if MLflow is away, locked or full, `PipelineError` for a refused login or an old schema."""
+    """Raise errors of ours for MLflow's.
+
+    Raises:
+        Unavailable: MLflow is away, locked or full.
+        PipelineError: it refuses the login, has an old schema, or an object was deleted.
+    """
     try:
         yield
     except MlflowException as error:
@@ -97,6 +102,12 @@ def answering(uri: str) -> Iterator[None]:
             ) from None
         if "OperationalError" in str(error):
             raise _refused(str(error)) from error
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "must be in the 'active' state" in str(error):
+            raise PipelineError(
+                "What a run uses in MLflow must not be deleted before the run has ended.",
+                without_secrets(str(error), uri)[:200],
+                "Clear the failed task in Airflow, or start a new run: both make a deleted run or version again.",
+            ) from error
         raise
     except OSError as error:  # of its artifacts
         raise _refused(str(error)) from error

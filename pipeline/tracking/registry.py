@@ -101,10 +101,13 @@ class Registry:
 
     def facts(self, version: Version) -> tuple[dict[str, str], dict[str, str]]:
         """Return the parameters and the tags of the run that made a version; empty when that run was deleted."""
-        with contextlib.suppress(MlflowException), answering(self._uri):
+        params: dict[str, str] = {}
+        tags: dict[str, str] = {}
+        with answering(self._uri), gone_is_fine():
             data = self._client.get_run(version.run_id).data
-            return dict(data.params), dict(data.tags)
-        return {}, {}
+            params |= data.params
+            tags |= data.tags
+        return params, tags
 
     def release(self, ticker: str, model_id: str, run_id: str, release: Release, when: dt.datetime) -> Released:
         """Register a trained model once, and move the aliases as decided. A second call changes nothing.

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
+from pipeline.errors import PipelineError, without_secrets
 from pipeline.tracking.client import answering, connect
 
 if TYPE_CHECKING:
     import mlflow
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
 
     from pipeline.plan import Plan
     from pipeline.settings import Settings
@@ -38,6 +39,7 @@ class Runs:
 
         Raises:
             Unavailable: when a server does not answer.
+            PipelineError: when a person deleted the experiment.
         """
         self.uri = settings.mlflow_uri
         self._page = settings.mlflow_page
@@ -122,7 +124,7 @@ class Runs:
     def _find_or_create_experiment(self, settings: Settings) -> str:
         found = self.client.get_experiment_by_name(settings.experiment)
         if found:
-            return str(found.experiment_id)
+            return self._active(found)
         # A server chooses the place of its artifacts. On SQLite it is chosen here, the same that `make up` serves.
         place = settings.mlflow_artifacts.as_uri() if self.uri.startswith("sqlite:") else None
         tags = {
@@ -133,7 +135,19 @@ class Runs:
         try:
             return str(self.client.create_experiment(settings.experiment, place, tags))
         except MlflowException:  # another process was faster
-            return str(self.client.get_experiment_by_name(settings.experiment).experiment_id)
+            return self._active(self.client.get_experiment_by_name(settings.experiment))
+
+    def _active(self, experiment: Experiment) -> str:
+        """Return the id of an experiment, unless a person deleted it: that decision is not undone here."""
+        number = str(experiment.experiment_id)
+        if experiment.lifecycle_stage == "active":
+            return number
+        raise PipelineError(
+            "The MLflow experiment of the runs must not be deleted.",
+            f"{experiment.name!r}, id {number}, which was deleted in {without_secrets(self.uri)}",
+            f"Restore it with its runs: MLFLOW_TRACKING_URI={without_secrets(self.uri)} mlflow experiments restore "
+            f"--experiment-id {number}. Or set CLOSECAST_EXPERIMENT to a new name.",
+        )
 
     def _search(self, condition: str) -> Sequence[Run]:
         runs = self.client.search_runs([self.experiment], condition, order_by=["attributes.start_time ASC"])

@@ -128,6 +128,20 @@ def test_kill_9_of_the_scheduler(running):
     ended_well(running, run, "SCHED")
 
 
+def test_a_scheduler_that_hangs(running):
+    """A stopped scheduler lives and sends no heartbeat: the guard kills it, and the run completes."""
+    run = running.trigger("hang-scheduler", ["HANG"], LONG)
+    training(running)
+    scheduler = min(running.processes(SCHEDULER), key=lambda one: one.create_time())
+    scheduler.suspend()
+    began = time.monotonic()
+    time.sleep(60)
+    assert is_alive(scheduler), "the guard did not wait for Airflow's threshold"
+    assert eventually(lambda: not is_alive(scheduler), 300), "the guard did not kill the scheduler"
+    assert time.monotonic() - began > 4 * 45 - 20
+    ended_well(running, run, "HANG")
+
+
 def test_mlflow_killed(running):
     """When MLflow is killed during a training, supervisord starts it again, and the run completes."""
     run = running.trigger("kill-mlflow", ["KILLED"], LONG)

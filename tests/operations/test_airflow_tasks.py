@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.errors import DataError
+from pipeline import calendar
+from pipeline.errors import DataError, UsageError
 from pipeline.operations import airflow_tasks
 from tests.support.alert_channels import webhook
 
@@ -57,3 +58,43 @@ def test_a_late_scheduled_check_sends_nothing(hook, monkeypatch, run_type, hours
     monkeypatch.setattr(airflow_tasks, "get_current_context", lambda: {"dag_run": run})
     assert airflow_tasks.look() is False
     assert hook.titles == titles
+
+
+def test_a_check_after_the_end_of_the_calendar_fails_with_the_reason(hook, monkeypatch):
+    """No run is scheduled then, and no session of the calendar is late."""
+    now = dt.datetime.now(dt.UTC)
+    monkeypatch.setattr(calendar, "last_known_day", lambda name: now.date() - dt.timedelta(days=1))  # noqa: ARG005
+    run = SimpleNamespace(run_type="scheduled", run_after=now, data_interval_end=now)
+    monkeypatch.setattr(airflow_tasks, "get_current_context", lambda: {"dag_run": run})
+    with pytest.raises(UsageError, match="The calendar XNYS must know today") as error:
+        airflow_tasks.look()
+    for _ in range(2):
+        airflow_tasks.alert_of_failure(context_of("watch", "look", error.value))
+    assert hook.titles == ["Task look of watch failed"]
+    assert "--upgrade exchange_calendars" in hook.told[0].body
+
+
+def test_a_session_that_a_person_closed_is_not_late(hook, monkeypatch):
+    """The session before it is looked for."""
+    monkeypatch.setenv("CLOSECAST_CLOSED_SESSIONS", '["2025-11-21"]')
+    close = dt.datetime(2025, 11, 21, 21, tzinfo=dt.UTC)
+    run = SimpleNamespace(run_type="manual", run_after=close, data_interval_end=close)
+    monkeypatch.setattr(airflow_tasks, "get_current_context", lambda: {"dag_run": run})
+    airflow_tasks.look()
+    assert hook.titles == ["No finished run for 2025-11-20"]
+
+
+@pytest.mark.parametrize(("limit", "most"), [(None, 1024), ("100", 100)])
+@pytest.mark.usefixtures("tiny")
+def test_a_plan_has_no_more_batches_than_airflow_maps(monkeypatch, limit, most):
+    """2,000 tickers, with Airflow's default and with a lower setting of core.max_map_length; a retry agrees."""
+    if limit:
+        monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", limit)
+    tickers = [f"T{number}" for number in range(2000)]
+    run = SimpleNamespace(run_id="manual__2000", data_interval_end=None, run_after=dt.datetime.now(dt.UTC))
+    context = {"params": {"tickers": tickers, "overrides": {}}, "dag_run": run}
+    monkeypatch.setattr(airflow_tasks, "get_current_context", lambda: context)
+    batches = airflow_tasks.plan()
+    assert len(batches) <= most
+    assert [ticker for batch in batches for ticker in batch["tickers"]] == tickers
+    assert airflow_tasks.plan() == batches

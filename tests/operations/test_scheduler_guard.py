@@ -1,4 +1,4 @@
-"""The guard kills a scheduler whose LocalExecutor worker died, on a stand-in of real processes."""
+"""The guard kills a scheduler whose worker died or whose heartbeat stopped, on a stand-in of real processes."""
 
 from __future__ import annotations
 
@@ -39,3 +39,22 @@ def test_workers_are_listed_under_their_scheduler(standin: StandIn) -> None:
     family = [standin.scheduler, standin.worker]
     assert eventually(lambda: workers([*family, psutil.Process(os.getpid())]) == {standin.scheduler: {standin.worker}})
     assert workers([standin.worker]) == {}
+
+
+STOPS_AFTER_2_SECONDS = (
+    "import time, types; begin = time.monotonic(); "
+    "beat = types.SimpleNamespace(is_due=lambda: True, has_stopped=lambda born: time.monotonic() > begin + 2)"
+)
+
+
+def test_the_guard_kills_a_scheduler_whose_heartbeat_stopped(standin: StandIn) -> None:
+    """It kills the process below supervisord, even a stopped one, and no worker."""
+    standin.scheduler.suspend()
+    with look(f"{STOPS_AFTER_2_SECONDS}; print(flush=True); scheduler_guard.guard({standin.var!r}, 0.1, beat)") as run:
+        assert run.stdout is not None
+        run.stdout.readline()
+        time.sleep(1)
+        assert is_alive(standin.scheduler)
+        assert eventually(lambda: not is_alive(standin.scheduler), 20)
+        assert is_alive(standin.worker)
+        assert is_alive(standin.supervisord)

@@ -333,3 +333,22 @@ def test_no_file_of_the_panel_breaks_a_rule(test_data):
     for ticker in ("AAPL", "GM", "MSFT", "XOM", "WHR"):
         prices = files.fetch(ticker, None, dt.date(2020, 12, 11), path=test_data / "panel")
         assert verdict(prices, as_of=dt.date(2020, 12, 11)).findings == ()
+
+
+def test_opens_of_zero_in_old_sessions_are_named_with_the_start_that_leaves_them_out(prices):
+    """As in the old history of an index: another source would have none either."""
+    broken = changed(prices, slice(0, 300), "open", 0.0)
+    (finding,) = [one for one in verdict(broken).findings if one.severity == "critical"]
+    assert finding.name == "order_most"
+    assert "a price is 0 in 300 of them" in finding.observed
+    assert finding.todo.startswith(f"Set START={prices.index[300].date()}, which leaves 500 sessions. Or: ")
+
+
+def test_a_start_is_advised_only_if_enough_sessions_follow(prices):
+    """Rows that break a rule in the newest sessions, or too few after them, need another source."""
+    for rows in (slice(0, 600), slice(700, 800)):
+        found = verdict(changed(prices, rows, "open", 0.0)).findings
+        assert not [one for one in found if "Set START=" in one.todo]
+    (finding,) = [one for one in verdict(changed(prices, [100], "close", -1.0)).findings if one.severity == "critical"]
+    assert finding.todo.startswith(f"Set START={prices.index[101].date()}, which leaves 699 sessions. Or: ")
+    assert "a price is 0" not in finding.observed

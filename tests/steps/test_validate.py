@@ -1,5 +1,7 @@
 """The step `validate`: prices of sessions only, checked by the suite."""
 
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,10 @@ from pipeline import calendar, runner, runs
 from pipeline.errors import DataError
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW
+from pipeline.steps.validate import rows_before_calendar
 from tests.support.nights import folder_of, night, sample_prices
+
+AS_OF = dt.date(2025, 11, 20)
 
 
 def test_bad_prices_stop_before_training(tiny):
@@ -39,3 +44,30 @@ def test_rows_without_a_price_or_a_session_are_removed_and_counted(tmp_path):
     expected = calendar.sessions("XNYS", kept.index[0].date(), kept.index[-1].date())
     assert list(expected.difference(kept.index)) == [pd.Timestamp("2024-06-03")]
     assert list(kept.index.difference(expected)) == []
+
+
+def test_rows_before_the_calendar_begins_are_removed_and_named(tiny, tmp_path):
+    """The name of the calendar is right: Riyadh's begins in 2021."""
+    del tiny
+    days = pd.bdate_range("2019-12-02", "2025-11-21").union(calendar.sessions("XSAU", dt.date(2021, 1, 1), AS_OF))
+    close = 100 + np.sin(np.arange(len(days)))
+    prices = pd.DataFrame({"Open": close, "High": close + 1, "Low": close - 1, "Close": close, "Volume": 10}, days)
+    prices.rename_axis("Date").to_csv(tmp_path / "AAA.csv")
+    given = {"source": "files", "prices": tmp_path, "calendar": "XSAU", "start": "2019-01-01"}
+    folder = night("1", "2025-11-20", steps=FLOW[:2], **given)
+    outcome = folder.manifest("validate").outcome
+    (early,) = (one for one in outcome.findings if "which begins on" in one.rule)
+    assert early.severity == "warning"
+    assert "XSAU, which begins on 2021-01-03" in early.rule
+    assert early.observed == f"{(days < '2021-01-03').sum():,} rows before it, the first on 2019-12-02"
+    assert "START=2021-01-03" in early.todo
+    (extra,) = (one for one in outcome.findings if one.name == "extra_session")  # Fridays, which are no sessions there
+    assert extra.rows[0] > "2021"
+    assert pd.read_parquet(folder.path("validated.parquet")).index[0] == pd.Timestamp("2021-01-03")
+
+
+def test_prices_that_end_before_the_calendar_begins_are_refused():
+    """None of them can be checked."""
+    raw = pd.DataFrame({"close": 1.0}, pd.bdate_range("2019-01-01", "2020-12-31"))
+    with pytest.raises(DataError, match="which begins on 2021-01-03"):
+        rows_before_calendar(raw, "XSAU")

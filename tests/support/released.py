@@ -41,6 +41,6 @@ def release(
     when = NOON + dt.timedelta(hours=hour)
     said = {"run": f"run-{hour}"} | said
     released = registry.release(ticker, *(model or trained(registry)), decision(**said), when)
-    tags = registry.versions(ticker)[released.version - 1].tags
+    (tags,) = (one.tags for one in registry.versions(ticker) if one.number == released.version)
     assert tags["decision"] == (released.reason if released.superseded else "because")
     return released.version

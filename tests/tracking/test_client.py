@@ -80,6 +80,21 @@ def test_every_other_error_of_mlflow_stays_as_it_is():
         raise MlflowException("a bug")
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("RESOURCE_DOES_NOT_EXIST", "Model Version (name=closecast-NFLX, version=1) not found"),
+        ("INVALID_PARAMETER_VALUE", "The run abe2 must be in the 'active' state. Current state is deleted."),
+    ],
+)
+def test_what_a_person_deleted_is_named_and_not_tried_again(code, text):
+    """It is neither a bug nor an outage."""
+    with pytest.raises(PipelineError, match="must not be deleted") as error, answering(SERVER):
+        raise RestException({"error_code": code, "message": text})
+    assert text in error.value.received
+    assert not error.value.retryable
+
+
 def test_only_a_missing_object_may_be_gone():
     """A deletion whose answer was lost is repeated, and finds nothing."""
     with gone_is_fine():

@@ -158,3 +158,35 @@ def test_every_kind_of_ticker_has_a_model_of_its_own(registry, ticker):
     release(registry, ticker=ticker)
     release(registry, ticker="NFLX")
     assert registry.champion(ticker).number == registry.champion("NFLX").number == 1
+
+
+@pytest.mark.parametrize("deleted", ["alias", "version", "model"])
+def test_a_champion_that_a_person_deleted_is_not_brought_back(registry, deleted):
+    """A decision that was made against it comes too late and says why. The next one starts anew."""
+    release(registry)
+    name = "closecast-NFLX"
+    if deleted == "alias":
+        registry._client.delete_registered_model_alias(name, "champion")
+    elif deleted == "version":
+        registry._client.delete_model_version(name, "1")
+    else:
+        registry._client.delete_registered_model(name)
+    assert registry.champion("NFLX") is None
+    assert registry.history("NFLX") == []
+    late = release(registry, 1, champion=1)
+    assert registry.champion("NFLX") is None
+    tags = registry._client.get_model_version(name, str(late)).tags
+    assert tags["decision"] == (
+        "superseded: the champion of the decision was deleted, or lost its alias, before it was carried out"
+    )
+    anew = release(registry, 2, champion=None)
+    assert registry.champion("NFLX").number == anew
+
+
+def test_facts_of_a_deleted_run_are_still_there_and_those_of_an_unknown_run_are_empty(registry):
+    """MLflow keeps a deleted run until it is purged."""
+    release(registry)
+    champion = registry.champion("NFLX")
+    registry._client.delete_run(champion.run_id)
+    assert registry.facts(champion) == registry.facts(champion._replace())
+    assert registry.facts(champion._replace(run_id="0" * 32)) == ({}, {})

@@ -1,8 +1,10 @@
 """MLflow's runs: found again by their tags, and ended as what they are."""
 
+import mlflow
 import pytest
 
 from pipeline import runs
+from pipeline.errors import PipelineError
 from pipeline.store.runs import read_plan
 from pipeline.tracking.runs import Runs
 from tests.support.nights import logged_runs
@@ -109,3 +111,41 @@ def test_the_experiment_names_its_first_metric_and_its_page(tiny, plan):
     assert experiment.tags["mlflow.experiment.primaryMetric.name"] == "skill"
     run_id = tracking.open_parent(plan)
     assert tracking.page(run_id).endswith(f"/#/experiments/{experiment.experiment_id}/runs/{run_id}")
+
+
+def test_a_deleted_experiment_ends_a_run_with_one_message(tiny):
+    """Neither restored nor replaced: a person decided. The message has the command, after which all runs are there."""
+    runs.plan(tiny, "manual__1")
+    client = mlflow.MlflowClient(tiny.mlflow_uri)
+    number = Runs(tiny).experiment
+    client.delete_experiment(number)
+    for call in (lambda: Runs(tiny), lambda: runs.plan(tiny, "manual__2")):
+        with pytest.raises(PipelineError, match="must not be deleted") as error:
+            call()
+        assert not error.value.retryable
+        assert f"'closecast', id {number}" in error.value.received
+        assert f"mlflow experiments restore --experiment-id {number}" in error.value.todo
+        assert "CLOSECAST_EXPERIMENT" in error.value.todo
+    client.restore_experiment(number)
+    assert Runs(tiny).experiment == number
+    assert statuses(tiny) == {"": "RUNNING"}
+
+
+def test_a_renamed_experiment_stays_and_a_new_one_is_made(tiny):
+    """The settings name the experiment of the next run."""
+    number = Runs(tiny).experiment
+    mlflow.MlflowClient(tiny.mlflow_uri).rename_experiment(number, "of last year")
+    assert Runs(tiny).experiment != number
+    assert Runs(tiny.model_copy(update={"experiment": "of last year"})).experiment == number
+
+
+def test_deleted_runs_are_opened_again(tiny, plan):
+    """Parent and child, while their run is in progress."""
+    tracking = Runs(tiny)
+    deleted = [tracking.open_parent(plan), tracking.unit_run(plan, "AAA").info.run_id]
+    for run in deleted:
+        tracking.client.delete_run(run)
+    assert tracking.open_parent(plan) not in deleted
+    assert tracking.unit_run(plan, "AAA").info.run_id not in deleted
+    tracking.close_parent(plan, failed=False, metrics={}, page=b"")
+    assert statuses(tiny) == {"": "FINISHED", "AAA": "KILLED"}

@@ -33,6 +33,7 @@ def fetch_planned(ticker: str, plan: Plan, settings: Settings) -> Quoted:
     """Return the market of a run, with the plan's fault in it; see `fetch`."""
     del settings
     market = fetch(ticker, plan.start, plan.as_of, calendar=plan.calendar)
+    market = market[~market.index.isin([pd.Timestamp(day) for day in plan.closed_sessions])]
     if plan.fault:
         market = faults.inject(market, plan.fault, calendar=plan.calendar)
     return Quoted(market, CURRENCY)
