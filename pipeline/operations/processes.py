@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 STACK = "CLOSECAST_STACK"  # the mark of the stack: its `var`
 PROGRAM = "CLOSECAST_PROGRAM"  # the mark of one program: its name, empty for supervisord
-VAR = "@VAR@"  # stands for the stack's `var` in a command: a configuration file would misread signs of a path
+# They stand for the stack's `var` in a command: a configuration file would misread signs of a path.
+VAR = "@VAR@"
+VAR_URL = "@VAR_URL@"  # as a file URL: MLflow 3.17 writes a path with a ' into a faulty statement
 STOP_SECONDS = 10  # between SIGTERM and SIGKILL
 _SUPERVISORD = ""
 

@@ -14,22 +14,23 @@ from pathlib import Path
 import psutil
 
 from pipeline.operations import servers
-from pipeline.operations.processes import PROGRAM, STACK, VAR, members
+from pipeline.operations.processes import PROGRAM, STACK, VAR, VAR_URL, members
 
 
 def exec_program(arguments: list[str]) -> None:
     """Kill the rest of an earlier start, then replace this process by the program.
 
     Args:
-        arguments: a Python module with its arguments, or a program by its absolute path with its arguments. `VAR` in
-            them becomes the stack's folder.
+        arguments: a Python module with its arguments, or a program by its absolute path with its arguments. In
+            them, `VAR` becomes the stack's folder, and `VAR_URL` its URL.
     """
     for process in members(os.environ[STACK], os.environ[PROGRAM]):
         with contextlib.suppress(psutil.Error):
             process.kill()
     if os.environ[PROGRAM] == "postgres":
         servers.drop_root()
-    command = [word.replace(VAR, os.environ[STACK]) for word in arguments]
+    var = Path(os.environ[STACK])
+    command = [word.replace(VAR, str(var)).replace(VAR_URL, var.as_uri()) for word in arguments]
     if not Path(command[0]).is_absolute():
         command = [sys.executable, "-m", *command]
     os.execv(command[0], command)

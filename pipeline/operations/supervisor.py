@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError
 from pipeline.operations import servers
 from pipeline.operations.airflow_home import PARALLEL_TASKS, process_environment
-from pipeline.operations.processes import STACK, STOP_SECONDS, VAR
+from pipeline.operations.processes import STACK, STOP_SECONDS, VAR, VAR_URL
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SOCKET_PATH_BYTES = 90  # the system's limit is 104 or 108; supervisord adds a suffix while it binds
 MLFLOW = (
     "mlflow server --app-name closecast-login --host 127.0.0.1 --port {port} --workers 1 --no-serve-artifacts"
-    f" --backend-store-uri sqlite:///{VAR}/mlflow/mlflow.db --default-artifact-root {VAR}/mlflow/artifacts"
+    f" --backend-store-uri sqlite:///{VAR}/mlflow/mlflow.db --default-artifact-root {VAR_URL}/mlflow/artifacts"
 )
 CLUSTER_MLFLOW = (  # serves the artifacts too, because its clients may run on other machines
     "mlflow server --app-name closecast-login --host 127.0.0.1 --port {port} --workers 1"

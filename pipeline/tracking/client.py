@@ -44,7 +44,7 @@ def connect(settings: Settings) -> mlflow.MlflowClient:
         if uri == f"sqlite:///{settings.mlflow_database}":
             follow_var(settings.mlflow_database, settings.mlflow_artifacts)
         # On SQLite the files of MLflow's experiment "Default" would go to `mlruns` in the current folder.
-        os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(settings.mlflow_artifacts)
+        os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = settings.mlflow_artifacts.as_uri()
         return mlflow.MlflowClient(uri, uri)
 
 

@@ -58,7 +58,7 @@ def _earlier_roots(connection: sqlite3.Connection, artifacts: Path) -> list[str]
 
 
 def _like(root: str, artifacts: Path) -> str:
-    """Return the present folder in the form of `root`: a file URL, or a path, which MLflow's server writes."""
+    """Return the present folder in the form of `root`: a file URL, or a path, which earlier versions wrote."""
     return artifacts.as_uri() if root.startswith("file:") else str(artifacts)
 
 

@@ -47,6 +47,7 @@ def test_the_folder_of_the_stack_reaches_a_program_as_it_is(tmp_path: Path) -> N
     """Signs that a shell or a configuration file would read stay in one argument."""
     var = tmp_path / "100% {a} 'b' \"c\" #1 ;d"
     command = [*SUPERVISED, sys.executable, "-c", "import sys; print(*sys.argv[1:], sep='|')", "sqlite:///@VAR@/x", "y"]
+    command.append("@VAR_URL@/z")
     marks = {STACK: str(var), PROGRAM: "x"}
     done = subprocess.run(command, env=os.environ | marks, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == f"sqlite:///{var}/x|y\n"
+    assert done.stdout == f"sqlite:///{var}/x|y|{var.as_uri()}/z\n"

@@ -9,6 +9,7 @@ import pytest
 from mlflow.exceptions import MlflowException, RestException
 
 from pipeline.errors import PipelineError, Unavailable
+from pipeline.settings import load_settings
 from pipeline.tracking.client import answering, connect, gone_is_fine
 from pipeline.tracking.server import check_answers
 
@@ -35,6 +36,15 @@ def test_the_folder_and_the_tables_of_a_new_database_are_made(tiny):
     assert mlflow.get_tracking_uri() == tiny.mlflow_uri
     with sqlite3.connect(tiny.mlflow_uri.removeprefix("sqlite:///")) as database:
         assert database.execute("select count(*) from experiments").fetchone() == (2,)  # with MLflow's own default
+
+
+def test_a_var_may_have_signs_of_sql_in_its_path(tmp_path, monkeypatch):
+    """MLflow writes the place of its default experiment into a statement without escaping a '."""
+    monkeypatch.setenv("CLOSECAST_VAR", str(tmp_path / "o'neill" / "var"))
+    settings = load_settings()
+    settings.mlflow_database.parent.mkdir(parents=True)
+    settings.mlflow_database.touch()  # an empty file: MLflow makes all tables, none are copied
+    assert connect(settings).get_experiment("0").artifact_location.endswith("/o%27neill/var/mlflow/artifacts/0")
 
 
 def test_a_server_that_is_away_is_no_connection(tiny):

@@ -122,7 +122,7 @@ def test_a_new_database_makes_no_folder_in_the_current_folder(tiny, tmp_path, mo
     monkeypatch.chdir(current)
     client = connect(tiny)
     assert list(current.iterdir()) == []
-    assert client.get_experiment("0").artifact_location == f"{tiny.mlflow_artifacts}/0"
+    assert client.get_experiment("0").artifact_location == f"{tiny.mlflow_artifacts.as_uri()}/0"
 
 
 def test_a_missing_and_an_empty_database_are_left_alone(tmp_path):
