@@ -43,7 +43,7 @@ def connect(settings: Settings) -> mlflow.MlflowClient:
     with answering(uri), _sqlite_lock(uri):
         if uri == f"sqlite:///{settings.mlflow_database}":
             follow_var(settings.mlflow_database, settings.mlflow_artifacts)
-        # On SQLite MLflow would make a folder `mlruns` in the current folder, for its experiment "Default".
+        # On SQLite the files of MLflow's experiment "Default" would go to `mlruns` in the current folder.
         os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(settings.mlflow_artifacts)
         return mlflow.MlflowClient(uri, uri)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.operations import processes, stack, supervisor
+from pipeline.operations import code_watch, processes, stack, supervisor
 from pipeline.operations.airflow_home import schema_versions
 from tests.support.stacks import eventually, free_port, page, processes_of, settings_for
 
@@ -144,6 +144,22 @@ def test_killed_program_comes_back_without_its_orphans(started: Started, program
     assert len(before) > 1  # with children, which kill -9 of the parent alone leaves behind
     os.kill(min(before), 9)
     assert eventually(lambda: bool(pids(started.settings, program)) and not pids(started.settings, program) & before)
+
+
+def test_changed_code_restarts_every_program(started: Started) -> None:
+    """The tasks are forks of the scheduler, which has imported the old modules. supervisord itself goes on."""
+    settings = started.settings
+    boss = pids(settings, "")
+    before = {program: pids(settings, program) for program in ("airflow-scheduler", "airflow-dag-processor", "mlflow")}
+    (settings.home / "dags" / "new.py").write_text('"""Arrived by a pull."""\n')
+    for program, old in before.items():
+        assert eventually(lambda program=program, old=old: not pids(settings, program) & old, 300)
+    assert eventually(lambda: not code_watch.has_changed(settings), 300)
+    said: list[str] = []
+    stack.up(settings, said.append)  # waits until every part answers
+    assert said[0] == "Already up."
+    assert "code has changed" not in "\n".join(said)
+    assert pids(settings, "") == boss
 
 
 def test_down_leaves_no_process_even_without_supervisord(started: Started) -> None:
