@@ -19,6 +19,11 @@ def present_name(name: str) -> str:
     return name.replace(_OLD, "")
 
 
+def old_name(name: str) -> str:
+    """Return the name that an amount had."""
+    return f"{name}{_OLD}"
+
+
 def present_names(values: Mapping[str, Value]) -> dict[str, Value]:
     """Return values by their names of today."""
     return {present_name(name): value for name, value in values.items()}

@@ -14,7 +14,7 @@ from pipeline.evaluation import metrics
 from pipeline.forecasting import intervals, target, windows
 from pipeline.forecasting.blend import blend, choose_weight
 from pipeline.forecasting.scale import Scaler
-from pipeline.old_names import present_names
+from pipeline.old_names import old_name, present_names
 
 if TYPE_CHECKING:
     import keras
@@ -86,8 +86,11 @@ class Forecasts(NamedTuple):
 
 
 def columns(made: Forecasts) -> dict[str, Floats]:
-    """Return forecasts and bounds by the names of their columns in a price table."""
-    return made._asdict()
+    """Return forecasts and bounds under the names of earlier versions.
+
+    The code that was logged with these versions calls it, and so they answer with the columns of their signature.
+    """
+    return {old_name(name): values for name, values in made._asdict().items()}
 
 
 class Fitted(NamedTuple):

@@ -64,7 +64,7 @@ class ClosecastModel(PythonModel):
         first = forecaster.first_forecast(self.recipe) if every_session else len(closes)
         sessions = self._sessions(model_input, first, len(closes) + 1)
         made = forecaster.forecast(self.network, closes, range(first, len(closes) + 1), self.recipe)
-        forecasts = pd.DataFrame(forecaster.columns(made))
+        forecasts = pd.DataFrame(made._asdict())
         forecasts.insert(0, "currency", self.recipe.currency)
         forecasts.insert(0, "session", sessions)
         forecasts.insert(0, "ticker", self.recipe.ticker)

@@ -143,7 +143,7 @@ def _fold_scores(rows: pd.DataFrame) -> FoldScores:
 def _predictions(sessions: Dates, actual: Floats, made: forecaster.Forecasts, others: Baselines) -> pd.DataFrame:
     import pandas as pd
 
-    bounds = forecaster.columns(made)
+    bounds = made._asdict()
     columns = {
         "close": actual,
         "forecast": bounds.pop("forecast"),

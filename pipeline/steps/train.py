@@ -102,7 +102,7 @@ def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, byte
                     "cutoff": recipe.cutoff,
                     "close": closes[fold.test.start : fold.test.stop],
                     "naive": baselines.naive(closes, fold.test),
-                    **forecaster.columns(made),
+                    **made._asdict(),
                     "weight": recipe.weight,
                 },
                 index=calendar.session_index(sessions[fold.test.start : fold.test.stop]),

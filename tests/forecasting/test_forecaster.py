@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError
 from pipeline.forecasting import model
-from pipeline.forecasting.forecaster import Recipe, first_forecast, forecast
+from pipeline.forecasting.forecaster import Recipe, columns, first_forecast, forecast
 from tests.support.old_names import old_json
 
 RECIPE = Recipe(
@@ -109,3 +109,11 @@ def test_the_recipe_of_an_earlier_version_is_read():
     old = old_json(RECIPE.to_json())
     assert json.loads(old)["cutoff_close_usd"] == 100.0
     assert Recipe.from_json(old) == RECIPE._replace(return_edges=list(RECIPE.return_edges))
+
+
+def test_the_code_of_earlier_versions_gets_the_names_of_its_signature(network):
+    """It calls `columns`, and then names its columns by the result."""
+    made = forecast(network, CLOSES, range(40, 42), RECIPE)
+    old = columns(made)
+    assert list(old) == ["forecast_usd", "low_80_usd", "high_80_usd", "low_95_usd", "high_95_usd"]
+    assert old["forecast_usd"] is made.forecast

@@ -91,13 +91,17 @@ def test_the_old_champion_was_logged_with_the_old_code_and_follows_its_network(s
 
 
 def test_mlflow_serves_it_in_a_process_that_has_loaded_the_code_of_today(settings, closes, row):
-    """`pipeline` is loaded already, so the model's imports of old names lead to the new modules."""
+    """`pipeline` is loaded already, so the model's imports of old names lead to the new modules.
+
+    It answers with the columns of its signature.
+    """
     mlflow.set_tracking_uri(settings.mlflow_uri)
     served = mlflow.pyfunc.load_model("models:/closecast-AAA@champion")
     asked = pd.DataFrame({"session": closes.index.strftime("%Y-%m-%d"), "close": closes.to_numpy()})
     (answer,) = served.predict(asked.tail(10)).to_dict("records")
     assert (answer["ticker"], answer["session"]) == ("AAA", "2025-11-24")
-    assert [answer[name] for name in FIGURES] == pytest.approx([row[name] for name in FIGURES], rel=1e-6)
+    assert set(answer) == {"ticker", "session", *served.metadata.signature.outputs.input_names()}
+    assert [answer[f"{name}_usd"] for name in FIGURES] == pytest.approx([row[name] for name in FIGURES], rel=1e-6)
 
 
 def test_the_registry_loads_its_network_and_its_recipe(settings, closes, row):
@@ -105,7 +109,7 @@ def test_the_registry_loads_its_network_and_its_recipe(settings, closes, row):
     registry = Registry(settings)
     network, recipe = registry.load("AAA", registry.champion("AAA"))
     values = closes.to_numpy(np.float64)
-    made = forecaster.columns(forecaster.forecast(network, values, range(len(values), len(values) + 1), recipe))
+    made = forecaster.forecast(network, values, range(len(values), len(values) + 1), recipe)._asdict()
     assert [made[name][0] for name in FIGURES] == pytest.approx([row[name] for name in FIGURES], rel=1e-6)
 
 
