@@ -1,5 +1,7 @@
 """Which place a setting comes from."""
 
+import datetime as dt
+
 import pytest
 
 from pipeline.errors import UsageError
@@ -118,3 +120,14 @@ def test_an_empty_variable_counts_as_not_set(home, monkeypatch, empty):
     assert expected.tickers == ("FILE",)
     monkeypatch.setenv("CLOSECAST_HOME", empty)
     assert load_settings().home == CHECKOUT
+
+
+@pytest.mark.parametrize("text", ["2018-12-05,2025-01-09", '["2018-12-05", "2025-01-09"]'])
+def test_closed_sessions_are_dates(monkeypatch, text):
+    """A comma list or JSON; another word is refused by the name of the variable."""
+    monkeypatch.setenv("CLOSECAST_CLOSED_SESSIONS", text)
+    assert load_settings().closed_sessions == (dt.date(2018, 12, 5), dt.date(2025, 1, 9))
+    monkeypatch.setenv("CLOSECAST_CLOSED_SESSIONS", "2018-12-05,Wednesday")
+    with pytest.raises(UsageError, match="CLOSECAST_CLOSED_SESSIONS") as error:
+        load_settings()
+    assert "Wednesday" in error.value.received

@@ -94,6 +94,25 @@ def test_a_lost_history_and_a_revised_last_bar_are_warnings(tiny, tmp_path):
     assert found["lost"] == [("warning", "377 of 976 are gone, the last on 2023-07-05")]
 
 
+def test_a_newest_bar_in_another_unit_stops_its_night_and_is_no_history(tiny, tmp_path):
+    """The bar comes in pounds for pence; the next night brings it right, and is compared with the night before it."""
+    prices = sample_prices("AAA")
+    wrong = prices.iloc[:-1].copy()
+    wrong.loc[wrong.index[-1], ["open", "high", "low", "close", "adj_close"]] /= 100
+    found = {}
+    for name, frame in (("right", prices.iloc[:-2]), ("wrong", wrong), ("corrected", prices)):
+        file = tmp_path / f"{name}.csv"
+        frame.to_csv(file)
+        batch, folder = plan_night(name, file, str(frame.index[-1].date()), tickers=("AAA",))
+        if name == "wrong":
+            with pytest.raises(DataError, match=r"one unit: 1 bar\(s\) about 100 or 1,000 times"):
+                take(tiny, batch)
+        else:
+            take(tiny, batch)
+        found[name] = findings_of(folder)
+    assert found == {"right": (), "wrong": (), "corrected": ()}
+
+
 def test_the_snapshot_is_described_by_its_tags(tiny):
     """Source, fault, hash and first session are in MLflow; later steps and the gate read them there."""
     folder = night("1", "2025-11-21", steps=FLOW[:1], fault="partial_bar")
