@@ -65,6 +65,15 @@ def _do_not_wait(connection: Any, _: object) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
 
+@pytest.fixture(autouse=True)
+def _no_registry_of_another_test() -> Iterator[None]:
+    """Forget MLflow's registry after each test: `connect` names one for the whole process and its children."""
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_registry_uri("")
+        os.environ.pop("MLFLOW_REGISTRY_URI", None)
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """Return the folder of real price files (CLOSECAST_TEST_DATA), or skip where there is none."""

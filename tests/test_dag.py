@@ -72,7 +72,7 @@ def test_report_comes_whatever_happened(dag):
 
 def test_the_trigger_form_explains_itself(dag):
     """Each parameter has a description."""
-    expert = {"fault", "accept_restated", "overrides", "walk_forward"}
+    expert = {"currency", "fault", "accept_restated", "overrides", "walk_forward"}
     assert set(dag["params"]) == {"tickers", "source", "preset", "start", "as_of"} | expert
     assert all(dag["params"].values())
 

@@ -109,7 +109,7 @@ def test_a_rung_of_other_rows_has_a_reason_and_costs_no_other(monkeypatch):
 def test_a_session_that_closes_meanwhile_is_in_no_preset(small, monkeypatch):
     """All presets know the same last session, that of the moment of the command."""
     closed = itertools.chain([dt.date(2025, 11, 20)], itertools.repeat(dt.date(2025, 11, 21)))
-    newest = functools.cache(lambda _name, _now: next(closed))  # another moment, another session
+    newest = functools.cache(lambda _name, _now, _closed: next(closed))  # another moment, another session
     monkeypatch.setattr("pipeline.calendar.last_closed_session", newest)
     ladder.compare(small.model_copy(update={"as_of": None, "fault": "truncated"}))  # stops before training
     client = mlflow.MlflowClient(small.mlflow_uri)

@@ -15,7 +15,7 @@ HOSTILE = (
     "../../etc/passwd", "..", ".", "/etc/passwd", "..\\..\\boot.ini", "%2e%2e%2f", "_runs", "_ledger/x", "AAA/../BBB",
     "AAA\n", "AAA\0", "", " ", "$(touch pwned)", "`touch pwned`", "; touch pwned", "| touch pwned", "AAA&&touch pwned",
     "' OR '1'='1", "AAA'; DROP TABLE runs; --", '" OR ""="', "{{ 7 * 7 }}", "{% raw %}", "${7*7}", "<script>alert(1)",
-    "file:///etc/passwd", "http://127.0.0.1/", "s3://bucket/x", "\u202eAAA", "\uff21\uff21\uff21", "A" * 16,
+    "file:///etc/passwd", "http://127.0.0.1/", "s3://bucket/x", "\u202eAAA", "\uff21\uff21\uff21", "A" * 33,
 )  # fmt: skip
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.operations.airflow_home import USER_PREFIXES, airflow_environment
+from pipeline.operations.airflow_home import airflow_environment
 from pipeline.settings import load_settings
+from pipeline.settings.foreign import TIME_OUTS
 
 HOME = Path(__file__).resolve().parents[2]
 DOCKER = HOME / "docker"
@@ -173,7 +174,7 @@ def test_tasks_get_what_the_user_sets_and_nothing_empty():
 
 def test_compose_is_as_patient_as_the_cluster(monkeypatch):
     """Tasks may wait an hour for the one GPU, and Redis has ten seconds to restart."""
-    for name in [name for name in os.environ if name.startswith(USER_PREFIXES)]:
+    for name in [name for name in os.environ if name.startswith(TIME_OUTS)]:
         monkeypatch.delenv(name)
     cluster = airflow_environment(load_settings(cluster=True))
     for name in ("AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT", "AIRFLOW__CELERY__OPERATION_TIMEOUT"):
