@@ -41,7 +41,6 @@ def test_the_ladder_has_every_rung_on_the_same_rows(small):
     assert list(ladder) == ["naive", "AR(1)", "SimpleRNN", "GRU", "LSTM"]
     assert ladder["naive"]["skill"] == 0
     assert {one["currency"] for one in ladder.values()} == {"USD"}
-    assert answer.output.count(" USD") == 5
     for name in ("SimpleRNN", "GRU", "LSTM"):
         rung = ladder[name]
         assert rung["skill"] == pytest.approx(1 - rung["rmse"] / ladder["naive"]["rmse"])
