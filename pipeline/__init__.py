@@ -8,7 +8,7 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 # Models that were logged before the modules moved into folders carry code that imports these names from `pipeline`.
-_MOVED = {"forecaster": "pipeline.forecasting.forecaster", "model": "pipeline.forecasting.model"}
+_MOVED = {"forecaster": "pipeline.forecasting.old_forecaster", "model": "pipeline.forecasting.model"}
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -1,0 +1,16 @@
+"""What a model of earlier code finds as `pipeline.forecaster`: its recipe has names of today's recipe with `_usd`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.forecasting import forecaster
+from pipeline.forecasting.forecaster import first_forecast, forecast
+from pipeline.old_names import present_names
+
+__all__ = ["Recipe", "first_forecast", "forecast"]
+
+
+def Recipe(**values: Any) -> forecaster.Recipe:  # noqa: ANN401, N802 - called as the class was
+    """Return the recipe from its fields under old or present names."""
+    return forecaster.Recipe(**present_names(values))
