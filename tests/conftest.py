@@ -66,9 +66,13 @@ def _do_not_wait(connection: Any, _: object) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_registry_of_another_test() -> Iterator[None]:
-    """Forget MLflow's registry after each test: `connect` names one for the whole process and its children."""
+def _nothing_of_another_test() -> Iterator[None]:
+    """Forget what a test leaves in its process: settings of a command's options, and the registry `connect` names."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("CLOSECAST_")}
     yield
+    for name in [name for name in os.environ if name.startswith("CLOSECAST_") and name not in before]:
+        del os.environ[name]
+    os.environ.update(before)
     if mlflow := sys.modules.get("mlflow"):
         mlflow.set_registry_uri("")
         os.environ.pop("MLFLOW_REGISTRY_URI", None)

@@ -11,6 +11,8 @@ import logging
 import sqlite3
 from pathlib import Path
 
+from pipeline.errors import Unavailable
+
 log = logging.getLogger("closecast")
 _INSIDE_VAR = "/mlflow/artifacts"
 _PLACES = {
@@ -28,18 +30,32 @@ def follow_var(database: Path, artifacts: Path) -> None:
     Args:
         database: MLflow's SQLite database below `var`; it may not exist yet.
         artifacts: the present folder of artifacts, `<var>/mlflow/artifacts`.
+
+    Raises:
+        Unavailable: the database stays locked, or cannot be written.
     """
     if not database.exists():
         return
-    connecting = contextlib.closing(sqlite3.connect(database, timeout=_LOCK_SECONDS))
-    # MLflow opens the file next and reports one that is damaged or locked.
-    with contextlib.suppress(sqlite3.DatabaseError), connecting as connection:
-        for old in _earlier_roots(connection, artifacts):
-            log.warning("MLflow's artifacts were in %s. Their records now name %s.", old, artifacts)
-            with connection:
-                for table, column in _PLACES.items():
-                    if _has_column(connection, table, column):
-                        _replace_root(connection, table, column, old, _like(old, artifacts))
+    try:
+        with contextlib.closing(sqlite3.connect(database, timeout=_LOCK_SECONDS)) as connection:
+            _follow(connection, artifacts)
+    except sqlite3.OperationalError as error:
+        raise Unavailable(
+            "MLflow's database must answer and be writable, so that its records follow `var`.",
+            f"{database}: {error}",
+            "End what holds it, and look whether its disk has room and belongs to you.",
+        ) from None
+    except sqlite3.DatabaseError:
+        log.debug("%s is no database. MLflow opens it next and reports that.", database)
+
+
+def _follow(connection: sqlite3.Connection, artifacts: Path) -> None:
+    for old in _earlier_roots(connection, artifacts):
+        log.warning("MLflow's artifacts were in %s. Their records now name %s.", old, artifacts)
+        with connection:
+            for table, column in _PLACES.items():
+                if _has_column(connection, table, column):
+                    _replace_root(connection, table, column, old, _like(old, artifacts))
 
 
 def _earlier_roots(connection: sqlite3.Connection, artifacts: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """A `var` that was moved or copied: MLflow's files follow it."""
 
+import contextlib
 import shutil
 import sqlite3
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Unavailable
 from pipeline.tracking.client import connect
 from pipeline.tracking.moved import follow_var
 from pipeline.tracking.registry import Registry
@@ -55,6 +56,19 @@ def test_after_a_move_old_files_are_read_and_new_files_are_in_the_new_folder(a_r
     assert mlflow.artifacts.load_text(f"runs:/{run_id}/note.txt") == "before"
     assert not settings.var_dir.exists()
     assert len(list(moved.mlflow_artifacts.rglob("later.txt"))) == 1
+
+
+def test_a_locked_database_is_an_error_and_its_records_follow_later(a_run, tmp_path, monkeypatch):
+    """Otherwise this run would write into the old folder."""
+    settings, _ = a_run
+    new = tmp_path / "new" / "mlflow" / "artifacts"
+    monkeypatch.setattr("pipeline.tracking.moved._LOCK_SECONDS", 0.1)
+    with contextlib.closing(sqlite3.connect(settings.mlflow_database)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Unavailable, match="database is locked"):
+            follow_var(settings.mlflow_database, new)
+    follow_var(settings.mlflow_database, new)
+    assert all(place.startswith(new.as_uri()) for place in places(settings.mlflow_database))
 
 
 def test_a_copy_uses_its_own_files(a_run, tmp_path):
