@@ -81,6 +81,7 @@ def build() -> None:
         READY.unlink()
     tools = VENV / "setup"
     uv = install_uv(tools, python)
+    refuse_other_places(uv)
     if not complete:
         make_venv(uv, python)
     install = [uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
@@ -159,6 +160,19 @@ def install_uv(folder: Path, python: Optional[str]) -> str:
 def succeeds(python: str, code: str) -> bool:
     """Return whether the code ends without an error."""
     return subprocess.call([python, "-I", "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+
+
+def refuse_other_places(uv: str) -> None:
+    """Stop if a settings file of uv names another folder than .venv: `pip sync` would also remove what is there."""
+    show = [uv, "pip", "sync", "--show-settings", "--python", sys.executable, str(LOCK)]
+    shown = subprocess.run(show, env=clean_environment(), cwd=str(ROOT), stdout=subprocess.PIPE, check=False).stdout
+    named = re.findall(r'^ +(target|prefix): Some\([^"]*"(.*)"', shown.decode(), re.MULTILINE)
+    if named:
+        stop(
+            "Packages are installed into .venv only.",
+            "a settings file of uv with {} = {}".format(*named[0]),
+            "Remove that line from uv.toml. Or set UV_NO_CONFIG=1, and UV_DEFAULT_INDEX if you need another index.",
+        )
 
 
 def make_venv(uv: str, python: Optional[str]) -> None:

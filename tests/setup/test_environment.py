@@ -304,6 +304,17 @@ def test_variables_that_reach_a_package_index_are_kept(environment, monkeypatch)
     assert clean["PIP_USER"] == "0"
 
 
+@pytest.mark.parametrize("name", ["target", "prefix"])
+def test_a_settings_file_of_uv_that_names_another_folder_is_refused(environment, monkeypatch, tmp_path, name):
+    """`uv pip sync` would install there, and remove what is there."""
+    uv = str(CHECKOUT / ".venv" / "bin" / "uv")
+    (tmp_path / "uv.toml").write_text(f'[pip]\n{name} = "{tmp_path}/theirs"\n')
+    environment.refuse_other_places(uv)
+    monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
+    with pytest.raises(SystemExit, match=f"with {name} = {tmp_path}/theirs\n"):
+        environment.refuse_other_places(uv)
+
+
 def test_supported_versions_are_those_of_the_project(environment):
     """3.11 to 3.13."""
     assert environment.fit_versions() == [(3, 11), (3, 12), (3, 13)]
