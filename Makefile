@@ -10,6 +10,8 @@ PARAMETERS := pipeline/settings/parameters.py
 unexport PYTHONDONTWRITEBYTECODE
 # They belong to another Python. `$(shell)` gets them all the same, so its Python has `-I`.
 unexport PYTHONHOME PYTHONPATH
+# Tests wait a quarter of their time, for disks and for other programs: one process more than there are cores.
+AT_ONCE = --numprocesses=$(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: .venv/ready
 .venv/ready:
@@ -30,8 +32,12 @@ run: .venv/ready ## run the DAG once through Airflow and print the results
 	@$(BIN)/closecast run --airflow $(shell $(PYTHON) -I $(PARAMETERS) options)
 
 .PHONY: test
-test: .venv/ready ## run all tests but those that kill servers or build containers (test-cluster, test-faults, test-containers)
-	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
+test: .venv/ready ## run all tests but those of the slow suites below (test-programs, test-cluster, test-faults, test-containers)
+	$(BIN)/python -m pytest $(AT_ONCE) $(ARGS)
+
+.PHONY: test-programs
+test-programs: .venv/ready ## run whole programs: the DAG through Airflow, another Python, JAX, the state of earlier versions
+	$(BIN)/python -m pytest tests/programs $(AT_ONCE) $(ARGS)
 
 .PHONY: test-containers
 test-containers: .venv/ready ## build the image and start compose.yaml for real (root, Debian's buildah and podman)

@@ -100,19 +100,49 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def _home_of_two_nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.support.nights import run_two_nights  # imports MLflow, which takes 5 s
+def _home_of_one_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.support.nights import night  # imports MLflow, which takes 5 s
+
+    home = tmp_path_factory.mktemp("one-night")
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_settings(patch, home)
+        night("1", "2025-11-20")
+    return home
+
+
+@pytest.fixture(scope="session")
+def _home_of_two_nights(_home_of_one_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.support.nights import night
 
     home = tmp_path_factory.mktemp("two-nights")
+    shutil.copytree(_home_of_one_night / "var", home / "var")
     with pytest.MonkeyPatch.context() as patch:
-        run_two_nights(patch, home)
+        tiny_settings(patch, home)
+        night("2", "2025-11-21")
     return home
 
 
 @pytest.fixture
+def one_night(_home_of_one_night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return settings like `tiny` with state in which AAA's run `manual__1` as of 2025-11-20 has promoted a version."""
+    shutil.copytree(_home_of_one_night / "var", tmp_path / "var")
+    return tiny_settings(monkeypatch, tmp_path)
+
+
+@pytest.fixture
 def two_nights(_home_of_two_nights: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Return the settings of AAA's runs `manual__1` and `manual__2`. All tests share them, so a test only reads."""
+    """Return settings with AAA's runs `manual__1` and `manual__2`, each with a promoted version.
+
+    They are as of 2025-11-20 and 2025-11-21. All tests share them, so a test only reads.
+    """
     return tiny_settings(monkeypatch, _home_of_two_nights)
+
+
+@pytest.fixture
+def two_nights_copied(_home_of_two_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return a copy of `two_nights` that the test may change."""
+    shutil.copytree(_home_of_two_nights / "var", tmp_path / "var")
+    return tiny_settings(monkeypatch, tmp_path)
 
 
 @pytest.fixture(scope="session")

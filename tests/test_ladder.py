@@ -67,24 +67,14 @@ def statuses(settings):
     return [run.info.status for run in client.search_runs(["1"], "tags.ticker = ''")]
 
 
-def test_a_source_that_does_not_answer_costs_one_ticker(small, monkeypatch):
-    """Its rungs say why; those of the other ticker stand."""
-    monkeypatch.setattr(snapshot, "fetch", silent_for("BBB"))
-    rungs = ladder.compare(small)
-    assert [(one.name, one.reason) for one in rungs if one.ticker == "AAA"] == [
-        (name, "") for name in ("naive", "AR(1)", "SimpleRNN", "GRU", "LSTM")
-    ]
-    assert [(one.name, "HTTP 429" in one.reason) for one in rungs if one.ticker == "BBB"] == [
-        (name, True) for name in ("SimpleRNN", "GRU", "LSTM")
-    ]
-    assert statuses(small) == ["FAILED"] * 3
+@pytest.fixture
+def uneven(small, monkeypatch):
+    """Compare AAA on rows that differ from preset to preset, and BBB without an answer of the source.
 
-
-@pytest.mark.usefixtures("small")
-def test_a_rung_of_other_rows_has_a_reason_and_costs_no_other(monkeypatch):
-    """Another train_fraction, or a close that the source corrected meanwhile; a corrected volume is none."""
+    GRU has another train_fraction. The source corrects a volume of AAA each time, and a close before LSTM asks.
+    """
     monkeypatch.setenv("CLOSECAST_PRESETS__GRU__TRAIN_FRACTION", "0.7")
-    real, asked = snapshot.fetch, itertools.count(1)
+    real, asked = silent_for("BBB"), itertools.count(1)
 
     def restless(ticker, plan, settings):
         quoted, time = real(ticker, plan, settings), next(asked)
@@ -95,13 +85,23 @@ def test_a_rung_of_other_rows_has_a_reason_and_costs_no_other(monkeypatch):
         return quoted
 
     monkeypatch.setattr(snapshot, "fetch", restless)
-    settings = load_settings(tickers=("AAA",))
-    rungs = {one.name: one for one in ladder.compare(settings)}
-    assert [one.name for one in rungs.values() if not one.reason] == ["naive", "AR(1)", "SimpleRNN"]
-    assert "the same rows: 294 rows from" in rungs["GRU"].reason
-    assert "train_fraction" in rungs["GRU"].reason
-    assert "the same closes" in rungs["LSTM"].reason
-    assert rungs["GRU"].skill is rungs["LSTM"].skill is None
+    settings = load_settings(tickers=("AAA", "BBB"))
+    assert settings.var_dir == small.var_dir
+    return settings, ladder.compare(settings)
+
+
+def test_what_goes_wrong_costs_one_rung_or_one_ticker(uneven):
+    """A rung of other rows has a reason and no figure; a corrected volume is none. BBB's rungs say why."""
+    settings, rungs = uneven
+    mine = {one.name: one for one in rungs if one.ticker == "AAA"}
+    assert [one.name for one in mine.values() if not one.reason] == ["naive", "AR(1)", "SimpleRNN"]
+    assert "the same rows: 294 rows from" in mine["GRU"].reason
+    assert "train_fraction" in mine["GRU"].reason
+    assert "the same closes" in mine["LSTM"].reason
+    assert mine["GRU"].skill is mine["LSTM"].skill is None
+    assert [(one.name, "HTTP 429" in one.reason) for one in rungs if one.ticker == "BBB"] == [
+        (name, True) for name in ("SimpleRNN", "GRU", "LSTM")
+    ]
     assert statuses(settings) == ["FAILED"] * 3
 
 

@@ -1,4 +1,4 @@
-"""Callbacks and tasks of the DAG files outside Airflow. tests/test_dag.py runs them through Airflow."""
+"""Callbacks and tasks of the DAG files outside Airflow. tests/programs/test_dag_runs.py runs them through Airflow."""
 
 import datetime as dt
 from types import SimpleNamespace

@@ -46,13 +46,12 @@ def test_the_second_night_scores_the_first_ones_forecast(two_nights):
     assert len(live_points(two_nights)) == 1
 
 
-def test_prices_damaged_on_purpose_are_not_forecast_from(tiny):
+def test_prices_damaged_on_purpose_are_not_forecast_from(one_night):
     """A champion is there: what was written down once would count, and a clean run could not replace it."""
-    night("1", "2025-11-20")
     folder = night("fault", "2025-11-21", fault="unadjusted_split")
     assert "the injected fault unadjusted_split" in json_in(folder, "forecast")["why_not"]
     assert json_in(night("2", "2025-11-21"), "forecast")["forecast"]["run"] == "manual__2"
-    assert ledger.read(tiny.ledger_place, "AAA")["run"].tolist() == ["manual__1", "manual__2"]
+    assert ledger.read(one_night.ledger_place, "AAA")["run"].tolist() == ["manual__1", "manual__2"]
 
 
 def test_a_forecast_written_after_its_close_is_marked(two_nights):
@@ -132,9 +131,8 @@ def test_the_ledger_can_be_a_table_of_a_database(tiny, tmp_path, monkeypatch):
     assert not Path(tiny.ledger_place).exists()
 
 
-def test_a_change_of_currency_stops_the_ticker_and_begins_a_new_record_once_accepted(tiny, monkeypatch):
+def test_a_change_of_currency_stops_the_ticker_and_begins_a_new_record_once_accepted(one_night, monkeypatch):
     """The same closes under another name: the forecast in dollars is not scored by a close in yen."""
-    night("1", "2025-11-20")
     monkeypatch.setattr(sample, "CURRENCY", "JPY")
     with pytest.raises(DataError, match=r"Prices must be in the currency of the last snapshot: JPY \(limit: USD\)"):
         night("2", "2025-11-21")
@@ -142,8 +140,8 @@ def test_a_change_of_currency_stops_the_ticker_and_begins_a_new_record_once_acce
     served = json_in(folder, "forecast")
     assert served["forecast"]["currency"] == "JPY"
     assert served["scored"] is None
-    assert ledger.read(tiny.ledger_place, "AAA")["currency"].tolist() == ["USD", "JPY"]
-    assert [one.tags["currency"] for one in Registry(tiny).versions("AAA")] == ["USD", "JPY"]
+    assert ledger.read(one_night.ledger_place, "AAA")["currency"].tolist() == ["USD", "JPY"]
+    assert [one.tags["currency"] for one in Registry(one_night).versions("AAA")] == ["USD", "JPY"]
     assert json_in(folder, "decision")["changes"]["data"]["currency"] == ["USD", "JPY"]
 
 

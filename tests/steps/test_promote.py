@@ -50,22 +50,22 @@ def late_retry(tmp_path_factory):
     return LateRetry(home, settings, after_the_kill, versions, after_the_next_night)
 
 
-def test_restarting_any_task_adds_no_row_and_no_version(tiny):
+def test_restarting_any_task_adds_no_row_and_no_version(two_nights_copied):
     """Every step of both nights is called again, with its manifest and without."""
     for name, as_of in (("1", "2025-11-20"), ("2", "2025-11-21")):
         folder = night(name, as_of)
-        before = ledger.read(tiny.ledger_place, "AAA")
+        before = ledger.read(two_nights_copied.ledger_place, "AAA")
         for step in FLOW:
             night(name, as_of, steps=[step])
         for step in FLOW[-2:]:  # killed before its manifest was written
             (manifest,) = [folder.path(f"{step.name}.manifest.json")]
             Path(manifest).unlink()
             night(name, as_of, steps=FLOW[FLOW.index(step) :])
-        pd.testing.assert_frame_equal(ledger.read(tiny.ledger_place, "AAA"), before)
-    registry = Registry(tiny)
+        pd.testing.assert_frame_equal(ledger.read(two_nights_copied.ledger_place, "AAA"), before)
+    registry = Registry(two_nights_copied)
     assert [one.number for one in registry.versions("AAA")] == [1, 2]
     assert [move.to for move in registry.history("AAA")] == [2, 1]
-    assert len(live_points(tiny)) == 1
+    assert len(live_points(two_nights_copied)) == 1
 
 
 def test_killed_between_registering_and_moving_the_alias(late_retry):
@@ -101,13 +101,11 @@ def test_prices_damaged_on_purpose_promote_nothing(tiny):
     assert ledger.read(tiny.ledger_place, "AAA").empty
 
 
-def test_a_run_that_is_cleared_under_new_code_replaces_its_own_champion(tiny, monkeypatch):
+def test_a_run_that_is_cleared_under_new_code_replaces_its_own_champion(two_nights_copied, monkeypatch):
     """It trains again; the model that it had promoted stays whole until the new one is served, and afterwards."""
-    night("1", "2025-11-20")
-    night("2", "2025-11-21")
     monkeypatch.setattr(runner, "code_version", lambda: "changed")
     folder = night("2", "2025-11-21")
-    registry = Registry(tiny)
+    registry = Registry(two_nights_copied)
     assert [(move.before, move.to) for move in registry.history("AAA")] == [(2, 3), (1, 2), (None, 1)]
     assert json_in(folder, "decision")["champion"] == 1
     assert json_in(folder, "decision")["promoted"]
@@ -115,7 +113,7 @@ def test_a_run_that_is_cleared_under_new_code_replaces_its_own_champion(tiny, mo
     assert (recorded.version, recorded.session) == (3, dt.date(2025, 11, 24))
     for version in registry.versions("AAA"):
         assert registry.load("AAA", version)[1].ticker == "AAA"
-    forecasts = ledger.read(tiny.ledger_place, "AAA")
+    forecasts = ledger.read(two_nights_copied.ledger_place, "AAA")
     assert forecasts["version"].tolist() == [1, 2, 3]  # of the session's two the first counts
 
 
@@ -134,17 +132,16 @@ def test_a_decision_that_came_too_late_is_shown_as_refused(late_retry, monkeypat
     assert (unit.metrics["promoted"], parent.metrics["promoted"], parent.metrics["refused"]) == (0, 0, 1)
 
 
-def test_made_up_prices_replace_no_champion_of_real_ones(tiny, tmp_path):
+def test_made_up_prices_replace_no_champion_of_real_ones(one_night, tmp_path):
     """And real ones replace a synthetic champion without beating it: it was of another market."""
-    night("synthetic", "2025-11-19")
     frame = sample_prices("BBB")
     frame.to_csv(tmp_path / "AAA.csv")
-    real = night("real", "2025-11-20", source="files", prices=tmp_path)
+    real = night("real", "2025-11-21", source="files", prices=tmp_path)
     assert (json_in(real, "decision")["promoted"], json_in(real, "decision")["champion"]) == (True, None)
-    again = night("synthetic-again", "2025-11-21")
+    again = night("synthetic-again", "2025-11-24")
     assert [rule["name"] for rule in json_in(again, "decision")["rules"]] == ["market"]
     assert "trained on real prices" in json_in(again, "forecast")["why_not"]
-    assert Registry(tiny).champion("AAA").number == 2
+    assert Registry(one_night).champion("AAA").number == 2
 
 
 def test_the_decision_is_in_mlflow_rule_by_rule(two_nights):

@@ -61,13 +61,6 @@ def folder_of_run(settings: Settings, run: str, ticker: str = "AAA") -> Folder:
     return unit_folder(settings.store_url, ticker, read_plan(settings.store_url, run))
 
 
-def run_two_nights(patch: pytest.MonkeyPatch, home: Path) -> None:
-    """Run AAA as of 2025-11-20 and 2025-11-21, `manual__1` and `manual__2`. Each night has a promoted version."""
-    tiny_settings(patch, home)
-    night("1", "2025-11-20")
-    night("2", "2025-11-21")
-
-
 def run_good_and_bad(patch: pytest.MonkeyPatch, home: Path) -> Finished:
     """Run and report two tickers. BAD fails in `ingest`: its file has no close."""
     prices = home / "prices"

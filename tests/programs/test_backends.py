@@ -67,7 +67,7 @@ def try_out(place: Path, name: str) -> dict[str, list[float]]:
 def on_jax(code: str, *words: str, **environment: str) -> str:
     """Run code of this module on JAX and return the last line that it prints."""
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; from tests.forecasting.test_backends import *; {code}", *words],
+        [sys.executable, "-c", f"import sys; from tests.programs.test_backends import *; {code}", *words],
         env=os.environ | {"KERAS_BACKEND": "jax", **environment},
         cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True, check=False,
     )  # fmt: skip
