@@ -113,7 +113,9 @@ def test_store_full_at_each_write(tmp_path, monkeypatch):
 
         def undecided():
             untouched()
-            assert Registry(settings).champion("FULL") == champion
+            manifests = [path for path in content(store.place) if path.endswith("/promote.manifest.json")]
+            # The alias moves between the manifest and its second write, which adds the results.
+            assert Registry(settings).champion("FULL") == champion or len(manifests) > 1
 
         monkeypatch.setattr(Folder, "write", write_or_fill)
         (batch,), told = until_written(lambda: runs.plan(settings, "full"), store, undecided)

@@ -20,6 +20,7 @@ from pipeline import runner, runs
 from pipeline.errors import Unavailable
 from pipeline.steps import FLOW
 from pipeline.store.runs import read_plan, unit_folder
+from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Runs
 from pipeline.tracking.step_log import log_step
 from tests.support.stacks import eventually, free_port
@@ -74,12 +75,17 @@ def answers(url):
 
 
 def log_all(settings, plan, folders, ticker):
-    """Log every step of a unit as its tasks would, each of them tried again while MLflow is too busy to answer."""
+    """Release and log every step of a unit as its tasks would, each tried again while MLflow is too busy to answer."""
     for step in FLOW:
         for attempt in range(5, -1, -1):
             try:
                 tracker = Runs(settings)
                 manifest = folders[ticker].manifest(step.name)
+                effects = manifest.outcome.effects
+                if effects and effects.release:
+                    run = tracker.unit_run(plan, ticker)
+                    model = run.data.tags["model_id"]
+                    Registry(settings).release(ticker, model, run.info.run_id, effects.release, manifest.started)
                 log_step(tracker, plan, ticker, manifest, folders[ticker], last=step.name == plan.until)
                 break
             except Unavailable:
