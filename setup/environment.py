@@ -163,7 +163,7 @@ def succeeds(python: str, code: str) -> bool:
 
 
 def refuse_other_places(uv: str) -> None:
-    """Stop if a settings file of uv names another folder than .venv: `pip sync` would also remove what is there."""
+    """Stop if a settings file of uv names another folder: `pip sync` installs there, and removes other packages."""
     show = [uv, "pip", "sync", "--show-settings", "--python", sys.executable, str(LOCK)]
     shown = subprocess.run(show, env=clean_environment(), cwd=str(ROOT), stdout=subprocess.PIPE, check=False).stdout
     named = re.findall(r'^ +(target|prefix): Some\([^"]*"(.*)"', shown.decode(), re.MULTILINE)

@@ -306,7 +306,7 @@ def test_variables_that_reach_a_package_index_are_kept(environment, monkeypatch)
 
 @pytest.mark.parametrize("name", ["target", "prefix"])
 def test_a_settings_file_of_uv_that_names_another_folder_is_refused(environment, monkeypatch, tmp_path, name):
-    """`uv pip sync` would install there, and remove what is there."""
+    """`uv pip sync` would install there, and remove other packages."""
     uv = str(CHECKOUT / ".venv" / "bin" / "uv")
     (tmp_path / "uv.toml").write_text(f'[pip]\n{name} = "{tmp_path}/theirs"\n')
     environment.refuse_other_places(uv)
