@@ -16,8 +16,8 @@ from pipeline.errors import DataError, UsageError
 SLEEPER = """
 import signal, sys, time
 from pipeline.cli.messages import end_like_ctrl_c
-if sys.argv[1] == "ignored":
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+# The tests may run below nohup, from which this process would inherit that SIGHUP is ignored.
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1] == "ignored" else signal.SIG_DFL)
 end_like_ctrl_c()
 try:
     print("ready", flush=True)

@@ -105,5 +105,5 @@ def _unknown(ticker: str, found: list[str], file: Path, advice: str) -> UnknownT
     return UnknownTicker(
         f"{file} holds several tickers and must hold {ticker}.",
         f"{len(found)} tickers: {', '.join(sorted(found)[:10])}",
-        f"{advice}, or remove the ticker from CLOSECAST_TICKERS.",
+        f"{advice}, or remove the ticker from TICKERS.",
     )

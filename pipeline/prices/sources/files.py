@@ -79,7 +79,7 @@ def _find(ticker: str, path: Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise unreadable(path, "no such file or folder", "Set CLOSECAST_PRICES to a price file or a folder of them.")
+        raise unreadable(path, "no such file or folder", "Set PRICES to a price file or a folder of them.")
     named = [
         file
         for file in sorted(path.iterdir())
@@ -89,8 +89,8 @@ def _find(ticker: str, path: Path) -> Path:
     if file is None:
         raise UnknownTicker(
             f"The folder {path} must hold a price file for every ticker.",
-            f"{ticker}, and no {' or '.join(ticker + suffix for suffix in _SUFFIXES)}, in any case of letters",
-            "Add the file, or remove the ticker from CLOSECAST_TICKERS.",
+            f"no {' or '.join(ticker + suffix for suffix in _SUFFIXES)}, in capital or small letters",
+            "Add the file, or remove the ticker from TICKERS.",
         )
     if not file.resolve().is_relative_to(path.resolve()):
         raise unreadable(file, "a link that leads out of the folder", f"Put the file itself into {path}.")

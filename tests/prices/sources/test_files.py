@@ -253,7 +253,7 @@ def test_finds_the_ticker_in_a_folder(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_without_the_ticker_names_the_files_it_looked_for(tmp_path: Path) -> None:
     """An unknown ticker's message says where a file was expected."""
-    with pytest.raises(UnknownTicker, match=f"{tmp_path}(.|\n)*ZZZ.csv or ZZZ.parquet, in any case"):
+    with pytest.raises(UnknownTicker, match=f"{tmp_path}(.|\n)*ZZZ.csv or ZZZ.parquet, in capital or small letters"):
         files.fetch("ZZZ", None, LATE, path=tmp_path)
 
 
@@ -266,7 +266,7 @@ def test_hidden_files_beside_the_prices_are_passed_over(tmp_path: Path) -> None:
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A wrong path is told with the setting to correct."""
-    with pytest.raises(UnreadablePrices, match=r"missing\.csv(.|\n)*CLOSECAST_PRICES"):
+    with pytest.raises(UnreadablePrices, match=r"missing\.csv(.|\n)*Set PRICES"):
         files.fetch("A", None, LATE, path=tmp_path / "missing.csv")
 
 
