@@ -80,6 +80,10 @@ test-cluster: .venv/ready ## run the DAG there, and kill what it needs; takes Po
 test-faults: .venv/ready ## kill, stop, starve and cut off what a run needs: see docs/faults.md
 	$(BIN)/python -m pytest tests/faults $(ARGS)
 
+.PHONY: bench-panel
+bench-panel: .venv/ready ## score `daily` on a folder: make bench-panel PRICES=../shared/data/panel AS_OF=2020-12-11 ARGS='--seeds 0 1 2'
+	$(BIN)/python bench/panel.py $(PRICES) $(AS_OF) $(ARGS)
+
 .PHONY: bench
 bench: .venv/ready ## time imports, training and a run
 	$(BIN)/python bench/bench.py

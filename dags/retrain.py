@@ -15,7 +15,8 @@ from pipeline.settings.parameters import trigger_form
 from pipeline.timetable import SessionTimetable
 
 SETTINGS = load_settings()
-STEPS = ("ingest", "validate", "split_scale", "window", "train", "evaluate", "promote", "forecast")
+PREPARE = ("ingest", "validate", "split_scale", "window")
+SERVE = ("evaluate", "promote", "forecast")
 
 # Only a service that did not answer is tried again: bad data and wrong parameters fail at once.
 RETRIES: dict[str, Any] = {
@@ -36,18 +37,30 @@ RETRIES: dict[str, Any] = {
 QUEUE: dict[str, dict[str, Any]] = {"train": {"queue": "gpu"}} if SETTINGS.gpu == "queue" else {}
 
 
+def step_task(name: str, **arguments: Any) -> Any:
+    """Return the task of a step, for one batch of tickers or to be mapped over batches."""
+    return task(
+        task_id=name,
+        map_index_template="{{ batch_name }}",
+        executor_config=executor_config(name, SETTINGS.pod_gpus),
+        **{**RETRIES, **QUEUE.get(name, {}), **arguments},
+    )(airflow_tasks.run_step)
+
+
 @task_group
-def unit(batch: dict[str, Any]) -> None:
-    """Run all steps for one batch of tickers."""
-    for name in STEPS:
-        step = task(
-            task_id=name,
-            map_index_template="{{ batch_name }}",
-            executor_config=executor_config(name, SETTINGS.pod_gpus),
-            **RETRIES,
-            **QUEUE.get(name, {}),
-        )
-        batch = step(airflow_tasks.run_step)(name, batch)
+def prepare(batch: dict[str, Any]) -> None:
+    """Prepare one batch of tickers for the network."""
+    for name in PREPARE:
+        batch = step_task(name)(name, batch)
+
+
+@task_group
+def serve(batch: dict[str, Any]) -> None:
+    """Judge and serve the network for one batch of tickers."""
+    first, *others = SERVE
+    batch = step_task(first, trigger_rule=sdk.TriggerRule.ALL_DONE)(first, batch)  # another batch may have failed
+    for name in others:
+        batch = step_task(name)(name, batch)
 
 
 with DAG(
@@ -63,5 +76,8 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
     batches = task(**RETRIES)(airflow_tasks.plan)()
+    trainings = task(trigger_rule=sdk.TriggerRule.ALL_DONE, **RETRIES)(airflow_tasks.gather)(batches)
+    train = step_task("train").partial(name="train").expand(batch=trainings)
     report = task(trigger_rule=sdk.TriggerRule.ALL_DONE, **RETRIES)(airflow_tasks.report)()
-    unit.expand(batch=batches) >> report
+    prepare.expand(batch=batches) >> trainings
+    train >> serve.expand(batch=batches) >> report

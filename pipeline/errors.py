@@ -51,6 +51,10 @@ class DataError(PipelineError):
     """The prices cannot be used."""
 
 
+class NothingLeft(DataError):
+    """Every ticker of a batch failed in a step before."""
+
+
 class UnknownTicker(DataError):
     """The source does not know the ticker."""
 

@@ -90,11 +90,12 @@ def medians(rungs: Sequence[Rung]) -> dict[str, float]:
 
 
 def _train(settings: Settings, run: str, begun: dt.datetime, progress: Progress | None) -> None:
-    for batch in runs.plan(settings, run, moment=begun, until="evaluate"):
+    batches = runs.plan(settings, run, moment=begun, until="evaluate")
+    for stage in runs.stages(read_plan(settings.store_url, run), batches):
         # Each rung of a failed ticker has its reason in the ladder.
         with contextlib.suppress(DataError, Unavailable):
-            for step in runs.flow(read_plan(settings.store_url, run)):
-                runner.run(step.name, batch, settings=settings, progress=progress)
+            for step in stage.steps:
+                runner.run(step.name, stage.batch, settings=settings, progress=progress)
 
 
 def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung]:

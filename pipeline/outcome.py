@@ -98,6 +98,10 @@ class ForecastRecord(Renamed):
     high_80: float
     low_95: float
     high_95: float
+    low_50: float | None = Field(default=None, description="None in rows of earlier versions, as for `scale`")
+    high_50: float | None = None
+    scale: float | None = Field(default=None, description="expected size of the log return")
+    quantiles: tuple[float, ...] = Field(default=(), description="5, 10, ..., 95 %; () in rows of earlier versions")
     anchor_session: dt.date = Field(description="an older session; see `anchor_close`")
     anchor_close: float = Field(
         description="close of the anchor session at that time: another close now means that history was restated"

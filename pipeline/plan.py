@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -77,6 +77,17 @@ class Plan(BaseModel):
     def min_sessions(self) -> int:
         """Return the smallest number of sessions that a history may have."""
         return self.preset.lookback + self.min_history
+
+    @property
+    def shares_network(self) -> bool:
+        """Return whether one network is trained for all tickers."""
+        return self.preset.shares_network(len(self.tickers))
+
+    def trainings(self, batches: Sequence[Batch]) -> list[Batch]:
+        """Return the batches of step `train`: one of all tickers if they share a network, else the batches as given."""
+        if not self.shares_network:
+            return list(batches)
+        return [Batch(run=self.run, as_of=self.as_of.isoformat(), tickers=list(self.tickers))]
 
     def batches(self, most: int = MOST_BATCHES) -> list[Batch]:
         """Return the universe cut into at most `most` batches, in order. A large universe has larger batches."""

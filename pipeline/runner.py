@@ -1,6 +1,6 @@
 """The contract of a step, in one place. An Airflow task and `closecast run` call `run("train", batch)`.
 
-For each ticker of the batch, in this order:
+For each ticker of the batch, in this order (for all tickers at once where `train` fits one network to a universe):
 
 1. reuse the result if the step already finished here with the same inputs, plan and code;
 2. else call the step; a `PipelineError` becomes a critical finding of this ticker and stops no other;
@@ -18,10 +18,10 @@ import json
 import logging
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeGuard
 
-from pipeline.errors import Damaged, DataError, PipelineError, StoreError, Unavailable
+from pipeline.errors import Damaged, DataError, NothingLeft, PipelineError, StoreError, Unavailable
 from pipeline.forecasting import device
 from pipeline.outcome import Effects, Finding, Manifest, Outcome, Released, Results
 from pipeline.plan import Batch, Plan
@@ -66,7 +66,7 @@ def run(
 
     Raises:
         Unavailable: when a ticker failed for a reason that another try may mend, and there is one.
-        DataError: when no ticker of the batch is left.
+        DataError: when no ticker of the batch is left; `NothingLeft` when none was left before this step.
     """
     settings = settings or load_settings()
     progress = progress or LogProgress()
@@ -77,15 +77,16 @@ def run(
     runs = Runs(settings)
     registry = Registry(settings)
     ended = []
-    for unit in _units(step, plan, batch, settings, registry, progress):
-        if _failed_before(unit):
-            continue
-        progress.started(unit.ticker, step.name)
-        done = _reused(step, unit) or _called_and_saved(step, unit)
-        manifest = _with_effects(done.manifest, unit, runs, registry)
-        progress.ended(unit.ticker, manifest, reused=done.reused)
-        log_step(runs, plan, unit.ticker, manifest, unit.folder, last=step.name == plan.until)
-        ended.append((unit.ticker, manifest))
+    left = [unit for unit in _units(step, plan, batch, settings, registry, progress) if not _failed_before(unit)]
+    together = step.gathers and plan.shares_network
+    for group in [left] if together and left else [[unit] for unit in left]:
+        for unit in group:
+            progress.started(unit.ticker, step.name)
+        for unit, done in zip(group, _reused(step, group) or _called_and_saved(step, group), strict=True):
+            manifest = _with_effects(done.manifest, unit, runs, registry)
+            progress.ended(unit.ticker, manifest, reused=done.reused)
+            log_step(runs, plan, unit.ticker, manifest, unit.folder, last=step.name == plan.until)
+            ended.append((unit.ticker, manifest))
     _raise_if_lost(step, ended, last_try=last_try)
     return batch
 
@@ -107,55 +108,75 @@ def _failed_before(unit: Unit) -> bool:
     return any(manifest.failed for manifest in unit.manifests.values() if manifest)
 
 
-def _reused(step: Step, unit: Unit) -> Done | None:
-    """Return the step's result if it finished here with the same inputs, plan and code, and its files are whole."""
-    manifest = unit.folder.manifest(step.name)
+def _reused(step: Step, group: Sequence[Unit]) -> list[Done] | None:
+    """Return the step's results if it finished here with the same inputs, plan and code, and its files are whole."""
+    manifests = [unit.folder.manifest(step.name) for unit in group]
     try:
-        key = _key(step, unit, _inputs(step, unit))
+        keys = _keys(step, {unit: _inputs(step, unit) for unit in group})
     except StoreError:
         raise
     except PipelineError:
         return None  # an input is missing or damaged: the call that follows says which
-    if _is_done(manifest, key) and unit.folder.is_sound(manifest):
-        return Done(manifest, reused=True)
-    return None
+    done = [
+        Done(manifest, reused=True)
+        for unit, manifest in zip(group, manifests, strict=True)
+        if _is_done(manifest, keys[unit]) and unit.folder.is_sound(manifest)
+    ]
+    return done if len(done) == len(group) else None
 
 
-def _called_and_saved(step: Step, unit: Unit) -> Done:
-    """Call the step, write its files and then its manifest."""
-    before = unit.folder.manifest(step.name)
-    inputs: dict[str, str] = {}
-    key = ""
+def _called_and_saved(step: Step, group: Sequence[Unit]) -> list[Done]:
+    """Call the step, and write for each unit its files and then its manifest."""
+    before = {unit: unit.folder.manifest(step.name) for unit in group}
     started = dt.datetime.now(dt.UTC)
     clock = time.perf_counter()
+    inputs: dict[Unit, dict[str, str]] = {}
+    outcomes: dict[Unit, Outcome] = {}
+    for unit in group:
+        try:
+            inputs[unit] = _inputs(step, unit)
+        except StoreError:
+            raise  # all tickers share the store, and nothing can be recorded either
+        except PipelineError as error:
+            outcomes[unit] = _failure(step, unit, error)
+    keys = _keys(step, inputs)
     try:
-        inputs = _inputs(step, unit)
-        key = _key(step, unit, inputs)
-        outcome = step.function(unit)
+        outcomes.update(zip(inputs, step.call(list(inputs)), strict=True))
     except StoreError:
-        raise  # all tickers share the store, and nothing can be recorded either
+        raise
     except PipelineError as error:
-        log.debug("%s %s", unit.ticker, step.name, exc_info=True)
-        outcome = Outcome(findings=(Finding.of(error),))
-    # Another attempt, which Airflow had given up, may have finished meanwhile. The first one publishes, once.
-    now = unit.folder.manifest(step.name)
-    if now != before and _is_done(now, key) and unit.folder.is_sound(now):
-        return Done(now, reused=True)
-    for name, data in outcome.files.items():
-        unit.folder.write(name, data)
-    manifest = Manifest(
-        step=step.name,
-        key=key,
-        inputs=inputs,
-        outputs={name: sha256(data) for name, data in outcome.files.items()},
-        outcome=outcome,
-        started=started,
-        seconds=time.perf_counter() - clock,
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        versions=versions(),
-    )
-    unit.folder.write_manifest(manifest)
-    return Done(manifest, reused=False)
+        outcomes.update({unit: _failure(step, unit, error) for unit in inputs})
+    seconds = (time.perf_counter() - clock) / len(group)  # of one training for several tickers, each has its share
+    done = []
+    for unit in group:
+        key = keys.get(unit, "")
+        # Another attempt, which Airflow had given up, may have finished meanwhile. The first one publishes, once.
+        now = unit.folder.manifest(step.name)
+        if now != before[unit] and _is_done(now, key) and unit.folder.is_sound(now):
+            done.append(Done(now, reused=True))
+            continue
+        outcome = outcomes[unit]
+        for name, data in outcome.files.items():
+            unit.folder.write(name, data)
+        manifest = Manifest(
+            step=step.name,
+            key=key,
+            inputs=inputs.get(unit, {}),
+            outputs={name: sha256(data) for name, data in outcome.files.items()},
+            outcome=outcome,
+            started=started,
+            seconds=seconds,
+            peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            versions=versions(),
+        )
+        unit.folder.write_manifest(manifest)
+        done.append(Done(manifest, reused=False))
+    return done
+
+
+def _failure(step: Step, unit: Unit, error: PipelineError) -> Outcome:
+    log.debug("%s %s", unit.ticker, step.name, exc_info=error)
+    return Outcome(findings=(Finding.of(error),))
 
 
 def _with_effects(manifest: Manifest, unit: Unit, runs: Runs, registry: Registry) -> Manifest:
@@ -217,9 +238,15 @@ def _inputs(step: Step, unit: Unit) -> dict[str, str]:
     return hashes
 
 
-def _key(step: Step, unit: Unit, inputs: dict[str, str]) -> str:
+def _keys(step: Step, inputs: Mapping[Unit, dict[str, str]]) -> dict[Unit, str]:
+    """Return what names the result of each unit; one training for several units depends on the inputs of all."""
+    shared = {unit.ticker: its for unit, its in inputs.items()} if len(inputs) > 1 else {}
+    return {unit: _key(step, unit, its, shared) for unit, its in inputs.items()}
+
+
+def _key(step: Step, unit: Unit, inputs: dict[str, str], shared: dict[str, dict[str, str]]) -> str:
     plan = unit.plan.model_dump(mode="json", exclude={"created", "tickers", "batch_size"})
-    parts = [step.name, unit.ticker, inputs, plan, code_version(), device.backend()]
+    parts = [step.name, unit.ticker, inputs, plan, code_version(), device.backend(), shared]
     return sha256(json.dumps(parts, sort_keys=True).encode())
 
 
@@ -230,10 +257,16 @@ def _is_done(manifest: Manifest | None, key: str) -> TypeGuard[Manifest]:
 def _raise_if_lost(step: Step, ended: list[tuple[str, Manifest]], *, last_try: bool) -> None:
     failed = [(ticker, manifest) for ticker, manifest in ended if manifest.failed]
     retryable = [one for one in failed if one[1].retryable]
-    lost = len(failed) == len(ended)  # also when every ticker had failed in a step before
+    if not ended:
+        raise NothingLeft(
+            f"Step {step.name} must leave at least one ticker of its batch.",
+            "all of them failed in a step before",
+            "See above.",
+        )
+    lost = len(failed) == len(ended)
     if not lost and (last_try or not retryable):
         return
-    names = ", ".join(ticker for ticker, _ in failed) or "all of them, in a step before"
+    names = ", ".join(ticker for ticker, _ in failed)
     reasons = "; ".join(str(f) for _, manifest in failed for f in manifest.outcome.findings if f.severity == "critical")
     kind = Unavailable if retryable else DataError
     raise kind(

@@ -221,6 +221,30 @@ def flow(planned: Plan) -> tuple[Step, ...]:
     return FLOW[: [step.name for step in FLOW].index(planned.until) + 1]
 
 
+class Stage(NamedTuple):
+    """Steps that a batch passes without waiting for other batches."""
+
+    steps: tuple[Step, ...]
+    batch: Batch
+
+
+def stages(planned: Plan, batches: Sequence[Batch]) -> list[Stage]:
+    """Return the work of a run in an order that one process may follow.
+
+    Where all tickers share a network, `train` gathers all batches and comes after every `window`.
+    """
+    steps = flow(planned)
+    if not planned.shares_network:
+        return [Stage(steps, batch) for batch in batches]
+    train = [step.name for step in steps].index("train")
+    before, training, after = steps[:train], steps[train : train + 1], steps[train + 1 :]
+    return [
+        *(Stage(before, batch) for batch in batches),
+        *(Stage(training, batch) for batch in planned.trainings(batches)),
+        *(Stage(after, batch) for batch in batches),
+    ]
+
+
 def stop(dag_run_id: str, settings: Settings) -> None:
     """End the MLflow runs of a run that a person stopped."""
     Runs(settings).kill(read_plan(settings.store_url, folder_name(dag_run_id)))

@@ -31,11 +31,17 @@ def test_watch_looks_hours_after_each_close():
 
 
 def test_the_dag_is_the_flow(dag):
-    """plan, then the steps one after the other, mapped per batch, then report."""
-    names = [f"unit.{step.name}" for step in FLOW]
-    order = ["plan", *names, "report"]
-    assert dag["tasks"] == {name: [after] for name, after in itertools.pairwise(order)} | {"report": []}
-    assert dag["mapped"] == sorted(names)
+    """plan, then the steps one after the other, mapped per batch, then report; `gather` stands before `train`."""
+    names = [step.name for step in FLOW]
+    train = names.index("train")
+    before, after = ([f"{group}.{name}" for name in part] for group, part in (
+        ("prepare", names[:train]), ("serve", names[train + 1 :]),
+    ))  # fmt: skip
+    order = ["plan", *before, "gather", "train", *after, "report"]
+    wired = {name: [then] for name, then in itertools.pairwise(order)} | {"report": []}
+    wired["plan"] = sorted([before[0], "gather", after[0]])
+    assert dag["tasks"] == wired
+    assert dag["mapped"] == sorted([*before, "train", *after])
 
 
 def test_the_file_loads_nothing_heavy(dag):

@@ -175,6 +175,6 @@ def test_of_two_attempts_at_once_the_first_publishes(unit):
     plan = read_plan(settings.store_url, batch["run"])
     before = tuple(one.name for one in FLOW[: FLOW.index(step)])
     made = Unit("AAA", plan, Folder(str(folder)), settings, Registry(settings), step, before)
-    manifest, reused = runner._called_and_saved(step._replace(function=slow), made)
+    ((manifest, reused),) = runner._called_and_saved(step._replace(function=slow), [made])
     assert (len(inside), reused) == (1, True)
     assert manifest == _manifest(folder, "window")

@@ -84,7 +84,7 @@ def test_tickers_are_upper_case_and_unique():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"preset": "weekly"}, ["'weekly'", "daily, gru, lstm, tutorial"]),
+        ({"preset": "weekly"}, ["'weekly'", "daily, gru, lstm, point, tutorial"]),
         ({"start": "2026-11-23", "as_of": "2026-11-20"}, ["START=2026-11-23", "AS_OF=2026-11-20"]),
         ({"start": "2026-11-23"}, ["START=2026-11-23; 2026-11-20", "Move START."]),
         ({"as_of": "2026-11-22"}, ["2026-11-22", "AS_OF=2026-11-20"]),

@@ -49,9 +49,9 @@ def send_run_alerts(
     # A run of a past session has keys of its own: its findings and recoveries say nothing about the latest session.
     scope = f"past {plan.source}" if _is_past(plan) else plan.source
     news: list[Alert] = []
-    settled = ["task plan", "task report"]
+    settled = ["task plan", "task gather", "task report"]
     if not failed:
-        settled += [f"task unit.{one.step}" for one in next(iter(ended.values()))]
+        settled += [f"task {_task_of(one.step)}" for one in next(iter(ended.values()))]
     for subject, notice in notices.items():
         if notice:
             news.append(_of_notice(f"{scope} {subject}", notice, _run_links(settings, plan.dag_run_id)))
@@ -131,11 +131,20 @@ def task_failed(
     _send(settings, [news], [], dag_run_id)
 
 
+def _task_of(step: str) -> str:
+    """Return the task of a step in the DAG `retrain`; no other task has a name that this returns."""
+    if step in {"plan", "gather", "report"}:
+        return ""
+    if step == "train":
+        return step
+    return f"serve.{step}" if step in {"evaluate", "promote", "forecast"} else f"prepare.{step}"
+
+
 def _is_in_the_report(task: str, error: BaseException | None) -> bool:
     """Return whether the task `report`, which runs after every other task, sends the alert of this failure."""
     if task == "plan":  # without a plan there is no report
         return False
-    if task.startswith("unit."):
+    if task == _task_of(task.rpartition(".")[2]):
         return isinstance(error, (DataError, UsageError, Unavailable))
     return isinstance(error, (DataError, UsageError))
 

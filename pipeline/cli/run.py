@@ -19,8 +19,8 @@ from pipeline.settings.fault import FAULTS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.plan import Batch
     from pipeline.reporting.progress import Progress
+    from pipeline.runs import Stage
     from pipeline.settings import Settings
 
 _FAULTS = "\n".join(["", "", "\b", *(f"{name}: {damage}" for name, damage in FAULTS.items())])
@@ -103,6 +103,7 @@ def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) ->
     from pipeline.cli import console
     from pipeline.errors import DataError, PipelineError
     from pipeline.reporting.progress import LogProgress
+    from pipeline.store.runs import read_plan
 
     name = f"local__{dt.datetime.now(dt.UTC):%Y-%m-%dT%H-%M-%S}_{secrets.token_hex(2)}"
     batches = runs.plan(settings, name, overrides=overrides)
@@ -112,8 +113,8 @@ def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) ->
             tickers = sum(len(batch["tickers"]) for batch in batches)
             progress = stack.enter_context(console.LiveProgress(screen, tickers, len(steps.FLOW)))
         try:
-            for batch in batches:
-                _run_steps(settings, batch, progress)
+            for stage in runs.stages(read_plan(settings.store_url, batches[0]["run"]), batches):
+                _run_stage(settings, stage, progress)
         except BaseException:  # after Ctrl-C or a bug, no run may look as if it were running
             with contextlib.suppress(PipelineError):  # MLflow may be the service that failed
                 runs.stop(name, settings)
@@ -123,13 +124,13 @@ def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) ->
     return name
 
 
-def _run_steps(settings: Settings, batch: Batch, progress: Progress) -> None:
-    from pipeline import runner, steps
+def _run_stage(settings: Settings, stage: Stage, progress: Progress) -> None:
+    from pipeline import runner
     from pipeline.errors import DataError, Unavailable
 
     with contextlib.suppress(DataError, Unavailable):  # every ticker failed: their findings are in the report
-        for step in steps.FLOW:
-            runner.run(step.name, batch, settings=settings, progress=progress)
+        for step in stage.steps:
+            runner.run(step.name, stage.batch, settings=settings, progress=progress)
 
 
 def _show_results(settings: Settings, dag_run_id: str, screen: Console, log: Path) -> None:

@@ -99,7 +99,22 @@ def diebold_mariano(
     Raises:
         UsageError: with fewer than 10 rows, or with no more rows than `horizon`.
     """
-    loss = (actual - forecast) ** 2 - (actual - other) ** 2
+    return compare_losses((actual - forecast) ** 2, (actual - other) ** 2, horizon, lags)
+
+
+def compare_losses(losses: Floats, other_losses: Floats, horizon: int = 1, lags: int | None = None) -> DieboldMariano:
+    """Test whether losses of any kind are larger than others of the same rows, as `diebold_mariano` does.
+
+    Args:
+        losses: shape (n,), in order of time.
+        other_losses: to compare with, shape (n,).
+        horizon: as for `diebold_mariano`.
+        lags: as for `diebold_mariano`.
+
+    Raises:
+        UsageError: as `diebold_mariano` does.
+    """
+    loss = losses - other_losses
     rows = len(loss)
     fewest = max(FEWEST_ROWS, horizon + 1)
     if rows < fewest:

@@ -52,6 +52,32 @@ class Scores(Renamed):
     ar1_dm_p_value: float | None = None
     network_skill: float | None = None
     network_dm_p_value: float | None = None
+    coverage_50: float | None = None
+    interval_score_80_pct: float | None = Field(default=None, description="mean, in per cent of the last close")
+    interval_score_95_pct: float | None = None
+    pinball_pct: float | None = Field(default=None, description="mean over 19 quantiles, in per cent of the last close")
+    kupiec_95_p_value: float | None = Field(default=None, description="small: coverage is not 95 %")
+    christoffersen_95_p_value: float | None = Field(default=None, description="small: misses come in clusters")
+    good_windows_95: float | None = Field(
+        default=None, description="share of windows of 250 sessions with 93 to 97 % inside the 95 % interval"
+    )
+    ewma_interval_score_80_pct: float | None = Field(
+        default=None, description="of the EWMA of closes, calibrated once, around naive"
+    )
+    ewma_interval_score_95_pct: float | None = None
+    ewma_pinball_pct: float | None = None
+    ewma_coverage_95: float | None = None
+    reference_interval_score_80_pct: float | None = Field(
+        default=None, description="of the simple model with the best score before the test rows, around naive"
+    )
+    reference_interval_score_95_pct: float | None = None
+    reference_pinball_pct: float | None = None
+    reference_coverage_95: float | None = None
+    interval_skill_95: float | None = Field(default=None, description="1 - score / score of the EWMA of closes")
+    reference_skill_95: float | None = Field(default=None, description="1 - score / score of the reference")
+    reference_dm_p_value: float | None = Field(
+        default=None, description="Diebold-Mariano on 95 % interval scores against the reference: small means worse"
+    )
     walk_forward: FoldScores | None = None
 
     def metrics(self) -> dict[str, float]:

@@ -1,86 +1,87 @@
-"""Intervals around a forecast, by split-conformal calibration on rows that did not fit the weights.
+"""Intervals around a forecast, by conformal calibration on rows that did not fit the weights.
 
-The residual of a row is |log(close / forecast)| over the volatility expected for that row. Intervals are therefore wide
-after volatile days and narrow after calm ones. The quantile of the residuals of the calibration rows, times tomorrow's
-volatility, is the half-width of the interval in log terms.
+The residual of a row is |log(close / forecast)| over the scale expected for that row. Intervals are therefore wide
+after volatile days and narrow after calm ones. A quantile of the residuals of earlier rows, times tomorrow's scale, is
+the half-width of an interval in log terms.
+
+An interval of level L around the forecast lies between two quantiles of the next close, those of probability
+(1 - L) / 2 and (1 + L) / 2. The quantiles of a forecast are therefore the bounds of its intervals.
 
 Sources: Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, "Distribution-free predictive inference for regression", 2018
-(split-conformal, residuals scaled by a spread); J.P. Morgan, "RiskMetrics", 1996 (volatility, decay 0.94 for days).
+(split-conformal, residuals scaled by a spread); Gibbs and Candes, "Adaptive conformal inference under distribution
+shift", 2021 (the level that adapts).
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.arrays import Floats
 
-LEVELS = (80, 95)  # per cent
-_DECAY = 0.94
-_CALMEST = 1e-4  # least volatility, for a price that has not moved; 0 would be a divisor
+LEVELS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)  # per cent, ascending
+SHOWN = (50, 80, 95)  # levels that tables and records have bounds of
+PROBABILITIES = tuple(range(5, 100, 5))  # of the quantiles, per cent
 _LEAST = 1e-4  # of the last close: least forecast that an interval is built around, since a network may give 0
+_WARM_UP = 100  # residuals before the first one that a level adapts to
 
 
-class Interval(NamedTuple):
-    """Bounds, each of shape (n,)."""
-
-    low: Floats
-    high: Floats
-
-
-def volatility(closes: Floats, window: int) -> Floats:
-    """Return the expected standard deviation of each row's log return, shape (n + 1,): entry t uses rows < t only.
+def residuals(actual: Floats, forecast: Floats, last_closes: Floats, scale: Floats) -> Floats:
+    """Return |log(close / forecast)| over the scale, shape (n,).
 
     Args:
-        closes: prices, shape (n,). Entry n is for the session after the last.
-        window: number of returns behind an entry, the newest with the greatest weight. No other row has an influence,
-            so that a forecast from the last closes has the same interval as one from the whole history. The first
-            `window + 1` entries are NaN.
+        actual: closes, shape (n,).
+        forecast: their forecasts, shape (n,).
+        last_closes: the close before each of them, shape (n,).
+        scale: expected size of the log return of the same rows, shape (n,).
     """
-    squares = np.diff(np.log(closes)) ** 2  # entry i is the return of row i+1
-    if len(squares) < window:
-        return np.full(len(closes) + 1, np.nan)
-    weights = _DECAY ** np.arange(window)[::-1]
-    every = np.lib.stride_tricks.sliding_window_view(squares, window)  # every[i]: returns of rows i+1 .. i+window
-    known = np.sqrt(every @ (weights / weights.sum()))
-    return np.concatenate((np.full(window + 1, np.nan), np.maximum(known, _CALMEST)))
+    return np.abs(np.log(actual / center(forecast, last_closes))) / scale
 
 
-def calibrate(actual: Floats, forecast: Floats, last_closes: Floats, volatilities: Floats) -> dict[int, float]:
-    """Return the half-width of the interval of each of `LEVELS`, in volatilities.
+def center(forecast: Floats, last_closes: Floats) -> Floats:
+    """Return the positive price that an interval is built around, shape (n,): the forecast, if it is one."""
+    return np.maximum(forecast, _LEAST * last_closes)
 
-    With n rows it is the ceil((n + 1) * level)-th smallest residual: a new row of the same kind then lies inside at
+
+def calibrate(residuals: Floats) -> Floats:
+    """Return the half-width of the interval of each of `LEVELS`, in scales, shape (10,).
+
+    With n residuals it is the ceil((n + 1) * level)-th smallest one: a new row of the same kind then lies inside at
     least that often. With fewer than 19 rows this residual does not exist for 95 %; the largest is used.
 
     Args:
-        actual: closes of the calibration rows, shape (n,).
-        forecast: their forecasts, shape (n,).
-        last_closes: the close before each of them, shape (n,).
-        volatilities: entries of `volatility` for the same rows, shape (n,).
+        residuals: of the calibration rows, shape (n,), at least one.
     """
-    center = np.maximum(forecast, _LEAST * last_closes)
-    residuals = np.sort(np.abs(np.log(actual / center)) / volatilities)
     count = len(residuals)
-    half_widths = {}
-    for level in LEVELS:
-        rank = -(-(count + 1) * level // 100)  # (count + 1) * level / 100, rounded up without floats
-        half_widths[level] = float(residuals[min(count, rank) - 1])
+    # (count + 1) * level / 100, rounded up without floats
+    ranks = [min(count, -(-(count + 1) * level // 100)) for level in LEVELS]
+    half_widths: Floats = np.sort(residuals)[np.array(ranks) - 1]
     return half_widths
 
 
-def around(
-    forecast: Floats, last_closes: Floats, volatilities: Floats, half_widths: Mapping[int, float]
-) -> dict[int, Interval]:
-    """Return the interval of each level around `forecast`.
+def roll(residuals: Floats, first: int, *, most: int, step: float) -> Floats:
+    """Return the half-widths of each row from `first` on, in scales: those of row t use the residuals of rows before t.
+
+    The level of each interval adapts: after a miss it rises by `step` times the level, after a hit it falls by `step`
+    times its complement. It is computed from the whole history on each call, so that no state exists.
 
     Args:
-        forecast: prices, shape (n,).
-        last_closes: the close before each of them, shape (n,).
-        volatilities: entries of `volatility` for the same rows, shape (n,).
-        half_widths: the result of `calibrate`.
+        residuals: of successive rows, shape (n,).
+        first: row of the first half-widths, at least 1.
+        most: number of newest residuals that half-widths are quantiles of.
+        step: of the adapting level, 0 to 1; 0 keeps the levels.
+
+    Returns:
+        Shape (n + 1 - first, 10): the last row is for the row after the residuals.
     """
-    center = np.maximum(forecast, _LEAST * last_closes)
-    spread = {level: np.exp(half_width * volatilities) for level, half_width in half_widths.items()}
-    return {level: Interval(center / wide, center * wide) for level, wide in spread.items()}
+    misses = 1 - np.array(LEVELS) / 100  # share of rows outside
+    adapted = misses.copy()
+    half_widths = np.empty((len(residuals) + 1 - first, len(LEVELS)))
+    for row in range(min(first, _WARM_UP), len(residuals) + 1):
+        known = np.sort(residuals[max(0, row - most) : row])
+        ranks = np.ceil((len(known) + 1) * (1 - adapted) - 1e-9).astype(int)
+        widths = known[np.clip(ranks, 1, len(known)) - 1]
+        if row >= first:
+            half_widths[row - first] = np.maximum.accumulate(widths)  # a wider level has no narrower interval
+        if row < len(residuals):
+            adapted = np.clip(adapted + step * (misses - (residuals[row] > widths)), 0.0, 1.0)
+    return half_widths

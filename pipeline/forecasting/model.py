@@ -38,29 +38,44 @@ LAYERS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru"
 PREDICT_BATCH = 1024
 
 
-def build(lookback: int, units: Sequence[int], cell: str = "simple_rnn", *, zero_start: bool = False) -> keras.Model:
-    """Return the network: stacked recurrent layers and one linear unit.
+def build(
+    lookback: int,
+    units: Sequence[int],
+    cell: str = "simple_rnn",
+    *,
+    zero_start: bool = False,
+    inputs: int = 1,
+    outputs: int = 1,
+) -> keras.Model:
+    """Return the network: stacked recurrent layers and one linear layer.
 
     Args:
-        lookback: sessions in a window; the input is (batch, lookback, 1), the output (batch, 1).
-        units: width of each layer. SimpleRNN with (20, 20, 20) has 440 + 820 + 820 + 21 = 2,101 parameters.
+        lookback: sessions in a window; the input is (batch, lookback, inputs), the output (batch, outputs).
+        units: width of each layer. SimpleRNN with (20, 20, 20) has 440 + 820 + 820 + 21 = 2,101 parameters with one
+            input and one output, 460 + 820 + 820 + 42 = 2,142 with two of each.
         cell: a key of `LAYERS`.
         zero_start: whether the output layer starts at zero, so that the new network predicts 0 for every window.
+        inputs: values of a session.
+        outputs: values that the network predicts.
     """
-    windows = keras.Input((lookback, 1))
+    windows = keras.Input((lookback, inputs))
     hidden = windows
     for layer, width in enumerate(units, start=1):
         hidden = LAYERS[cell](width, return_sequences=layer < len(units))(hidden)
-    dense = keras.layers.Dense(1, kernel_initializer="zeros" if zero_start else "glorot_uniform")
+    dense = keras.layers.Dense(outputs, kernel_initializer="zeros" if zero_start else "glorot_uniform")
     return keras.Model(windows, dense(hidden), name=f"stacked_{cell}")
 
 
 def predict(network: keras.Model, inputs: Floats) -> Floats:
-    """Return the scaled value that follows each window, shape (n,), for windows of shape (n, lookback)."""
+    """Return the predictions of each window, shape (n, outputs).
+
+    Args:
+        network: as `build` makes it.
+        inputs: windows, shape (n, lookback) or (n, lookback, inputs).
+    """
     if not len(inputs):
-        return np.empty(0)
-    predicted = network.predict(tensor(inputs), batch_size=PREDICT_BATCH, verbose=0)  # (n, 1)
-    return np.asarray(predicted, dtype="float64")[:, 0]
+        return np.empty((0, network.output_shape[-1]))
+    return np.asarray(network.predict(tensor(inputs), batch_size=PREDICT_BATCH, verbose=0), dtype="float64")
 
 
 def to_bytes(network: keras.Model) -> bytes:
@@ -104,5 +119,6 @@ def require_gpu() -> None:
 
 
 def tensor(windows: Floats) -> npt.NDArray[np.float32]:
-    """Return windows of shape (n, lookback) as the network's input: float32, shape (n, lookback, 1)."""
-    return windows.astype("float32")[:, :, np.newaxis]
+    """Return windows as the network's input: float32, shape (n, lookback, inputs); two axes mean one input."""
+    narrow = windows.astype("float32")
+    return narrow.reshape(*narrow.shape[:2], -1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.forecasting import forecaster
+from pipeline.forecasting import recipe
 from pipeline.forecasting.forecaster import first_forecast, forecast
 from pipeline.old_names import present_names
 
 __all__ = ["Recipe", "first_forecast", "forecast"]
 
 
-def Recipe(**values: Any) -> forecaster.Recipe:  # noqa: ANN401, N802 - called as the class was
+def Recipe(**values: Any) -> recipe.Recipe:  # noqa: ANN401, N802 - called as the class was
     """Return the recipe from its fields under old or present names."""
-    return forecaster.Recipe(**present_names(values))
+    return recipe.Recipe(**present_names(values))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.forecasting.model import LAYERS, PREDICT_BATCH, build, device, tensor  # first: it prepares Keras
@@ -13,11 +13,13 @@ from pipeline.forecasting.model import LAYERS, PREDICT_BATCH, build, device, ten
 # isort: split
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from pipeline.arrays import Floats
 from pipeline.errors import TrainingDiverged
 from pipeline.forecasting.device import backend, name_of
+from pipeline.forecasting.student_t import DEGREES
 
 if TYPE_CHECKING:
     from pipeline.settings.preset import Preset
@@ -49,8 +51,9 @@ def train(
     """Fit the preset's network. The same data, preset and machine give the same weights.
 
     Args:
-        inputs: scaled windows of train, shape (n, lookback).
-        targets: the scaled value after each window, shape (n,).
+        inputs: scaled windows of train, shape (n, lookback) or (n, lookback, inputs).
+        targets: the scaled value after each window, shape (n,). With output `distribution` it is the log return over
+            the scale of the reference, and the loss is the likelihood of Student's t.
         preset: what defines the network and its training.
         validation: windows and targets that choose the best epoch; None trains all epochs and keeps the last.
         on_epoch: called after each epoch.
@@ -58,7 +61,9 @@ def train(
     Raises:
         TrainingDiverged: when the loss is not finite or above `DIVERGED_FACTOR` times its first epoch.
     """
-    trainer = _trainer(preset.lookback, preset.units, preset.cell, preset.learning_rate, preset.clip_norm)
+    trainer = _trainer(
+        preset.lookback, preset.units, preset.cell, preset.learning_rate, preset.clip_norm, preset.output
+    )
     trainer.reset(preset.seed, zero_start=preset.zero_start)
     recorder = _Recorder(preset.epochs, math.ceil(len(inputs) / preset.batch_size), on_epoch)
     callbacks: list[keras.callbacks.Callback] = [recorder]
@@ -69,12 +74,12 @@ def train(
     started = time.perf_counter()
     trainer.fused.fit(
         tensor(inputs),
-        targets.astype("float32"),
+        _column(targets),
         batch_size=preset.batch_size,
         epochs=preset.epochs,
         verbose=0,
         callbacks=callbacks,
-        validation_data=validation and (tensor(validation[0]), validation[1].astype("float32")),
+        validation_data=validation and (tensor(validation[0]), _column(validation[1])),
         validation_batch_size=PREDICT_BATCH,
     )
     fit_seconds = time.perf_counter() - started
@@ -89,6 +94,33 @@ def train(
         device_name=name_of(place),
         backend=backend(),
     )
+
+
+def _column(targets: Floats) -> npt.NDArray[np.float32]:
+    return targets.astype("float32")[:, np.newaxis]
+
+
+def student_t_likelihood(actual: Any, predicted: Any) -> Any:  # noqa: ANN401 - tensors of the backend
+    """Return the negative log likelihood of Student's t for each row, shape (n,).
+
+    Args:
+        actual: shape (n, 1).
+        predicted: location and log scale, shape (n, 2).
+    """
+    log_scale = predicted[:, 1]
+    standardised = (actual[:, 0] - predicted[:, 0]) * ops.exp(-log_scale)
+    return log_scale + (DEGREES + 1) / 2 * ops.log1p(ops.square(standardised) / DEGREES)
+
+
+class _Kind(NamedTuple):
+    """The shape and the loss of one value of `preset.output`."""
+
+    inputs: int
+    outputs: int
+    loss: Any
+
+
+_KINDS = {"point": _Kind(1, 1, "mse"), "distribution": _Kind(2, 2, student_t_likelihood)}
 
 
 class _Adam(keras.optimizers.Adam):
@@ -116,25 +148,32 @@ class _Trainer:
     """
 
     def __init__(
-        self, lookback: int, units: Sequence[int], cell: str, learning_rate: float, clip_norm: float | None
+        self,
+        lookback: int,
+        units: Sequence[int],
+        cell: str,
+        learning_rate: float,
+        clip_norm: float | None,
+        output: str = "point",
     ) -> None:
-        self._shape = lookback, units, cell
-        self.network = build(*self._shape)
+        kind = _KINDS[output]
+        self._build = partial(build, lookback, units, cell, inputs=kind.inputs, outputs=kind.outputs)
+        self.network = self._build()
         *_, dense = self.network.layers
         cells = [layer.cell for layer in self.network.layers if isinstance(layer, LAYERS[cell])]
-        windows = keras.Input((lookback, 1))
+        windows = keras.Input((lookback, kind.inputs))
         self.fused = keras.Model(windows, dense(keras.layers.RNN(cells)(windows)))
         optimizer = _Adam(learning_rate, global_clipnorm=clip_norm, name="adam")
-        self.fused.compile(optimizer=optimizer, loss="mse", jit_compile=True)
+        self.fused.compile(optimizer=optimizer, loss=kind.loss, jit_compile=True)
         optimizer.build(self.fused.trainable_variables)
         # On JAX the first `fit` would draw a shuffle to build the loss, and train in another order than later calls.
-        self.fused.compute_loss(y=ops.zeros((1, 1)), y_pred=ops.zeros((1, 1)))
+        self.fused.compute_loss(y=ops.zeros((1, 1)), y_pred=ops.zeros((1, kind.outputs)))
         self._fresh_state = [ops.convert_to_numpy(variable).copy() for variable in optimizer.variables]
 
     def reset(self, seed: int, *, zero_start: bool) -> None:
         """Restore initial weights, optimizer and random state, so that no value of the last ticker remains."""
         keras.utils.set_random_seed(seed)
-        self.network.set_weights(build(*self._shape, zero_start=zero_start).get_weights())
+        self.network.set_weights(self._build(zero_start=zero_start).get_weights())
         for variable, value in zip(self.fused.optimizer.variables, self._fresh_state, strict=True):
             variable.assign(value)
         self.fused.stop_training = False
@@ -143,9 +182,9 @@ class _Trainer:
 
 @lru_cache(maxsize=2)
 def _trainer(
-    lookback: int, units: tuple[int, ...], cell: str, learning_rate: float, clip_norm: float | None
+    lookback: int, units: tuple[int, ...], cell: str, learning_rate: float, clip_norm: float | None, output: str
 ) -> _Trainer:
-    return _Trainer(lookback, units, cell, learning_rate, clip_norm)
+    return _Trainer(lookback, units, cell, learning_rate, clip_norm, output)
 
 
 class _Recorder(keras.callbacks.Callback):
@@ -174,7 +213,7 @@ class _Recorder(keras.callbacks.Callback):
     def _stop_if_diverged(self, epoch: int) -> None:
         first = self.curves["loss"][0]
         loss = self.curves["loss"][-1]
-        if np.isfinite(loss) and loss <= DIVERGED_FACTOR * first:
+        if np.isfinite(loss) and loss <= first + (DIVERGED_FACTOR - 1) * abs(first):  # a log likelihood may be negative
             return
         raise TrainingDiverged(
             f"The training loss must stay finite and below {DIVERGED_FACTOR:.0f} times its first epoch.",

@@ -33,6 +33,13 @@ class Windows(NamedTuple):
     test: range
 
 
+class FittedRows(NamedTuple):
+    """The parts of a history that a network was fitted by, and the rows that it predicts in each."""
+
+    split: Split
+    windows: Windows
+
+
 def target_rows(first: int, stop: int, *, lookback: int, first_value: int, reach_back: bool) -> range:
     """Return the rows of the part `first..stop-1` with a whole window before them."""
     earliest = first_value if reach_back else max(first, first_value)
@@ -56,14 +63,16 @@ def lay_windows(split: Split, *, lookback: int, first_value: int, reach_back: bo
 
 
 def inputs(values: Floats, targets: range, lookback: int) -> Floats:
-    """Return the windows of the rows `targets`, shape (len(targets), lookback): a view, not a copy.
+    """Return the windows of the rows `targets`, shape (len(targets), lookback) or (..., k): a view, not a copy.
 
     Args:
-        values: one value per row, shape (n,).
+        values: one value per row, shape (n,), or k values per row, shape (n, k).
         targets: predicted rows; `len(values)` may be the last of them, as the session after the last row.
         lookback: sessions in a window.
     """
-    every = np.lib.stride_tricks.sliding_window_view(values, lookback)  # every[i] = rows i .. i+lookback-1
+    every = np.lib.stride_tricks.sliding_window_view(values, lookback, axis=0)  # every[i] = rows i .. i+lookback-1
+    if values.ndim > 1:
+        every = every.swapaxes(1, 2)  # (n - lookback + 1, lookback, k)
     return every[targets.start - lookback : targets.stop - lookback]
 
 

@@ -43,14 +43,39 @@ def plan() -> list[dict[str, Any]]:
     return [dict(batch) for batch in batches]
 
 
+def gather(batches: list[Batch] | None) -> list[dict[str, Any]]:
+    """Return the batches of `train`: one of all tickers where they share a network, else the batches as planned.
+
+    Raises:
+        AirflowSkipException: when there is no plan; its task is red.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from pipeline.store.runs import read_plan
+
+    if not batches:
+        raise AirflowSkipException("There is no plan.")
+    return [dict(one) for one in read_plan(load_settings().store_url, batches[0]["run"]).trainings(batches)]
+
+
 def run_step(name: str, batch: Batch) -> dict[str, Any]:
-    """Run a step for a batch and return the batch for the next step."""
+    """Run a step for a batch and return the batch for the next step.
+
+    Raises:
+        AirflowSkipException: when every ticker failed in a step before; that step's task is red.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
     from pipeline import runner
+    from pipeline.errors import NothingLeft
 
     context = get_current_context()
     context["batch_name"] = ", ".join(batch["tickers"])  # Airflow's page shows it in place of the map index
     ti = context["ti"]
-    return dict(runner.run(name, batch, last_try=ti.try_number > ti.max_tries))
+    try:
+        return dict(runner.run(name, batch, last_try=ti.try_number > ti.max_tries))
+    except NothingLeft as error:
+        raise AirflowSkipException(str(error)) from error
 
 
 def report() -> None:

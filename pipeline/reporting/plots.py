@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.arrays import Dates, Floats
 from pipeline.evaluation.amounts import amount_text
 from pipeline.evaluation.scores import Scores
-from pipeline.forecasting.forecaster import Forecasts
+from pipeline.forecasting.forecasts import Forecasts
 
 rcdefaults()  # a user's matplotlibrc could ask for LaTeX, which is not installed
 BLUE = "#1f6feb"
@@ -68,9 +68,10 @@ def actual_and_forecast(
     """
     figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained")
     parts = figure.subplots(2, 1)
+    low, high = made.interval(95)
     for axes, rows in zip(parts, (slice(None), slice(-_RECENT, None)), strict=True):
         axes.fill_between(
-            sessions[rows], made.low_95[rows], made.high_95[rows],
+            sessions[rows], low[rows], high[rows],
             color=ORANGE, alpha=0.25, linewidth=0, label="95 % interval",
         )  # fmt: skip
         axes.plot(sessions[rows], actual[rows], color=BLUE, linewidth=1, label="actual")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 TABLE = "closecast_ledger"
+# Columns that later versions added, with their value in rows of earlier ones.
+_ADDED = {"currency": "", "low_50": None, "high_50": None, "scale": None, "quantiles": ""}
 _KEY = ("ticker", "session", "version")
 _COLUMNS = tuple(ForecastRecord.model_fields)
 _AMOUNTS = tuple(name for name, field in ForecastRecord.model_fields.items() if field.annotation is float)
+_OPTIONAL = ("low_50", "high_50", "scale")  # amounts that rows of earlier versions lack
 _NAME = 250  # characters of a text in a database
+_TEXT = 1000  # of the quantiles
 # Statements that keep other processes out of the table until the transaction ends, by SQLAlchemy's name of a database.
 _LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE"}
 # SQLAlchemy says postgresql, others postgres: that is corrected, not taken for a folder.
@@ -98,22 +103,31 @@ def record_of(row: pd.Series[Any]) -> ForecastRecord:
     for name, value in values.items():
         if isinstance(value, pd.Timestamp):
             values[name] = value.to_pydatetime() if name == "created" else value.date()
+        elif name in _OPTIONAL and pd.isna(value):
+            values[name] = None
+    values["quantiles"] = json.loads(values["quantiles"] or "[]")
     return ForecastRecord.model_validate(values)
 
 
 def _frame(records: list[ForecastRecord]) -> pd.DataFrame:
-    return _typed(pd.DataFrame([one.model_dump() for one in records], columns=pd.Index(_COLUMNS)))
+    return _typed(pd.DataFrame([_row(one) for one in records], columns=pd.Index(_COLUMNS)))
+
+
+def _row(record: ForecastRecord) -> dict[str, Any]:
+    """Return a record as columns: its quantiles are JSON, for files and databases alike."""
+    quantiles = json.dumps(record.quantiles) if record.quantiles else ""
+    return {**record.model_dump(), "quantiles": quantiles}
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(
         {
-            **dict.fromkeys(("ticker", "run", "source", "currency"), "str"),
+            **dict.fromkeys(("ticker", "run", "source", "currency", "quantiles"), "str"),
             **dict.fromkeys(("session", "as_of", "anchor_session"), "datetime64[s]"),
             "created": "datetime64[us, UTC]",
             "version": "int64",
             "synthetic": "bool",
-            **dict.fromkeys(_AMOUNTS, "float64"),
+            **dict.fromkeys((*_AMOUNTS, *_OPTIONAL), "float64"),
         }
     )
 
@@ -128,7 +142,7 @@ def _row_in(folder: Folder, name: str) -> pd.DataFrame:
     data = folder.read(name)
     try:
         row = frame_of(data).rename(columns=present_name)
-        return row.assign(currency=row.get("currency", ""))[list(_COLUMNS)]  # rows of earlier versions have none
+        return row.assign(**{name: row.get(name, default) for name, default in _ADDED.items()})[list(_COLUMNS)]
     except Exception as error:  # each reader of Parquet has errors of its own
         raise Damaged(
             "A row of the ledger must be as it was written.",
@@ -145,10 +159,11 @@ def _is_database(place: str) -> bool:
 def _table() -> sa.Table:
     import sqlalchemy as sa
 
-    types: dict[type, Any] = {int: sa.Integer, float: sa.Double, bool: sa.Boolean, str: sa.String(_NAME)}
+    types: dict[Any, Any] = {int: sa.Integer, float: sa.Double, bool: sa.Boolean, str: sa.String(_NAME)}
     types |= {dt.date: sa.Date, dt.datetime: sa.DateTime(timezone=True)}
+    types |= {float | None: sa.Double, tuple[float, ...]: sa.String(_TEXT)}
     columns: list[sa.Column[Any]] = [
-        sa.Column(name, types[kind], primary_key=name in _KEY, autoincrement=False, nullable=False)
+        sa.Column(name, types[kind], primary_key=name in _KEY, autoincrement=False, nullable=name in _OPTIONAL)
         for name, kind in get_type_hints(ForecastRecord).items()
         if name in _COLUMNS
     ]
@@ -213,8 +228,11 @@ def _missing_changes(bind: sa.Engine | sa.Connection) -> list[str]:
     found = [str(column["name"]) for column in sa.inspect(bind).get_columns(TABLE)]
     old = [name for name in found if name not in _COLUMNS and present_name(name) in _COLUMNS]
     changes = [f"ALTER TABLE {TABLE} RENAME COLUMN {name} TO {present_name(name)}" for name in old]
-    if "currency" not in found:
-        changes.append(f"ALTER TABLE {TABLE} ADD COLUMN currency VARCHAR({_NAME}) DEFAULT '' NOT NULL")
+    texts = {"currency": _NAME, "quantiles": _TEXT}
+    for name in _ADDED:
+        kind = f"VARCHAR({texts[name]}) DEFAULT '' NOT NULL" if name in texts else "DOUBLE PRECISION"
+        if name not in found:
+            changes.append(f"ALTER TABLE {TABLE} ADD COLUMN {name} {kind}")
     return changes
 
 
@@ -247,13 +265,13 @@ def _insert(place: str, record: ForecastRecord) -> None:
 
     there = contextlib.suppress(sa.exc.IntegrityError)
     with _connected(place) as (connection, table), there, connection.begin_nested():
-        connection.execute(table.insert().values(**record.model_dump()))
+        connection.execute(table.insert().values(**_row(record)))
 
 
 def _select(place: str, ticker: str) -> pd.DataFrame:
     with _connected(place) as (connection, table):
         rows = connection.execute(table.select().where(table.c.ticker == ticker)).mappings().all()
-    records = [ForecastRecord.model_validate(dict(row)) for row in rows]
+    records = [record_of(pd.Series(dict(row), dtype="object")) for row in rows]
     # SQLite drops time zones; every row was written in UTC.
     return _frame(
         [

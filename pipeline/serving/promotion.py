@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from pipeline.errors import NotComparable
 from pipeline.evaluation.amounts import amount_text
+from pipeline.evaluation.scores import Scores
 from pipeline.old_names import Renamed
 from pipeline.outcome import SUPERSEDED, Released
 from pipeline.settings.gate import Gate, Policy
@@ -27,6 +28,32 @@ class Challenger(NamedTuple):
     fault: str | None  # damage that was injected into the prices
     synthetic: bool
     currency: str = ""  # of the errors; "" if it is unknown
+    reference: str = ""  # name of the reference of the intervals; "" for output `point`, which is not compared with it
+    is_reference: bool = False  # whether the reference itself took the place of the network
+    p_worse_than_reference: float = 1.0
+
+
+def challenger_of(scores: Scores, cutoff: str, *, reference: str = "") -> Challenger:
+    """Return a challenger without findings from its scores.
+
+    Args:
+        scores: of its test rows.
+        cutoff: last session that its training saw.
+        reference: name of the reference of its intervals; "" where they are not compared with one.
+    """
+    return Challenger(
+        cutoff=dt.date.fromisoformat(cutoff),
+        rmse=scores.rmse,
+        naive_rmse=scores.naive_rmse,
+        p_worse_than_naive=scores.dm_p_value,
+        coverage_95=scores.coverage_95,
+        critical=0,
+        warnings=0,
+        fault=None,
+        synthetic=False,
+        reference=reference,
+        p_worse_than_reference=1.0 if scores.reference_dm_p_value is None else scores.reference_dm_p_value,
+    )
 
 
 class Champion(NamedTuple):
@@ -37,6 +64,7 @@ class Champion(NamedTuple):
     rmse: float
     challenger_p_worse: float
     synthetic: bool
+    interval_p_worse: float | None = None  # of the challenger's 95 % intervals; None where they are not compared
 
 
 class Rule(BaseModel):
@@ -130,16 +158,26 @@ def decide(challenger: Challenger, champion: Champion | None, gate: Gate) -> Dec
     Raises:
         NotComparable: when the champion's cutoff lies after the challenger's.
     """
-    rules = [_data(challenger), *_errors(challenger, gate), _coverage(challenger, gate)]
+    rules = [_data(challenger), *quality_rules(challenger, gate)]
+    if champion is None and challenger.is_reference:  # an interval of the reference is better than none
+        rules = [one for one in rules if one.name != "coverage"]
     if champion:
         check_cutoffs(challenger.cutoff, champion.cutoff, champion.version)
         rules.append(_champion(challenger, champion, gate))
+        if champion.interval_p_worse is not None:
+            rules.append(_champion_interval(champion, champion.interval_p_worse, gate))
     return Decision(
         promoted=all(one.passed for one in rules),
         policy=gate.policy,
         champion=champion.version if champion else None,
         rules=tuple(rules),
     )
+
+
+def quality_rules(challenger: Challenger, gate: Gate) -> list[Rule]:
+    """Return the rules about the forecasts themselves. A network that breaks one is replaced by its reference."""
+    rules = [*_errors(challenger, gate), _coverage(challenger, gate)]
+    return [*rules, _interval(challenger, gate)] if challenger.reference else rules
 
 
 def refuse(gate: Gate, champion: int, name: str, says: str, value: str, limit: str) -> Decision:
@@ -192,6 +230,28 @@ def _coverage(challenger: Challenger, gate: Gate) -> Rule:
         value=f"{challenger.coverage_95:.1%}",
         limit=f"{gate.min_coverage_95:.1%} to {gate.max_coverage_95:.1%}",
         passed=gate.min_coverage_95 <= challenger.coverage_95 <= gate.max_coverage_95,
+    )
+
+
+def _interval(challenger: Challenger, gate: Gate) -> Rule:
+    alone = f"{challenger.reference} alone"
+    against = f"p {challenger.p_worse_than_reference:.4f} against {challenger.reference}"
+    return Rule(
+        name="interval",
+        says="The Diebold-Mariano test must not find the 95 % intervals worse than those of the reference",
+        value=alone if challenger.is_reference else against,
+        limit=f"p at least {gate.significance}",
+        passed=challenger.is_reference or challenger.p_worse_than_reference >= gate.significance,
+    )
+
+
+def _champion_interval(champion: Champion, p_worse: float, gate: Gate) -> Rule:
+    return Rule(
+        name="champion_interval",
+        says="The Diebold-Mariano test must not find the 95 % intervals worse than the champion's on the same rows",
+        value=f"p {p_worse:.4f} against v{champion.version}",
+        limit=f"p at least {gate.significance}",
+        passed=p_worse >= gate.significance,
     )
 
 

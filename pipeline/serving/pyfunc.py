@@ -17,6 +17,8 @@ from mlflow.pyfunc import PythonModel
 from pipeline import calendar
 from pipeline.errors import DataError
 from pipeline.forecasting import forecaster
+from pipeline.forecasting.bars import Bars
+from pipeline.forecasting.recipe import Recipe
 
 if TYPE_CHECKING:
     from mlflow.pyfunc import PythonModelContext
@@ -30,7 +32,7 @@ class ClosecastModel(PythonModel):
         from pipeline.forecasting import model
 
         self.network = model.load(Path(context.artifacts["network"]))
-        self.recipe = forecaster.Recipe.from_json(Path(context.artifacts["recipe"]).read_bytes())
+        self.recipe = Recipe.from_json(Path(context.artifacts["recipe"]).read_bytes())
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -39,14 +41,14 @@ class ClosecastModel(PythonModel):
 
         Args:
             context: unused.
-            model_input: column `close` in the currency of the training, oldest first, at least as many rows as
-                `lookback` and one. Column `session` (dates) if the forecast is to name its session; column `ticker` if
-                rows should say whose they are.
+            model_input: columns `open`, `high`, `low` and `close` in the currency of the training, oldest first, at
+                least as many rows as `lookback` and one; `close` alone for a preset of output `point`. Column `session`
+                (dates) if the forecast is to name its session; column `ticker` if rows should say whose they are.
             params: `every_session`: forecast after each row that has enough rows before it, not after the last only.
 
         Returns:
-            `ticker`, `session` (a date; empty without dates), `currency` (empty if it is unknown), `forecast` and the
-            bounds of its 80 % and 95 % intervals.
+            `ticker`, `session` (a date; empty without dates), `currency` (empty if it is unknown), `forecast`, the
+            bounds of its 50, 80 and 95 % intervals (`low_50`, ...), `scale`, and its quantiles `q05` to `q95`.
 
         Raises:
             MlflowException: too few closes, one that is not above 0, sessions not ascending, missing in some rows, no
@@ -60,15 +62,23 @@ class ClosecastModel(PythonModel):
 
     def _forecasts(self, model_input: pd.DataFrame, *, every_session: bool) -> pd.DataFrame:
         self._check_ticker(model_input)
-        closes = model_input["close"].to_numpy("float64")
-        first = forecaster.first_forecast(self.recipe) if every_session else len(closes)
-        sessions = self._sessions(model_input, first, len(closes) + 1)
-        made = forecaster.forecast(self.network, closes, range(first, len(closes) + 1), self.recipe)
-        forecasts = pd.DataFrame(made._asdict())
+        bars = self._bars(model_input)
+        stop = len(bars.close) + 1
+        first = self.recipe.first_forecast if every_session else len(bars.close)
+        sessions = self._sessions(model_input, first, stop)
+        made = forecaster.forecast(self.network, bars, range(first, stop), self.recipe)
+        forecasts = pd.DataFrame(made.columns())
         forecasts.insert(0, "currency", self.recipe.currency)
         forecasts.insert(0, "session", sessions)
         forecasts.insert(0, "ticker", self.recipe.ticker)
         return forecasts
+
+    def _bars(self, rows: pd.DataFrame) -> Bars:
+        closes = rows["close"].to_numpy("float64")
+        if self.recipe.distribution is None:
+            return Bars.of_closes(closes)
+        opened, high, low = (rows[name].to_numpy("float64") for name in ("open", "high", "low"))
+        return Bars(opened, high, low, closes)
 
     def _check_ticker(self, rows: pd.DataFrame) -> None:
         if "ticker" in rows and (others := set(rows["ticker"].dropna()) - {self.recipe.ticker}):

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.errors import UsageError
 
+UNIVERSE = 10  # tickers from which scope `auto` shares a network
+
 
 class Preset(BaseModel):
     """A recipe for one network. Every field is a parameter of the MLflow run."""
@@ -43,6 +45,32 @@ class Preset(BaseModel):
         default=False,
         description="mix the network with naive by a weight chosen on validation, 0 included; false: the network alone",
     )
+    output: Literal["point", "distribution"] = Field(
+        default="point",
+        description="point: the next value of the target. distribution: location and scale of the next log return, "
+        "from log return and log range variance of each session; intervals are calibrated every night",
+    )
+    scope: Literal["auto", "universe", "ticker"] = Field(
+        default="ticker",
+        description="ticker: a network for each ticker. universe: one network for all tickers of a run. auto: universe "
+        f"from {UNIVERSE} tickers on",
+    )
+    range_decay: float = Field(
+        default=0.85,
+        gt=0,
+        lt=1,
+        description="weight of a session relative to the one after it in the EWMA of the range",
+    )
+    calibration_rows: int = Field(
+        default=1000, ge=20, le=10_000, description="newest residuals that intervals are quantiles of"
+    )
+    adaptive_step: float = Field(
+        default=0.007, ge=0, lt=1, description="of the level that adapts to hits and misses; 0: the level is fixed"
+    )
+    refit: bool = Field(
+        default=False,
+        description="fit once more before serving, on every session up to as_of, with the best epoch of the evaluation",
+    )
     learning_rate: float = Field(examples=[3e-4], gt=0, description="of Adam")
     clip_norm: float | None = Field(
         default=None,
@@ -61,14 +89,31 @@ class Preset(BaseModel):
     seed: int = Field(examples=[0], ge=0, lt=2**31, description="of initial weights and of the shuffling of windows")
 
     @model_validator(mode="after")
-    def _patience_needs_validation(self) -> Preset:
+    def _check_needs(self) -> Preset:
         if self.patience is not None and self.validation_fraction == 0:
             msg = "patience needs a validation_fraction above 0: test data never decides anything"
             raise ValueError(msg)
         if self.blend and self.validation_fraction == 0:
             msg = "blend needs a validation_fraction above 0: test data never decides anything"
             raise ValueError(msg)
+        if self.output == "distribution":
+            self._check_distribution()
+        elif self.scope != "ticker" or self.refit:
+            msg = 'scope other than "ticker", and refit, need output = "distribution"'
+            raise ValueError(msg)
         return self
+
+    def shares_network(self, tickers: int) -> bool:
+        """Return whether a run of so many tickers trains one network for all of them."""
+        return tickers > 1 and (self.scope == "universe" or (self.scope == "auto" and tickers >= UNIVERSE))
+
+    def _check_distribution(self) -> None:
+        if self.target != "log_return" or self.scaler != "standard":
+            msg = 'output = "distribution" needs target = "log_return" and scaler = "standard": it scales log returns'
+            raise ValueError(msg)
+        if self.validation_fraction == 0:
+            msg = 'output = "distribution" needs a validation_fraction above 0: test data never decides anything'
+            raise ValueError(msg)
 
 
 def inherited_fields(presets: Mapping[str, Any], path: tuple[str, ...]) -> Any:  # noqa: ANN401 - not validated yet

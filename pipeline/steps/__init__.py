@@ -26,12 +26,14 @@ FLOW = (
     Step(validate, ("raw.parquet",), judges=True),
     Step(split_scale, ("validated.parquet",)),
     Step(window, ("split.json",)),
-    Step(train, ("scaled.npz", "scaler.json", "split.json", "windows.json"), may_read=_CURRENCY),
+    Step(train, ("scaled.npz", "scaler.json", "split.json", "windows.json"), may_read=_CURRENCY, gathers=True),
     Step(
         evaluate,
-        ("model.keras", "recipe.json", "scaled.npz", "split.json", "windows.json"),
-        may_read=("walk_forward.parquet", *_CURRENCY),
+        ("model.keras", "recipe.json", "rows.json", "scaled.npz"),
+        may_read=("refitted.keras", "refitted.json", "walk_forward.parquet", *_CURRENCY),
     ),
-    Step(promote, ("metrics.json", "predictions.parquet", "recipe.json", "scaled.npz"), may_read=_CURRENCY),
+    Step(
+        promote, ("metrics.json", "predictions.parquet", "recipe.json", "rows.json", "scaled.npz"), may_read=_CURRENCY
+    ),
     Step(forecast, ("validated.parquet",), may_read=_CURRENCY),
 )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import calendar
-from pipeline.arrays import Dates, Floats
+from pipeline.arrays import Dates
 from pipeline.errors import DataError
-from pipeline.evaluation import baselines, metrics
+from pipeline.evaluation import metrics
 from pipeline.evaluation.amounts import same
 from pipeline.evaluation.scores import FoldScores, Scores
-from pipeline.forecasting import forecaster
+from pipeline.forecasting.backtest import Backtest, backtest, recipe_of_reference, scored
+from pipeline.forecasting.bars import Bars
 from pipeline.old_names import present_name
 from pipeline.outcome import Outcome
+from pipeline.serving import promotion
 from pipeline.store.formats import arrays_of, frame_bytes, frame_of
 
 if TYPE_CHECKING:
@@ -22,92 +23,64 @@ if TYPE_CHECKING:
     from pipeline.steps.unit import Unit
 
 
-class Baselines(NamedTuple):
-    """Forecasts of the same rows by simpler means, each of shape (n,), in the currency of the prices."""
-
-    naive: Floats
-    drift: Floats
-    ar1: Floats
-    network: Floats  # alone, not mixed with naive
-
-
 def evaluate(unit: Unit) -> Outcome:
-    """Score the network on the test rows, beside naive, drift, AR(1) and the network alone on the same rows."""
+    """Score the network on the test rows, beside forecasts and intervals that need no network, on the same rows.
+
+    The recipe that is served gets the intervals of the next session: by now the closes of all test rows are known.
+    """
     from pipeline.forecasting import model
     from pipeline.reporting import plots
 
     arrays = arrays_of(unit.read("scaled.npz"))
-    closes = arrays["closes"]
+    bars = Bars(arrays["open"], arrays["high"], arrays["low"], arrays["closes"])
     sessions = arrays["sessions"]
-    rows = unit.windows.test
-    known = unit.split.test
+    rows = unit.fitted.windows.test
     network = model.from_bytes(unit.read("model.keras"))
-    made = forecaster.forecast(network, closes, rows, unit.recipe)
-    alone = forecaster.forecast(network, closes, rows, unit.recipe._replace(weight=1.0))
-    others = Baselines(
-        naive=baselines.naive(closes, rows),
-        drift=baselines.drift(closes, rows, known),
-        ar1=baselines.ar1(closes, rows, known),
-        network=alone.forecast,
-    )
-    actual = closes[rows.start : rows.stop]
-    tested = sessions[rows.start : rows.stop]
-    if same(actual, others.naive).all():
+    tested = backtest(network, unit.recipe, bars, unit.fitted, unit.plan.preset)
+    train_closes = bars.close[: unit.fitted.split.test]
+    dates = sessions[rows.start : rows.stop]
+    if same(tested.actual, tested.naive).all():
         raise DataError(
             "Closes must move in the test rows.", f"{len(rows)} equal closes", "Look at the prices; take another START."
         )
     walked = _walk_forward(unit)
-    scores = _scores(actual, made, others, closes[:known]).model_copy(update={"walk_forward": walked.scores})
+    scores = scored(tested, train_closes)
+    served = unit.refitted.with_widths(tested.next_widths)
+    replaced = unit.plan.preset.output == "distribution" and _breaks_a_rule(unit, scores, tested.reference_name)
+    if replaced:
+        served = recipe_of_reference(unit.refitted, tested)
+        tested = tested.reference_alone
+        scores = scored(tested, train_closes)
+    scores = scores.model_copy(update={"walk_forward": walked.scores})
     return Outcome(
         files={
+            "served.keras": unit.read("refitted.keras" if unit.plan.preset.refit else "model.keras"),
+            "served.json": served.to_json(),
             "metrics.json": scores.to_json(),
-            "predictions.parquet": frame_bytes(_predictions(tested, actual, made, others)),
-            "close.png": plots.closes(sessions, closes, rows, unit.ticker, unit.currency),
-            "forecast.png": plots.actual_and_forecast(tested, actual, made, scores, unit.ticker, unit.currency),
-            "residuals.png": plots.residuals(tested, actual, made.forecast, others.naive, unit.ticker, unit.currency),
+            "predictions.parquet": frame_bytes(_predictions(dates, tested)),
+            "close.png": plots.closes(sessions, bars.close, rows, unit.ticker, unit.currency),
+            "forecast.png": plots.actual_and_forecast(
+                dates, tested.actual, tested.made, scores, unit.ticker, unit.currency
+            ),
+            "residuals.png": plots.residuals(
+                dates, tested.actual, tested.made.forecast, tested.naive, unit.ticker, unit.currency
+            ),
         },
         attach=("metrics.json", "predictions.parquet", "close.png", "forecast.png", "residuals.png"),
         metrics=scores.metrics(),
+        tags={
+            "reference": tested.reference_name,
+            "candidate": f"{tested.reference_name} alone" if replaced else "network",
+        },
         curves=walked.curves,
+        model=("served.keras", "served.json"),
     )
 
 
-def _scores(actual: Floats, made: forecaster.Forecasts, others: Baselines, train_closes: Floats) -> Scores:
-    rmse = metrics.rmse(actual, made.forecast)
-    naive_rmse = metrics.rmse(actual, others.naive)
-    ar1_rmse = metrics.rmse(actual, others.ar1)
-    network_rmse = metrics.rmse(actual, others.network)
-    worse = metrics.diebold_mariano(actual, made.forecast, others.naive)
-    return Scores(
-        test_rows=len(actual),
-        rmse=rmse,
-        naive_rmse=naive_rmse,
-        drift_rmse=metrics.rmse(actual, others.drift),
-        ar1_rmse=ar1_rmse,
-        network_rmse=network_rmse,
-        mae=metrics.mae(actual, made.forecast),
-        naive_mae=metrics.mae(actual, others.naive),
-        mape_pct=metrics.mape_pct(actual, made.forecast),
-        naive_mape_pct=metrics.mape_pct(actual, others.naive),
-        mase=_defined(metrics.mase(actual, made.forecast, train_closes)),
-        direction_acc=_defined(metrics.direction_acc(actual, made.forecast, others.naive)),
-        dm_statistic=_defined(worse.statistic),
-        dm_p_value=worse.p_worse,
-        coverage_80=metrics.coverage(actual, made.low_80, made.high_80),
-        coverage_95=metrics.coverage(actual, made.low_95, made.high_95),
-        width_80=metrics.mean_width(made.low_80, made.high_80),
-        width_95=metrics.mean_width(made.low_95, made.high_95),
-        rmse_over_naive=rmse / naive_rmse,
-        skill=metrics.skill(rmse, naive_rmse),
-        ar1_skill=metrics.skill(ar1_rmse, naive_rmse),
-        ar1_dm_p_value=metrics.diebold_mariano(actual, others.ar1, others.naive).p_worse,
-        network_skill=metrics.skill(network_rmse, naive_rmse),
-        network_dm_p_value=metrics.diebold_mariano(actual, others.network, others.naive).p_worse,
-    )
-
-
-def _defined(score: float) -> float | None:
-    return score if math.isfinite(score) else None
+def _breaks_a_rule(unit: Unit, scores: Scores, reference: str) -> bool:
+    """Return whether the gate would refuse the network's forecasts for what they are."""
+    challenger = promotion.challenger_of(scores, unit.recipe.cutoff, reference=reference)
+    return any(not rule.passed for rule in promotion.quality_rules(challenger, unit.plan.gate))
 
 
 class _Walked(NamedTuple):
@@ -140,14 +113,15 @@ def _fold_scores(rows: pd.DataFrame) -> FoldScores:
     )
 
 
-def _predictions(sessions: Dates, actual: Floats, made: forecaster.Forecasts, others: Baselines) -> pd.DataFrame:
+def _predictions(sessions: Dates, tested: Backtest) -> pd.DataFrame:
     import pandas as pd
 
-    bounds = made._asdict()
     columns = {
-        "close": actual,
-        "forecast": bounds.pop("forecast"),
-        **others._asdict(),
-        **bounds,
+        "close": tested.actual,
+        **tested.made.columns(),
+        **{name: getattr(tested, name) for name in ("naive", "drift", "ar1", "network")},
     }
+    for name, rival in (("ewma", tested.ewma), ("reference", tested.reference)):
+        for side, bound in rival.interval(95)._asdict().items():
+            columns[f"{name}_{side}_95"] = bound
     return pd.DataFrame(columns, index=calendar.session_index(sessions))

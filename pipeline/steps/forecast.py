@@ -11,6 +11,7 @@ import numpy as np
 from pipeline import calendar
 from pipeline.evaluation import live
 from pipeline.forecasting import forecaster
+from pipeline.forecasting.bars import Bars
 from pipeline.outcome import Effects, Finding, ForecastRecord, Outcome
 from pipeline.serving import ledger
 from pipeline.serving.served import LiveWindow, ScoredForecast, Served
@@ -20,7 +21,6 @@ from pipeline.store.formats import frame_bytes, frame_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.arrays import Floats
     from pipeline.steps.unit import Unit
     from pipeline.tracking.versions import Version
 
@@ -33,13 +33,14 @@ def forecast(unit: Unit) -> Outcome:
 
     The row for the ledger is an effect: the runner writes it.
     """
-    closes: pd.Series[float] = frame_of(unit.read("validated.parquet"))["close"].astype("float64")
+    prices = frame_of(unit.read("validated.parquet"))
+    closes: pd.Series[float] = prices["close"].astype("float64")
     champion = unit.registry.champion(unit.ticker)
     refusal = _refusal(champion, unit)
     written = ledger.read(unit.settings.ledger_place, unit.ticker)
     record = None
     if champion and not refusal:
-        record = _already_written(written, champion, unit) or _record(unit, champion, closes)
+        record = _already_written(written, champion, unit) or _record(unit, champion, prices)
         if differ(record.currency, unit.currency):
             refusal = f"the ledger has a forecast of {record.session} by v{record.version} in {record.currency}"
             record = None
@@ -88,12 +89,15 @@ def _next_session(unit: Unit) -> dt.date:
     return calendar.next_session(unit.plan.calendar, unit.plan.as_of, unit.plan.closed_sessions)
 
 
-def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> ForecastRecord:
+def _record(unit: Unit, champion: Version, prices: pd.DataFrame) -> ForecastRecord:
     network, recipe = unit.registry.load(unit.ticker, champion)
+    bars = Bars(*(prices[name].to_numpy("float64") for name in Bars._fields))
+    closes: pd.Series[float] = prices["close"].astype("float64")
     at_cutoff = closes[closes.index == recipe.cutoff]
     factor = float(at_cutoff.iloc[0]) / recipe.cutoff_close if len(at_cutoff) else 1.0
-    values: Floats = np.asarray(closes, "float64")
-    made = forecaster.forecast(network, values, range(len(values), len(values) + 1), recipe.rebased(factor))
+    values = bars.close
+    made = forecaster.forecast(network, bars, range(len(values), len(values) + 1), recipe.rebased(factor))
+    columns = {name: float(column[0]) for name, column in made.columns().items()}
     anchor = max(0, len(closes) - 1 - _ANCHOR)
     return ForecastRecord(
         ticker=unit.ticker,
@@ -106,14 +110,19 @@ def _record(unit: Unit, champion: Version, closes: pd.Series[float]) -> Forecast
         synthetic=unit.plan.synthetic,
         currency=unit.currency,
         last_close=float(values[-1]),
-        forecast=float(made.forecast[0]),
-        low_80=float(made.low_80[0]),
-        high_80=float(made.high_80[0]),
-        low_95=float(made.low_95[0]),
-        high_95=float(made.high_95[0]),
+        **{name: columns[name] for name in ("forecast", "low_80", "high_80", "low_95", "high_95")},
+        low_50=_known(columns["low_50"]),
+        high_50=_known(columns["high_50"]),
+        scale=columns["scale"],
+        quantiles=tuple(map(float, made.quantiles[0])) if math.isfinite(columns["q05"]) else (),
         anchor_session=closes.index[anchor].date(),
         anchor_close=float(values[anchor]),
     )
+
+
+def _known(value: float) -> float | None:
+    """Return a value, or None where a model of earlier code has none."""
+    return value if math.isfinite(value) else None
 
 
 def _scored(written: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.DataFrame:

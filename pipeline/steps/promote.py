@@ -12,7 +12,9 @@ from pipeline.arrays import Floats
 from pipeline.errors import NotComparable
 from pipeline.evaluation import metrics
 from pipeline.evaluation.scores import Scores
-from pipeline.forecasting import forecaster
+from pipeline.forecasting.backtest import forecasts_of, interval_p_worse
+from pipeline.forecasting.bars import Bars
+from pipeline.forecasting.forecasts import Interval
 from pipeline.old_names import present_name
 from pipeline.outcome import Effects, Finding, Outcome, Release
 from pipeline.serving import promotion
@@ -35,6 +37,7 @@ class Rescored(NamedTuple):
 
     rmse: float
     challenger_p_worse: float
+    interval_p_worse: float | None  # None for output `point`
     return_edges: tuple[float, ...]
 
 
@@ -85,37 +88,44 @@ def _challenger(unit: Unit) -> Challenger:
     scores = Scores.from_json(unit.read("metrics.json"))
     manifests = [unit.manifests[name] for name in _CHECKED]
     found = [finding.severity for one in manifests if one for finding in one.outcome.findings]
-    return Challenger(
-        cutoff=dt.date.fromisoformat(unit.recipe.cutoff),
-        rmse=scores.rmse,
-        naive_rmse=scores.naive_rmse,
-        p_worse_than_naive=scores.dm_p_value,
-        coverage_95=scores.coverage_95,
+    evaluated = unit.manifests["evaluate"]
+    tags = evaluated.outcome.tags if evaluated else {}
+    compared = unit.plan.preset.output == "distribution"
+    challenger = promotion.challenger_of(
+        scores, unit.recipe.cutoff, reference=tags.get("reference", "") if compared else ""
+    )
+    return challenger._replace(
         critical=found.count("critical"),
         warnings=found.count("warning"),
         fault=unit.plan.fault,
         synthetic=unit.plan.synthetic,
         currency=unit.currency,
+        is_reference=tags.get("candidate", "network") != "network",
     )
 
 
 def _rescored(unit: Unit, served: Version) -> Rescored | None:
     """Return the champion's errors on the challenger's test rows; None when it was trained on some of them."""
-    if served.cutoff > dt.date.fromisoformat(unit.recipe.cutoff):
+    if served.evaluation_cutoff > dt.date.fromisoformat(unit.recipe.cutoff):
         return None
     arrays = arrays_of(unit.read("scaled.npz"))
     tested = frame_of(unit.read("predictions.parquet")).rename(columns=present_name)
     closes = arrays["closes"]
-    network, recipe = unit.registry.load(unit.ticker, served)
+    bars = Bars(arrays["open"], arrays["high"], arrays["low"], closes)
+    network, recipe = unit.registry.load_evaluation(unit.ticker, served)
     at_cutoff = np.flatnonzero(arrays["sessions"] == np.datetime64(recipe.cutoff))
     factor = closes[at_cutoff[0]] / recipe.cutoff_close if len(at_cutoff) else 1.0
-    rows = range(len(closes) - len(tested), len(closes))
-    champion = forecaster.forecast(network, closes, rows, recipe.rebased(factor)).forecast
+    champion = forecasts_of(network, recipe.rebased(factor), bars, unit.fitted)
     actual = tested["close"].to_numpy()
     challenger = tested["forecast"].to_numpy()
+    interval = None
+    if unit.plan.preset.output == "distribution":
+        mine = Interval(tested["low_95"].to_numpy(), tested["high_95"].to_numpy())
+        interval = interval_p_worse(actual, mine, champion.interval(95), tested["naive"].to_numpy())
     return Rescored(
-        rmse=metrics.rmse(actual, champion),
-        challenger_p_worse=metrics.diebold_mariano(actual, challenger, champion).p_worse,
+        rmse=metrics.rmse(actual, champion.forecast),
+        challenger_p_worse=metrics.diebold_mariano(actual, challenger, champion.forecast).p_worse,
+        interval_p_worse=interval,
         return_edges=recipe.return_edges,
     )
 
@@ -130,12 +140,19 @@ def _decision(unit: Unit, challenger: Challenger, served: Version | None, rescor
             "synthetic prices", f"the market of v{served.number}",
         )  # fmt: skip
     try:
-        promotion.check_cutoffs(challenger.cutoff, served.cutoff, served.number)
+        promotion.check_cutoffs(challenger.cutoff, served.evaluation_cutoff, served.number)
     except NotComparable as error:
-        limit = f"cutoff not before {served.cutoff}, that of v{served.number}"
+        limit = f"cutoff not before {served.evaluation_cutoff}, that of v{served.number}"
         return promotion.refuse(gate, served.number, "cutoff", error.rule, f"cutoff {challenger.cutoff}", limit)
     assert rescored is not None  # noqa: S101 - the cutoffs were compared
-    champion = Champion(served.number, served.cutoff, rescored.rmse, rescored.challenger_p_worse, served.synthetic)
+    champion = Champion(
+        version=served.number,
+        cutoff=served.evaluation_cutoff,
+        rmse=rescored.rmse,
+        challenger_p_worse=rescored.challenger_p_worse,
+        synthetic=served.synthetic,
+        interval_p_worse=rescored.interval_p_worse,
+    )
     return promotion.decide(challenger, champion, gate)
 
 
@@ -179,7 +196,7 @@ def _changes(unit: Unit, served: Version) -> Changes:
     """Return the differences between the champion's run and this one."""
     params, tags = unit.registry.facts(served)
     plan = unit.plan
-    data = {"as_of": str(plan.as_of), "cutoff": unit.recipe.cutoff, "source": plan.source}
+    data = {"as_of": str(plan.as_of), "cutoff": _cutoff(unit), "source": plan.source}
     ingested = unit.manifests["ingest"]
     if ingested:
         data |= {name: ingested.outcome.tags.get(name, "") for name in ("currency", "first_session", "data_sha256")}
@@ -196,13 +213,19 @@ def _differing(before: Mapping[str, str | None], now: Mapping[str, str]) -> dict
     return {name: (before.get(name), value) for name, value in now.items() if before.get(name) != value}
 
 
+def _cutoff(unit: Unit) -> str:
+    """Return the last session that the network of this run saw which would be served."""
+    return str(unit.plan.as_of) if unit.plan.preset.refit else unit.recipe.cutoff
+
+
 def _version_tags(unit: Unit) -> dict[str, str]:
     """Return the tags of the registered version: the ticker, the data and the run that made it."""
     plan = unit.plan
     return {
         "ticker": unit.ticker,
         "as_of": str(plan.as_of),
-        "cutoff": unit.recipe.cutoff,
+        "cutoff": _cutoff(unit),
+        **({"evaluation_cutoff": unit.recipe.cutoff} if plan.preset.refit else {}),
         "synthetic": str(plan.synthetic).lower(),
         "source": plan.source,
         "currency": unit.currency or UNKNOWN,

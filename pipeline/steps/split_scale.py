@@ -25,7 +25,10 @@ def split_scale(unit: Unit) -> Outcome:
     return Outcome(
         files={
             "scaled.npz": arrays_bytes(
-                sessions=prices.index.to_numpy("datetime64[D]"), closes=closes, scaled=scaler.scale(values)
+                sessions=prices.index.to_numpy("datetime64[D]"),
+                **{name: prices[name].to_numpy("float64") for name in ("open", "high", "low")},
+                closes=closes,
+                scaled=scaler.scale(values),
             ),
             "scaler.json": json_bytes(scaler._asdict()),
             "split.json": json_bytes(parts._asdict()),

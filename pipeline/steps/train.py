@@ -1,68 +1,167 @@
-"""Step `train`: the fitted network, its curves and its recipe."""
+"""Step `train`: the fitted network, its curves, and the recipe of each ticker."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import calendar
-from pipeline.arrays import Dates, Floats
+from pipeline.arrays import Dates
 from pipeline.errors import DataError
 from pipeline.evaluation import baselines
-from pipeline.forecasting import forecaster, target, walk_forward, windows
+from pipeline.forecasting import fitting, forecaster, target, walk_forward, windows
+from pipeline.forecasting.bars import Bars
+from pipeline.forecasting.fitting import Fitted, History
+from pipeline.forecasting.recipe import MIXED, SCALES
 from pipeline.forecasting.scale import Scaler, fit_scaler
-from pipeline.forecasting.split import Split, split
+from pipeline.forecasting.split import Split, borders_of, common_borders, split, split_at
 from pipeline.outcome import Outcome
 from pipeline.store.formats import arrays_of, frame_bytes, json_bytes, json_of
 
 if TYPE_CHECKING:
+    from pipeline.forecasting.training import OnEpoch
+    from pipeline.forecasting.windows import Windows
+    from pipeline.plan import Plan
     from pipeline.steps.unit import Unit
 
 
-def train(unit: Unit) -> Outcome:
-    """Fit the network, and return its weights, its curves and the recipe that serving needs."""
+class _Ticker(NamedTuple):
+    """One ticker of a training."""
+
+    unit: Unit
+    sessions: Dates
+    bars: Bars
+    parts: Split
+    laid: Windows
+    scaler: Scaler  # of the target, fitted on rows before test
+    learned: bool = True  # whether the network is fitted to its rows
+
+
+def train(units: Sequence[Unit]) -> list[Outcome]:
+    """Fit one network to all units, and return for each its weights, its curves and the recipe that serving needs.
+
+    Several units are a universe: one date begins validation and one begins test for all of them.
+    """
+    from pipeline.forecasting import model
+
+    plan = units[0].plan
+    if units[0].settings.gpu == "require":
+        model.require_gpu()
+    tickers = [_read(unit) for unit in units]
+    if len(tickers) > 1:
+        tickers = _with_common_borders(tickers, plan)
+
+    def on_epoch(epoch: int, epochs: int, loss: float) -> None:
+        for unit in units:
+            if unit.on_epoch:
+                unit.on_epoch(epoch, epochs, loss)
+
+    evaluated = _evaluated(tickers, plan, on_epoch)
+    refitted = _refitted(tickers, plan, evaluated, on_epoch) if plan.preset.refit else None
+    return [_outcome(one, plan, evaluated, refitted, at) for at, one in enumerate(tickers)]
+
+
+def _read(unit: Unit) -> _Ticker:
+    arrays = arrays_of(unit.read("scaled.npz"))
+    bars = Bars(arrays["open"], arrays["high"], arrays["low"], arrays["closes"])
+    scaler = Scaler(**json_of(unit.read("scaler.json")))
+    return _Ticker(unit, arrays["sessions"], bars, unit.split, unit.windows, scaler)
+
+
+def _with_common_borders(tickers: Sequence[_Ticker], plan: Plan) -> list[_Ticker]:
+    """Return the tickers, cut at the same dates.
+
+    A ticker with too little history before them keeps its own split and the network learns none of its rows.
+    """
+    borders = common_borders([borders_of(one.sessions, one.parts) for one in tickers])
+    cut = []
+    for one in tickers:
+        parts = split_at(one.sessions, borders)
+        laid = windows.windows_of(parts, plan.preset)
+        if not (laid.train and laid.validation and laid.test):
+            cut.append(one._replace(learned=False))
+            continue
+        values = target.to_values(one.bars.close[: parts.test], plan.preset.target)
+        cut.append(one._replace(parts=parts, laid=laid, scaler=fit_scaler(values, plan.preset.scaler)))
+    return cut
+
+
+def _evaluated(tickers: Sequence[_Ticker], plan: Plan, on_epoch: OnEpoch) -> Fitted:
+    """Fit the network on the past of the test rows."""
+    histories = [_history(one, one.parts.test, one.laid, one.scaler) for one in tickers]
+    learned = [one.learned for one in tickers]
+    return fitting.fit(histories, plan.preset, preset_name=plan.preset_name, learned=learned, on_epoch=on_epoch)
+
+
+def _refitted(tickers: Sequence[_Ticker], plan: Plan, evaluated: Fitted, on_epoch: OnEpoch) -> Fitted:
+    """Fit the network that is served on every row."""
+    histories = []
+    for one in tickers:
+        whole = split(one.parts.end, 1.0, 0.0)
+        scaler = fit_scaler(target.to_values(one.bars.close, plan.preset.target), plan.preset.scaler)
+        histories.append(_history(one, one.parts.end, windows.windows_of(whole, plan.preset), scaler))
+    learned = [one.learned for one in tickers]
+    return fitting.refit(
+        histories, plan.preset, evaluated, preset_name=plan.preset_name, learned=learned, on_epoch=on_epoch
+    )
+
+
+def _history(one: _Ticker, train_stop: int, laid: Windows, scaler: Scaler) -> History:
+    return History(
+        ticker=one.unit.ticker,
+        calendar=one.unit.plan.calendar,
+        currency=one.unit.currency,
+        bars=one.bars,
+        scaler=scaler,
+        laid=laid,
+        cutoff=str(one.sessions[train_stop - 1]),
+        train_stop=train_stop,
+    )
+
+
+def _outcome(one: _Ticker, plan: Plan, evaluated: Fitted, refitted: Fitted | None, at: int) -> Outcome:
     from pipeline.forecasting import model
     from pipeline.reporting import plots
 
-    if unit.settings.gpu == "require":
-        model.require_gpu()
-    preset = unit.plan.preset
-    arrays = arrays_of(unit.read("scaled.npz"))
-    parts = unit.split
-    fitted = forecaster.fit(
-        arrays["closes"],
-        unit.windows,
-        Scaler(**json_of(unit.read("scaler.json"))),
-        preset,
-        preset_name=unit.plan.preset_name,
-        ticker=unit.ticker,
-        calendar=unit.plan.calendar,
-        currency=unit.currency,
-        cutoff=str(arrays["sessions"][parts.test - 1]),
-        train_stop=parts.test,
-        on_epoch=unit.on_epoch,
-    )
-    trained, recipe = fitted
-    folds = _walk_forward(unit, arrays["closes"], arrays["sessions"]) if unit.plan.walk_forward else {}
+    trained = evaluated.trained
+    recipe = evaluated.recipes[at]
+    served = {}
+    if refitted:
+        served = {
+            "refitted.keras": model.to_bytes(refitted.trained.network),
+            "refitted.json": refitted.recipes[at].to_json(),
+        }
+    folds = _walk_forward(one, plan) if plan.walk_forward else {}
     layers = model.layer_parameters(trained.network)
+    weights = {}
+    if recipe.distribution:
+        mixed = zip(SCALES[:MIXED], recipe.distribution.scale_weights[:MIXED], strict=True)
+        weights = {f"scale_weight/{name}": weight for name, weight in mixed}
     return Outcome(
         files={
             "model.keras": model.to_bytes(trained.network),
             "recipe.json": recipe.to_json(),
+            "rows.json": _rows(one),
             "history.json": json_bytes(trained.curves),
-            "loss.png": plots.loss_curves(trained.curves, trained.best_epoch, unit.ticker),
+            "loss.png": plots.loss_curves(trained.curves, trained.best_epoch, one.unit.ticker),
+            **served,
             **folds,
         },
-        attach=("recipe.json", "history.json", "loss.png", *folds),
+        # The network of the evaluation is kept beside the served model: it meets the challengers of later nights.
+        attach=("recipe.json", "history.json", "loss.png", *folds, *(("model.keras",) if refitted else ())),
         curves=trained.curves,
         metrics={
-            "fit_seconds": trained.fit_seconds,
+            "fit_seconds": trained.fit_seconds + (refitted.trained.fit_seconds if refitted else 0.0),
             "epochs_trained": len(trained.curves["loss"]),
             "best_epoch": trained.best_epoch,
             "weight": recipe.weight,
+            "rows/train": one.parts.test,
+            "rows/test": one.parts.end - one.parts.test,
+            **weights,
         },
         params={
-            **{name: str(value) for name, value in preset.model_dump().items()},
-            "preset": unit.plan.preset_name,
+            **{name: str(value) for name, value in plan.preset.model_dump().items()},
+            "preset": plan.preset_name,
             "layer_parameters": " + ".join(str(count) for count in layers),
             "parameters": str(sum(layers)),
         },
@@ -70,31 +169,49 @@ def train(unit: Unit) -> Outcome:
             "device": trained.device,
             "device_name": trained.device_name,
             "backend": trained.backend,
-            "intervals": "calibrated on validation" if unit.windows.validation else "calibrated on train: too narrow",
+            "intervals": _intervals_text(one, plan),
+            "first_test_session": str(one.sessions[one.parts.test]),
+            "cutoff": refitted.recipes[at].cutoff if refitted else recipe.cutoff,
+            **({"evaluation_cutoff": recipe.cutoff} if refitted else {}),
         },
-        model=("model.keras", "recipe.json"),
     )
 
 
-def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, bytes]:
+def _rows(one: _Ticker) -> bytes:
+    """Return the split and the windows that the network was fitted by, as `Unit.fitted` reads them."""
+    laid = {part: [rows.start, rows.stop] for part, rows in one.laid._asdict().items() if part != "lookback"}
+    return json_bytes({"split": one.parts._asdict(), "windows": {"lookback": one.laid.lookback, **laid}})
+
+
+def _intervals_text(one: _Ticker, plan: Plan) -> str:
+    if plan.preset.output == "distribution":
+        return f"calibrated every night on the newest {plan.preset.calibration_rows:,} residuals"
+    return "calibrated on validation" if one.laid.validation else "calibrated on train: too narrow"
+
+
+def _walk_forward(one: _Ticker, plan: Plan) -> dict[str, bytes]:
     """Train once per fold on the sessions known by then, and return the forecasts of all test rows."""
     import pandas as pd
 
-    preset = unit.plan.preset
-    tested = unit.windows.test
+    preset = plan.preset
+    closes = one.bars.close
     forecasts = []
-    for number, fold in enumerate(walk_forward.lay_folds(tested, unit.plan.walk_forward, sliding=unit.plan.sliding), 1):
-        known = closes[fold.train.start : fold.train.stop]
-        parts = split(len(known), 1.0, preset.validation_fraction)
-        values = target.to_values(known, preset.target)
-        laid = _fold_windows(parts, unit)
-        trained, recipe = forecaster.fit(
-            known, laid, fit_scaler(values, preset.scaler), preset,
-            preset_name=unit.plan.preset_name, ticker=unit.ticker, calendar=unit.plan.calendar,
-            currency=unit.currency, cutoff=str(sessions[fold.train.stop - 1]), train_stop=len(known),
-            on_epoch=unit.on_epoch,
-        )  # fmt: skip
-        made = forecaster.forecast(trained.network, closes[: fold.test.stop], fold.test, recipe)
+    for number, fold in enumerate(walk_forward.lay_folds(one.laid.test, plan.walk_forward, sliding=plan.sliding), 1):
+        known = Bars(*(column[fold.train.start : fold.train.stop] for column in one.bars))
+        parts = split(len(known.close), 1.0, preset.validation_fraction)
+        scaler = fit_scaler(target.to_values(known.close, preset.target), preset.scaler)
+        history = History(
+            ticker=one.unit.ticker,
+            calendar=plan.calendar,
+            currency=one.unit.currency,
+            bars=known,
+            scaler=scaler,
+            laid=_fold_windows(parts, one.unit),
+            cutoff=str(one.sessions[fold.train.stop - 1]),
+            train_stop=len(known.close),
+        )
+        trained, (recipe,) = fitting.fit([history], preset, preset_name=plan.preset_name, on_epoch=one.unit.on_epoch)
+        made = forecaster.forecast(trained.network, one.bars.up_to(fold.test.stop), fold.test, recipe)
         forecasts.append(
             pd.DataFrame(
                 {
@@ -102,16 +219,16 @@ def _walk_forward(unit: Unit, closes: Floats, sessions: Dates) -> dict[str, byte
                     "cutoff": recipe.cutoff,
                     "close": closes[fold.test.start : fold.test.stop],
                     "naive": baselines.naive(closes, fold.test),
-                    **made._asdict(),
+                    **made.columns(),
                     "weight": recipe.weight,
                 },
-                index=calendar.session_index(sessions[fold.test.start : fold.test.stop]),
+                index=calendar.session_index(one.sessions[fold.test.start : fold.test.stop]),
             )
         )
     return {"walk_forward.parquet": frame_bytes(pd.concat(forecasts))}
 
 
-def _fold_windows(parts: Split, unit: Unit) -> windows.Windows:
+def _fold_windows(parts: Split, unit: Unit) -> Windows:
     preset = unit.plan.preset
     laid = windows.windows_of(parts, preset)
     if not laid.train or (preset.validation_fraction and not laid.validation):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.errors import UsageError
-from pipeline.forecasting.forecaster import Recipe
+from pipeline.forecasting.recipe import Recipe
 from pipeline.forecasting.split import Split
-from pipeline.forecasting.windows import Windows
+from pipeline.forecasting.windows import FittedRows, Windows
 from pipeline.prices import snapshot
 from pipeline.store.formats import json_of
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.tracking.registry import Registry
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unit:
     """One ticker in one run, as one step sees it. Each file is read once."""
 
@@ -94,8 +94,13 @@ class Unit:
     @cached_property
     def windows(self) -> Windows:
         """Return the windows that `window` laid."""
-        laid = json_of(self.read("windows.json"))
-        return Windows(laid["lookback"], *(range(*laid[part]) for part in ("train", "validation", "test")))
+        return _windows_of(json_of(self.read("windows.json")))
+
+    @cached_property
+    def fitted(self) -> FittedRows:
+        """Return the rows that `train` fitted the network by: in a universe they have common dates."""
+        rows = json_of(self.read("rows.json"))
+        return FittedRows(Split(**rows["split"]), _windows_of(rows["windows"]))
 
     @cached_property
     def currency(self) -> str:
@@ -106,19 +111,35 @@ class Unit:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """Return the recipe that `train` wrote: scaler, weight and intervals of the network."""
+        """Return the recipe of the network that was fitted on the past of the test rows."""
         return Recipe.from_json(self.read("recipe.json"))
+
+    @cached_property
+    def refitted(self) -> Recipe:
+        """Return the recipe of the network that is served; it was fitted on all rows, if the preset says so."""
+        return Recipe.from_json(self.read("refitted.json" if self.plan.preset.refit else "recipe.json"))
+
+
+def _windows_of(laid: Mapping[str, Any]) -> Windows:
+    return Windows(laid["lookback"], *(range(*laid[part]) for part in ("train", "validation", "test")))
 
 
 class Step(NamedTuple):
     """A step and the files that its result depends on."""
 
-    function: Callable[[Unit], Outcome]
+    function: Callable[..., Any]  # (Unit) -> Outcome; if it gathers, (units of one training) -> an Outcome for each
     reads: tuple[str, ...]  # files that steps before it wrote
     may_read: tuple[str, ...] = ()  # the same, for files that only some runs have
     judges: bool = False  # by the suite of the settings
+    gathers: bool = False  # all tickers of a universe in one call
 
     @property
     def name(self) -> str:
         """Return the step's name, in every log, file and page."""
-        return self.function.__name__
+        return str(self.function.__name__)
+
+    def call(self, units: Sequence[Unit]) -> list[Outcome]:
+        """Return the outcome of each unit, in order."""
+        if self.gathers and units:
+            return list(self.function(units))
+        return [self.function(unit) for unit in units]

@@ -16,7 +16,8 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
 from pipeline.forecasting.device import backend
-from pipeline.forecasting.forecaster import Recipe
+from pipeline.forecasting.forecasts import NAMES
+from pipeline.forecasting.recipe import Recipe
 from pipeline.tracking.client import gone_is_fine
 
 if TYPE_CHECKING:
@@ -27,24 +28,30 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SERVED_WITH = ("mlflow", "keras", "numpy", "pandas", "exchange-calendars")
-_SIGNATURE = ModelSignature(
-    inputs=Schema(
-        [
-            ColSpec("double", "close"),
-            ColSpec("string", "session", required=False),
-            ColSpec("string", "ticker", required=False),
-        ]
-    ),
-    outputs=Schema(
-        [
-            ColSpec("string", "ticker"),
-            ColSpec("string", "session"),
-            ColSpec("string", "currency"),
-            *(ColSpec("double", name) for name in ("forecast", "low_80", "high_80", "low_95", "high_95")),
-        ]
-    ),
-    params=ParamSchema([ParamSpec("every_session", "boolean", default=False)]),
-)
+_BARS = ("open", "high", "low")
+
+
+def _signature(recipe: Recipe) -> ModelSignature:
+    """Return the columns that the model takes and gives; a network that sees closes alone needs no other price."""
+    needed = (*_BARS, "close") if recipe.distribution else ("close",)
+    return ModelSignature(
+        inputs=Schema(
+            [
+                *(ColSpec("double", name) for name in needed),
+                ColSpec("string", "session", required=False),
+                ColSpec("string", "ticker", required=False),
+            ]
+        ),
+        outputs=Schema(
+            [
+                ColSpec("string", "ticker"),
+                ColSpec("string", "session"),
+                ColSpec("string", "currency"),
+                *(ColSpec("double", name) for name in NAMES),
+            ]
+        ),
+        params=ParamSchema([ParamSpec("every_session", "boolean", default=False)]),
+    )
 
 
 def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
@@ -93,11 +100,15 @@ def _models(client: mlflow.MlflowClient, experiment: str, run_id: str) -> Sequen
 
 
 def _log_new(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
-    recipe = Recipe.from_json(folder.read_written("recipe.json", manifest))
+    network, recipe_name = manifest.outcome.model
+    recipe = Recipe.from_json(folder.read_written(recipe_name, manifest))
     days = pd.bdate_range("2024-01-02", periods=recipe.lookback + 1).strftime("%Y-%m-%d")
-    example = pd.DataFrame({"session": days, "close": [100.0 + day % 2 for day in range(len(days))]})
+    closes = [100.0 + day % 2 for day in range(len(days))]
+    example = pd.DataFrame({"session": days, "close": closes})
+    if recipe.distribution:
+        example = example.assign(open=100.5, high=101.5, low=99.5)
     with tempfile.TemporaryDirectory() as temporary:
-        places = {name: Path(temporary) / name for name in manifest.outcome.model}
+        places = {network: Path(temporary) / "model.keras", recipe_name: Path(temporary) / "recipe.json"}
         for name, place in places.items():
             place.write_bytes(folder.read_written(name, manifest))
         model = client.create_logged_model(
@@ -111,9 +122,9 @@ def _log_new(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest
             name="model",
             model_id=model.model_id,
             python_model=str(_PACKAGE / "serving" / "pyfunc.py"),
-            artifacts={"network": str(places["model.keras"]), "recipe": str(places["recipe.json"])},
+            artifacts={"network": str(places[network]), "recipe": str(places[recipe_name])},
             code_paths=[str(_PACKAGE)],
-            signature=_SIGNATURE,
+            signature=_signature(recipe),
             input_example=example,
             # Without a list MLflow infers it in a second interpreter that imports TensorFlow: 21 s.
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in (*_SERVED_WITH, backend())],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -17,7 +18,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError, Unavailable, UsageError
-from pipeline.forecasting.forecaster import Recipe
+from pipeline.forecasting.recipe import Recipe
 from pipeline.outcome import Released
 from pipeline.tracking.client import answering, connect, gone_is_fine
 from pipeline.tracking.versions import (
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
     from pipeline.outcome import Release
     from pipeline.settings import Settings
+
+_FILES = ("model.keras", "recipe.json")
 
 
 class Registry:
@@ -81,14 +84,29 @@ class Registry:
         Raises:
             PipelineError: when its files are gone or broken.
         """
+        return self._loaded(ticker, version, (f"models:/{version.model_id}",), "artifacts")
+
+    def load_evaluation(self, ticker: str, version: Version) -> tuple[keras.Model, Recipe]:
+        """Return the network and the recipe that a version was evaluated by: it knows no row after its cutoff.
+
+        Raises:
+            PipelineError: when its files are gone or broken.
+        """
+        if "evaluation_cutoff" not in version.tags:
+            return self.load(ticker, version)  # the same network is served
+        return self._loaded(ticker, version, tuple(f"runs:/{version.run_id}/{name}" for name in _FILES))
+
+    def _loaded(
+        self, ticker: str, version: Version, places: Sequence[str], below: str = ""
+    ) -> tuple[keras.Model, Recipe]:
         from pipeline.forecasting import model
 
         try:
             with tempfile.TemporaryDirectory() as folder, answering(self._uri):
-                place = mlflow.artifacts.download_artifacts(f"models:/{version.model_id}", dst_path=folder)
-                files = Path(place) / "artifacts"
-                recipe = Recipe.from_json((files / "recipe.json").read_bytes())
-                return model.load(files / "model.keras"), recipe
+                for place in places:
+                    mlflow.artifacts.download_artifacts(place, dst_path=folder)
+                network, recipe = (Path(folder) / below / name for name in _FILES)
+                return model.load(network), Recipe.from_json(recipe.read_bytes())
         except (MlflowException, PipelineError, ValueError, TypeError) as error:
             if isinstance(error, Unavailable) and not isinstance(error.__cause__, FileNotFoundError):
                 raise  # MLflow is away for now

@@ -37,6 +37,11 @@ class Version(NamedTuple):
         return dt.date.fromisoformat(self.tags["cutoff"])
 
     @property
+    def evaluation_cutoff(self) -> dt.date:
+        """Return the last session that the network of its evaluation saw."""
+        return dt.date.fromisoformat(self.tags.get("evaluation_cutoff", self.tags["cutoff"]))
+
+    @property
     def dag_run_id(self) -> str:
         """Return the name of the run that made it."""
         return self.tags.get("dag_run_id", "")

@@ -98,10 +98,10 @@ def test_a_watchdog_that_could_not_look_is_told_and_recovers(tiny, monkeypatch):
     ("task", "error", "sent"),
     [
         ("plan", UsageError("A rule.", "a value", "Do."), 1),  # without a plan there is no report
-        ("unit.train", DataError("A rule.", "a value", "Do."), 0),
-        ("unit.train", Unavailable("A rule.", "a value", "Do."), 0),
-        ("unit.train", ValueError("a bug"), 1),
-        ("unit.train", None, 1),  # its process died
+        ("train", DataError("A rule.", "a value", "Do."), 0),
+        ("train", Unavailable("A rule.", "a value", "Do."), 0),
+        ("train", ValueError("a bug"), 1),
+        ("train", None, 1),  # its process died
         ("report", DataError("A rule.", "a value", "Do."), 0),
         ("report", Unavailable("A rule.", "a value", "Do."), 1),  # the report itself failed
     ],

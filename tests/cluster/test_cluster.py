@@ -46,12 +46,12 @@ def test_the_scheduled_run_is_whole(cluster: Cluster, night: str) -> None:
 
 def test_train_and_only_train_runs_on_the_gpu_worker(cluster: Cluster, night: str) -> None:
     """What each worker says it executed, and the queue that Airflow shows."""
-    queues = {(task["task_id"] == "unit.train", task["queue"]) for task in cluster.tasks(night)}
+    queues = {(task["task_id"] == "train", task["queue"]) for task in cluster.tasks(night)}
     assert queues == {(True, "gpu"), (False, "default")}
-    assert set(cluster.executed("gpu")) == {"unit.train"}
+    assert set(cluster.executed("gpu")) == {"train"}
     assert len(cluster.executed("gpu")) == len(TICKERS) / cluster.settings.batch_size
-    assert not {"unit.train"} & set(cluster.executed("default"))
-    assert {"plan", "unit.ingest", "unit.forecast", "report"} <= set(cluster.executed("default"))
+    assert not {"train"} & set(cluster.executed("default"))
+    assert {"plan", "prepare.ingest", "serve.forecast", "report"} <= set(cluster.executed("default"))
 
 
 @pytest.mark.usefixtures("night")
@@ -166,7 +166,7 @@ def test_kill_9_of_a_worker_that_holds_train(cluster: Cluster, part: str, ticker
     assert eventually(lambda: not is_alive(training.task), 20), "the orphan continues to train"
     assert cluster.end_of(run, PATIENCE) == "success"
     cluster.check(run, [ticker])
-    assert [task["try_number"] for task in cluster.tasks(run) if task["task_id"] == "unit.train"] == [2]
+    assert [task["try_number"] for task in cluster.tasks(run) if task["task_id"] == "train"] == [2]
 
 
 @pytest.mark.usefixtures("night")

@@ -13,6 +13,7 @@ import pytest
 from pipeline.operations.processes import is_alive
 from pipeline.plan import folder_name
 from pipeline.store.folder import Folder
+from tests.support.dag_file import step_of
 from tests.support.running import check
 from tests.support.signals import kill, stopped
 from tests.support.stacks import eventually
@@ -68,7 +69,7 @@ def _writers(running):
 
 
 def tries(running, run) -> dict[str, int]:
-    return {task["task_id"].removeprefix("unit."): task["try_number"] for task in running.tasks(run)}
+    return {step_of(task["task_id"]): task["try_number"] for task in running.tasks(run)}
 
 
 def ended_well(running, run, ticker) -> dict[str, int]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.metrics import diebold_mariano
-from pipeline.forecasting.blend import blend, choose_weight
+from pipeline.forecasting.blend import blend, choose_scale_weights, choose_weight
 
 RNG = np.random.default_rng(0)
 LAST = 100 * np.exp(np.cumsum(RNG.normal(0, 0.02, 400)))
@@ -84,3 +84,41 @@ def test_the_weight_is_the_best_of_a_slow_search_in_any_currency(share, noise, u
     best = tried[np.argmin([np.sum((MOVED - one * said) ** 2) for one in tried])]
     assert weight == pytest.approx(best, abs=2e-3)
     assert choose_weight(unit * ACTUAL, unit * LAST * (1 + said), unit * LAST) == pytest.approx(weight)
+
+
+def test_shrinking_draws_the_weight_towards_naive():
+    """As if 250 further rows asked for it: of weight 1, 400 rows keep 400 / 650."""
+    known = LAST * (1 + MOVED / 2)
+    assert choose_weight(ACTUAL, known, LAST, shrink=True) == pytest.approx(400 / 650)
+
+
+def scales(rows, seed=0):
+    """Return returns of a known scale, and the logs of that scale, of a noisy one, and of a constant."""
+    rng = np.random.default_rng(seed)
+    log_scale = rng.normal(0, 0.7, rows)
+    returns = 0.02 * np.exp(log_scale) * rng.standard_t(5, rows)
+    return returns, np.column_stack((log_scale, log_scale + rng.normal(0, 1.5, rows), np.zeros(rows)))
+
+
+def test_the_scale_that_knows_gets_the_weight():
+    """With many rows nearly all of it; the weights add up to 1."""
+    weights = choose_scale_weights(*scales(20_000))
+    assert weights[0] > 0.95
+    assert sum(weights) == pytest.approx(1)
+
+
+def test_few_rows_stay_near_equal_weights():
+    """10 rows move no weight by more than 10 / 260 of the way."""
+    weights = choose_scale_weights(*scales(10))
+    assert max(abs(weight - 1 / 3) for weight in weights) <= 2 / 3 * 10 / 260 + 1e-12
+
+
+def test_the_level_of_a_scale_is_no_evidence():
+    """It is calibrated later: a scale times 10 gets the weights that it had."""
+    returns, logs = scales(500)
+    assert choose_scale_weights(returns, logs + np.log(10)) == pytest.approx(choose_scale_weights(returns, logs))
+
+
+def test_closes_that_never_moved_prefer_no_scale():
+    """Equal weights."""
+    assert choose_scale_weights(np.zeros(50), np.zeros((50, 3))) == pytest.approx([1 / 3] * 3)

@@ -96,5 +96,5 @@ def test_the_processor_has_a_name_too():
 def test_train_and_nothing_else_goes_to_the_queue(tmp_path):
     """The others would keep the card's workers busy."""
     queues = look_at(tmp_path, CLOSECAST_GPU="queue")["queues"]
-    assert {name for name, queue in queues.items() if queue == "gpu"} == {"unit.train"}
+    assert {name for name, queue in queues.items() if queue == "gpu"} == {"train"}
     assert set(look_at(tmp_path)["queues"].values()) == {"default"}

@@ -41,7 +41,7 @@ def test_a_zero_start_predicts_zero():
 
 def test_nothing_to_predict_is_no_error():
     """No windows, no values."""
-    assert model.predict(model.build(5, (2,)), np.empty((0, 5))).shape == (0,)
+    assert model.predict(model.build(5, (2,)), np.empty((0, 5))).shape == (0, 1)
 
 
 @pytest.mark.parametrize("cell", ["simple_rnn", "gru", "lstm"])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from pipeline.errors import TrainingDiverged
 from pipeline.forecasting import model, training
@@ -11,7 +12,7 @@ from pipeline.settings.preset import Preset
 
 TINY = (
     load_settings()
-    .presets["daily"]
+    .presets["point"]
     .model_copy(update={"lookback": 5, "units": (3, 2), "epochs": 4, "batch_size": 16, "learning_rate": 1e-2})
 )
 
@@ -40,7 +41,7 @@ def trained():
 def test_the_loop_that_is_trained_is_the_layers_that_are_saved(cell):
     """Same windows, same weights, same forecasts, after a training; and the training got somewhere."""
     result = fit(TINY.model_copy(update={"cell": cell}))
-    fused = training._trainer(5, (3, 2), cell, 1e-2, TINY.clip_norm).fused
+    fused = training._trainer(5, (3, 2), cell, 1e-2, TINY.clip_norm, "point").fused
     saved = model.predict(result.network, wave()[0])
     assert model.predict(fused, wave()[0]) == pytest.approx(saved, abs=1e-6)
     assert np.ptp(saved) > 0.1
@@ -61,7 +62,7 @@ def test_the_weights_of_the_best_epoch_are_kept(trained):
     """The network's validation error is the lowest of the curve."""
     result, _ = trained
     windows, targets = wave(105, 120)
-    error = float(np.mean((model.predict(result.network, windows) - targets) ** 2))
+    error = float(np.mean((model.predict(result.network, windows)[:, 0] - targets) ** 2))
     assert error == pytest.approx(min(result.curves["val_loss"]), rel=1e-4)
     assert result.best_epoch == int(np.argmin(result.curves["val_loss"])) + 1
 
@@ -85,7 +86,7 @@ def test_training_changes_the_layers_that_are_saved(trained):
 @pytest.mark.parametrize("losses", [[1.0, 5.0, 10.1], [1.0, float("nan")], [float("inf")]])
 def test_a_loss_that_runs_away_stops_the_training_with_its_figures(losses):
     """Ten times the first epoch, or no number: the message has the epoch, the loss and what to change."""
-    network = training._trainer(5, (3, 2), "simple_rnn", 1e-2, 1.0).fused
+    network = training._trainer(5, (3, 2), "simple_rnn", 1e-2, 1.0, "point").fused
     recorder = training._Recorder(epochs=20, steps=1, on_epoch=None)
     recorder.set_model(network)
     for epoch, loss in enumerate(losses[:-1]):
@@ -100,3 +101,32 @@ def test_values_that_are_no_numbers_never_become_a_model():
     windows, targets = wave()
     with pytest.raises(TrainingDiverged, match="loss nan in epoch 1"):
         training.train(windows, np.full_like(targets, np.nan), TINY)
+
+
+def spread(rows, seed):
+    """Return windows of two inputs, of which the second names the scale of what follows: 0.5 or 2."""
+    rng = np.random.default_rng(seed)
+    wild = rng.integers(0, 2, rows) * 2 - 1.0
+    windows = rng.normal(size=(rows, 5, 2))
+    windows[:, -1, 1] = wild
+    return windows, rng.standard_t(5, rows) * np.where(wild > 0, 2, 0.5)
+
+
+def test_a_distribution_learns_the_scale_that_its_inputs_show():
+    """The log scales of wild and calm windows lie log(4) apart, and the location stays near 0."""
+    preset = TINY.model_copy(update={"output": "distribution", "epochs": 40, "patience": 10, "zero_start": True})
+    result = training.train(*spread(2000, 0), preset, validation=spread(500, 1))
+    windows, _ = spread(400, 2)
+    location, log_scale = model.predict(result.network, windows).T
+    wild = windows[:, -1, 1] > 0
+    assert log_scale[wild].mean() - log_scale[~wild].mean() == pytest.approx(np.log(4), abs=0.25)
+    assert np.abs(location).mean() < 0.3
+
+
+def test_the_loss_of_a_distribution_is_the_density_of_student_t():
+    """Against SciPy's, up to the constant."""
+    actual = np.array([[0.3], [-2.0], [5.0]])
+    predicted = np.array([[0.1, 0.0], [-0.5, 0.4], [1.0, -0.3]])
+    loss = np.asarray(training.student_t_likelihood(actual, predicted))
+    expected = -t.logpdf(actual[:, 0], 5, predicted[:, 0], np.exp(predicted[:, 1]))
+    assert loss - loss[0] == pytest.approx(expected - expected[0], abs=1e-5)

@@ -28,8 +28,8 @@ def context_of(dag_id, task_id, error):
 def test_a_failed_task_of_each_dag_sends_its_own_alert(hook):
     """Its DAG is in the title and in the link; a process that died has no exception."""
     airflow_tasks.alert_of_failure(context_of("watch", "look", RuntimeError("no disk")))
-    airflow_tasks.alert_of_failure(context_of("retrain", "unit.train", None))
-    assert hook.titles == ["Task look of watch failed", "Task unit.train of retrain failed"]
+    airflow_tasks.alert_of_failure(context_of("retrain", "train", None))
+    assert hook.titles == ["Task look of watch failed", "Task train of retrain failed"]
     assert "/dags/watch/runs/scheduled__1" in hook.told[0].body
     assert "Reason: RuntimeError: no disk" in hook.told[0].body
     assert "/dags/retrain/runs/scheduled__1" in hook.told[1].body
@@ -38,7 +38,7 @@ def test_a_failed_task_of_each_dag_sends_its_own_alert(hook):
 def test_a_failure_that_the_report_names_sends_nothing_here(hook):
     """Bad data of a step is a finding, and the task `report` sends it."""
     error = DataError("Every close must lie above 0.", "1 close", "Correct the file.")
-    airflow_tasks.alert_of_failure(context_of("retrain", "unit.validate", error))
+    airflow_tasks.alert_of_failure(context_of("retrain", "prepare.validate", error))
     assert hook.told == []
 
 

@@ -82,6 +82,6 @@ def test_the_dag_carries_it_through_airflow_s_database(gpus, tmp_path):
     assert done.returncode == 0, done.stderr
     loaded, asked = json.loads(done.stdout.splitlines()[-1])
     expected = {GPU: "1"} if gpus == "1" else None
-    assert asked.pop("unit.train") == expected
+    assert asked.pop("train") == expected
     assert not any(asked.values())
     assert loaded == (gpus == "1")

@@ -23,7 +23,7 @@ from tests.support.nights import night
 # The network of `daily` on shorter windows.
 SMALL = (
     load_settings()
-    .presets["daily"]
+    .presets["point"]
     .model_copy(update={"lookback": 20, "epochs": 30, "patience": None, "learning_rate": 1e-3, "zero_start": False})
 )
 
@@ -37,18 +37,18 @@ def wave(start: int, stop: int):
 def try_out(place: Path, name: str) -> dict[str, list[float]]:
     """Train in several ways on this process's backend; leave `name`.keras and return what came out."""
     seen, tested = wave(20, 420), wave(420, 520)
-    trainer = training._trainer(SMALL.lookback, SMALL.units, SMALL.cell, SMALL.learning_rate, SMALL.clip_norm)
+    trainer = training._trainer(SMALL.lookback, SMALL.units, SMALL.cell, SMALL.learning_rate, SMALL.clip_norm, "point")
     trainer.reset(0, zero_start=False)
     weights = np.random.default_rng(1)
     trainer.network.set_weights([weights.normal(0, 0.2, one.shape) for one in trainer.network.get_weights()])
-    same = trainer.fused.fit(model.tensor(seen[0]), seen[1], batch_size=32, epochs=3, shuffle=False, verbose=0)
-    fixed = model.predict(trainer.network, tested[0])
+    same = trainer.fused.fit(model.tensor(seen[0]), seen[1][:, None], batch_size=32, epochs=3, shuffle=False, verbose=0)
+    fixed = model.predict(trainer.network, tested[0])[:, 0]
     errors = []
     for seed in range(5):
         other = training.train(*seen, SMALL.model_copy(update={"seed": seed})).network
-        errors.append(float(np.sqrt(np.mean((model.predict(other, tested[0]) - tested[1]) ** 2))))
+        errors.append(float(np.sqrt(np.mean((model.predict(other, tested[0])[:, 0] - tested[1]) ** 2))))
     runs = [training.train(*seen, SMALL, validation=tested) for _ in range(2)]
-    forecasts = model.predict(runs[0].network, tested[0])
+    forecasts = model.predict(runs[0].network, tested[0])[:, 0]
     (place / f"{name}.keras").write_bytes(model.to_bytes(runs[0].network))
     return {
         "backend": runs[0].backend,
@@ -59,7 +59,8 @@ def try_out(place: Path, name: str) -> dict[str, list[float]]:
         "forecasts": forecasts.tolist(),
         "rmse of five seeds": errors,
         "read": {
-            path.stem: model.predict(model.load(path), tested[0]).tolist() for path in sorted(place.glob("*.keras"))
+            path.stem: model.predict(model.load(path), tested[0])[:, 0].tolist()
+            for path in sorted(place.glob("*.keras"))
         },
     }
 
@@ -88,7 +89,7 @@ def test_a_network_forecasts_the_same_on_both(both):
     tensorflow, jax, place = both
     assert (tensorflow["backend"], jax["backend"]) == ("tensorflow", "jax")
     assert jax["read"]["tensorflow"] == pytest.approx(tensorflow["forecasts"], abs=1e-5)
-    read_here = model.predict(model.load(place / "jax.keras"), wave(420, 520)[0])
+    read_here = model.predict(model.load(place / "jax.keras"), wave(420, 520)[0])[:, 0]
     assert read_here == pytest.approx(jax["forecasts"], abs=1e-5)
 
 
@@ -116,8 +117,9 @@ def served(uri: str, run: str) -> list[float]:
     """Return what the model of a run forecasts on this backend."""
     mlflow.set_tracking_uri(uri)
     model_id = mlflow.MlflowClient().get_run(run).data.tags["model_id"]
-    closes = pd.DataFrame({"close": 100 + np.sin(np.arange(30.0))})
-    return mlflow.pyfunc.load_model(f"models:/{model_id}").predict(closes)["forecast"].tolist()
+    closes = 100 + np.sin(np.arange(30.0))
+    prices = pd.DataFrame({"open": closes, "high": closes + 1, "low": closes - 1, "close": closes})
+    return mlflow.pyfunc.load_model(f"models:/{model_id}").predict(prices)["forecast"].tolist()
 
 
 def run_of(settings, name: str):

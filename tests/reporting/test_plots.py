@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.evaluation.scores import Scores
-from pipeline.forecasting.forecaster import Forecasts
 from pipeline.reporting import plots
+from tests.support.report_units import forecasts_around
 
 TITLE = Scores.model_construct(rmse=1.0, naive_rmse=2.0)  # all that the picture reads
 
@@ -26,7 +26,7 @@ def drawn(name, rows, currency="JPY"):
     closes = 100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, rows + 1)))
     actual, naive = closes[1:], closes[:-1]
     sessions = pd.bdate_range(end="2025-11-21", periods=rows).to_numpy("datetime64[D]")
-    made = Forecasts(naive + 0.1, naive - 1, naive + 1, naive - 2, naive + 2)
+    made = forecasts_around(naive + 0.1)
     days = {day: float(one) for day, one in zip(sessions.astype(dt.date), naive, strict=True)}
     return {
         "closes": lambda: plots.closes(sessions, actual, range(rows // 2, rows), "AAA", currency),

@@ -14,13 +14,14 @@ import pandas as pd
 import pytest
 
 from pipeline import runner, runs
+from pipeline.forecasting.forecasts import NAMES
 from pipeline.serving import ledger
 from pipeline.steps import FLOW
 from pipeline.store.formats import frame_of
 from pipeline.store.runs import read_plan, unit_folder
 from tests.support.tiny import set_network
 
-BOUNDS = ["forecast", "low_80", "high_80", "low_95", "high_95"]
+BOUNDS = ["forecast", "low_50", "high_50", "low_80", "high_80", "low_95", "high_95", "scale"]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def served(tmp_path_factory):
         for step in FLOW:
             runner.run(step.name, batch, settings=settings)
     folder = unit_folder(settings.store_url, "AAA", read_plan(settings.store_url, batch["run"]))
-    closes = frame_of(folder.read("validated.parquet"))["close"]
+    closes = frame_of(folder.read("validated.parquet"))[["open", "high", "low", "close"]]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -59,7 +60,7 @@ def served(tmp_path_factory):
             server.wait()
 
 
-def _wait_for(url, server, log, seconds=180):
+def _wait_for(url, server, log, seconds=300):
     until = time.monotonic() + seconds
     while time.monotonic() < until and server.poll() is None:
         try:
@@ -85,7 +86,9 @@ def _ask(port, rows, params):
 def rows_of(closes, last):
     """Return the last rows as a client would send them."""
     newest = closes.tail(last)
-    return pd.DataFrame({"session": newest.index.strftime("%Y-%m-%d"), "close": newest.to_numpy()})
+    rows = newest.reset_index(drop=True)
+    rows.insert(0, "session", newest.index.strftime("%Y-%m-%d"))
+    return rows
 
 
 def test_the_last_closes_give_the_ledgers_number(served):
@@ -95,14 +98,16 @@ def test_the_last_closes_give_the_ledgers_number(served):
     (answer,) = ask(rows_of(closes, 6)).to_dict("records")
     assert (answer["ticker"], answer["session"]) == ("AAA", str(row["session"].date())) == ("AAA", "2025-11-24")
     assert answer["currency"] == row["currency"] == "USD"
-    assert set(answer) == {"ticker", "session", "currency", *BOUNDS}
+    assert set(answer) == {"ticker", "session", "currency", *NAMES}
     assert [answer[name] for name in BOUNDS] == pytest.approx([row[name] for name in BOUNDS], rel=1e-6)
+    quantiles = [answer[f"q{probability:02d}"] for probability in range(5, 100, 5)]
+    assert quantiles == pytest.approx(ledger.record_of(row).quantiles, rel=1e-6)
 
 
 def test_dates_are_not_needed_and_more_closes_change_nothing(served):
     """Without a date there is no session to name."""
     _, closes, ask = served
-    few, many = ask(rows_of(closes, 6)), ask(rows_of(closes, 300)[["close"]])
+    few, many = ask(rows_of(closes, 6)), ask(rows_of(closes, 300).drop(columns="session"))
     assert many["session"].tolist() == [""]
     assert many[BOUNDS].iloc[0].tolist() == pytest.approx(few[BOUNDS].iloc[0].tolist(), rel=1e-6)
 
@@ -141,6 +146,7 @@ def test_every_session_can_be_asked_for(served):
         (lambda rows: rows.assign(session=[None, *rows["session"][1:]]), "1 of 6 rows without one"),
         (lambda rows: rows.iloc[::-1].assign(session=[None, *rows["session"][:0:-1]]), "1 of 6 rows without one"),
         (lambda rows: rows.drop(columns="close"), "close"),
+        (lambda rows: rows.drop(columns="low"), "low"),
     ],
 )
 def test_what_cannot_be_forecast_is_refused_in_words(served, spoil, words):

@@ -30,7 +30,7 @@ def test_the_trigger_form_offers_the_values_of_the_settings():
     form = trigger_form(load_settings(as_of="2025-11-21", tickers=("NFLX",)))
     assert list(form) == [one.name for one in PARAMETERS if one.name != "prices"]
     assert (form["tickers"]["default"], form["as_of"]["default"]) == (["NFLX"], "2025-11-21")
-    assert form["preset"]["enum"] == ["daily", "gru", "lstm", "tutorial"]
+    assert form["preset"]["enum"] == ["daily", "gru", "lstm", "point", "tutorial"]
     for source in form["source"]["enum"]:
         assert load_settings(source=source).source == source
     for fault in form["fault"]["enum"]:

@@ -83,7 +83,7 @@ def test_a_champion_with_a_later_cutoff_is_never_compared(tiny):
     night("later", "2025-11-21")
     folder = night("past", "2025-10-21")
     decision, forecast = json_in(folder, "decision"), json_in(folder, "forecast")
-    cutoffs = [one.tags["cutoff"] for one in Registry(tiny).versions("AAA")]
+    cutoffs = [one.tags["evaluation_cutoff"] for one in Registry(tiny).versions("AAA")]
     assert (decision["promoted"], decision["champion_rmse"]) == (False, None)
     assert all(cutoff in decision["reason"] for cutoff in cutoffs)
     (finding,) = folder.manifest("promote").outcome.findings
@@ -149,9 +149,9 @@ def test_the_decision_is_in_mlflow_rule_by_rule(two_nights):
     client = mlflow.MlflowClient(two_nights.mlflow_uri)
     version = client.get_model_version_by_alias("closecast-AAA", "champion")
     run = client.get_run(version.run_id)
-    for rule in ("data", "rmse", "naive", "coverage", "champion"):
+    for rule in ("data", "rmse", "naive", "coverage", "interval", "champion", "champion_interval"):
         assert run.data.tags[f"decision.{rule}"] == version.tags[f"decision.{rule}"]
         assert version.tags[f"decision.{rule}"].startswith("pass: ")
         assert f"| {rule} |" in version.description
-    assert run.data.tags["decision"] == "promoted: all 5 rules hold"
+    assert run.data.tags["decision"] == "promoted: all 7 rules hold"
     assert run.data.metrics["champion_rmse"] > 0

@@ -31,8 +31,8 @@ def test_the_network_is_whole_and_takes_windows_of_the_lookback(two_nights):
     """Its parameters are those that MLflow has."""
     folder = folder_of_run(two_nights, "manual__2")
     network = model.load(Path(folder.path("model.keras")))
-    predicted = model.predict(network, np.zeros((2, 5)))
-    assert predicted.shape == (2,)
+    predicted = model.predict(network, np.zeros((2, 5, 2)))
+    assert predicted.shape == (2, 2)
     params = folder.manifest("train").outcome.params
     layers = model.layer_parameters(network)
     assert params["parameters"] == str(sum(layers))

@@ -36,7 +36,7 @@ def test_every_declared_file_is_written_by_a_step_before():
         "validate": {"validation.html", "validation.json", "validated.parquet"},
         "split_scale": {"scaled.npz", "scaler.json", "split.json"},
         "window": {"windows.json"},
-        "train": {"model.keras", "recipe.json", "history.json", "loss.png", "walk_forward.parquet"},
+        "train": {"model.keras", "recipe.json", "rows.json", "refitted.keras", "refitted.json", "walk_forward.parquet"},
         "evaluate": {"metrics.json", "predictions.parquet", "close.png", "forecast.png", "residuals.png"},
         "promote": {"decision.json"},
     }

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+GROUPS = {"evaluate": "serve.", "promote": "serve.", "forecast": "serve.", "train": ""}  # others: prepare
 DAG_FILE = Path(__file__).resolve().parents[2] / "dags" / "retrain.py"
 LOOK = """
 import json, runpy, sys
@@ -20,7 +21,7 @@ tasks = {task.task_id: task for task in dag.tasks}
 print(json.dumps({
     "heavy": [name for name in heavy if name in set(sys.modules) - before],
     "tasks": {name: sorted(task.downstream_task_ids) for name, task in tasks.items()},
-    "mapped": sorted(name for name, task in tasks.items() if task.get_closest_mapped_task_group() is not None),
+    "mapped": sorted(name for name, task in tasks.items() if task.is_mapped or task.get_closest_mapped_task_group()),
     "retries": {name: task.retries for name, task in tasks.items()},
     "queues": {name: task.queue for name, task in tasks.items()},
     "report": tasks["report"].trigger_rule.value,
@@ -39,3 +40,13 @@ def look_at(home: Path, **environment: str) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def task_id(step: str) -> str:
+    """Return the task of a step."""
+    return GROUPS.get(step, "prepare.") + step
+
+
+def step_of(task: str) -> str:
+    """Return the step of a task, or the name of a task without one."""
+    return task.rpartition(".")[2]

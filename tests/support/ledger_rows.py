@@ -18,9 +18,13 @@ ROW = ForecastRecord(
     ticker="^GSPC", session=dt.date(2025, 11, 24), version=2, run="manual__1", as_of=dt.date(2025, 11, 21),
     created=dt.datetime(2025, 11, 21, 22, 30, 0, 123456, tzinfo=dt.UTC), source="yahoo", synthetic=False,
     last_close=6602.99, forecast=6603.5, low_80=6500.0, high_80=6700.0, low_95=6400.0,
-    high_95=6800.0, anchor_session=dt.date(2025, 10, 24), anchor_close=6791.69,
+    high_95=6800.0, low_50=6580.0, high_50=6630.0, scale=0.0123,
+    quantiles=tuple(6500.0 + 10 * number for number in range(1, 20)),
+    anchor_session=dt.date(2025, 10, 24), anchor_close=6791.69,
 )  # fmt: skip
 
+# The same row as earlier versions wrote it.
+OLD = ROW.model_copy(update={"low_50": None, "high_50": None, "scale": None, "quantiles": ()})
 # The table as versions before December 2026 made it.
 OLD_TABLE = """
 CREATE TABLE closecast_ledger (
@@ -33,7 +37,7 @@ CREATE TABLE closecast_ledger (
     PRIMARY KEY (ticker, session, version)
 )
 """
-# The same row as `ROW`.
+# The row `OLD`.
 OLD_ROW = """
 INSERT INTO closecast_ledger VALUES (
     '^GSPC', '2025-11-24', 2, 'manual__1', '2025-11-21', '2025-11-21 22:30:00.123456', 'yahoo', false,
@@ -64,7 +68,7 @@ def check_that_one_writer_wins(place: str) -> None:
 
 
 def make_old_table(place: str) -> None:
-    """Make the table of an earlier version, with `ROW` in it."""
+    """Make the table of an earlier version, with `OLD` in it."""
     engine = ledger._engine(place)
     with engine.begin() as connection:
         connection.exec_driver_sql(OLD_TABLE)
@@ -91,5 +95,5 @@ def check_that_an_old_table_is_migrated_once(place: str) -> None:
 
     with mock.patch.object(ledger, "_missing_changes", looked), ThreadPoolExecutor(8) as pool:
         found = list(pool.map(read, range(8)))
-    assert [[ledger.record_of(row) for _, row in rows.iterrows()] for rows in found] == [[ROW]] * 8
+    assert [[ledger.record_of(row) for _, row in rows.iterrows()] for rows in found] == [[OLD]] * 8
     assert ledger._missing_changes(ledger._engine(place)) == []

@@ -12,7 +12,8 @@ import pandas as pd
 from pipeline.arrays import Floats
 from pipeline.evaluation import metrics
 from pipeline.evaluation.scores import Scores
-from pipeline.forecasting.forecaster import Forecasts
+from pipeline.forecasting.forecasts import Forecasts
+from pipeline.forecasting.intervals import LEVELS
 from pipeline.outcome import Finding, ForecastRecord, Manifest, Outcome, Released, Results
 from pipeline.plan import Plan
 from pipeline.prices.snapshot import FILE, Currencies
@@ -53,6 +54,12 @@ def write(folder: Folder, step: str, *, results: Results | None = None, **outcom
     )
 
 
+def forecasts_around(made: Floats) -> Forecasts:
+    """Return forecasts of scale 2 % with half-widths of 0.1 to 0.95 of two scales."""
+    widths = np.tile(np.array(LEVELS) / 50, (len(made), 1))
+    return Forecasts(made, made, np.full(len(made), 0.02), widths)
+
+
 def scored_rows(rows: int = 600) -> tuple[Any, Floats, Forecasts, Floats]:
     """Return sessions, closes, forecasts and naive forecasts of a market that wanders."""
     draws = np.random.default_rng(0)
@@ -60,7 +67,7 @@ def scored_rows(rows: int = 600) -> tuple[Any, Floats, Forecasts, Floats]:
     actual, naive = closes[1:], closes[:-1]
     made = naive * (1 + draws.normal(0, 0.005, rows))
     sessions = pd.bdate_range(end="2025-11-21", periods=rows).to_numpy("datetime64[D]")
-    return sessions, actual, Forecasts(made, made * 0.975, made * 1.025, made * 0.96, made * 1.04), naive
+    return sessions, actual, forecasts_around(made), naive
 
 
 def scores_of(actual: Floats, made: Forecasts, naive: Floats) -> Scores:
