@@ -59,8 +59,21 @@ class Release(BaseModel):
     description: str
 
 
+class Continuation(BaseModel):
+    """Effect of `promote`: register the champion that stays once more, with the intervals of this night."""
+
+    model_config = ConfigDict(frozen=True)
+
+    champion: int = Field(description="the version that was served when this was decided")
+    run_id: str = Field(description="of the run that trained its weights")
+    files: tuple[str, str] = Field(description="names of the files that serve: network and recipe")
+    reason: str
+    tags: dict[str, str] = Field(description="of the registered version")
+    description: str
+
+
 class Released(BaseModel):
-    """Result of a `Release`."""
+    """Result of a `Release` or a `Continuation`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -114,6 +127,7 @@ class Effects(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     release: Release | None = Field(default=None, description="for MLflow's registry")
+    continuation: Continuation | None = Field(default=None, description="the same, for a champion that stays")
     forecast: ForecastRecord | None = Field(default=None, description="for the ledger")
     no_forecast: str = Field(default="", description="why there is nothing to write into the ledger")
 
@@ -124,6 +138,7 @@ class Results(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     released: Released | None = None
+    continued: Released | None = None
     recorded: ForecastRecord | None = Field(
         default=None, description="the ledger's row: where another run wrote one first, that one"
     )

@@ -31,6 +31,7 @@ from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step, Unit
 from pipeline.store.formats import sha256
 from pipeline.store.runs import read_plan, unit_folder
+from pipeline.tracking.logged_model import log_model
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Runs
 from pipeline.tracking.step_log import log_step
@@ -190,6 +191,7 @@ def _with_effects(manifest: Manifest, unit: Unit, runs: Runs, registry: Registry
     try:
         results = Results(
             released=_release(effects, manifest, unit, runs, registry),
+            continued=_continue(effects, manifest, unit, runs, registry),
             recorded=ledger.write(unit.settings.ledger_place, effects.forecast) if effects.forecast else None,
             no_forecast=effects.no_forecast,
         )
@@ -213,6 +215,16 @@ def _release(effects: Effects, manifest: Manifest, unit: Unit, runs: Runs, regis
             log_step(runs, unit.plan, unit.ticker, earlier, unit.folder, last=False)
         run = runs.unit_run(unit.plan, unit.ticker)
     return registry.release(unit.ticker, run.data.tags["model_id"], run.info.run_id, effects.release, manifest.started)
+
+
+def _continue(effects: Effects, manifest: Manifest, unit: Unit, runs: Runs, registry: Registry) -> Released | None:
+    """Register the champion that stays once more, as a model of its own."""
+    decided = effects.continuation
+    if decided is None:
+        return None
+    run_id = runs.unit_run(unit.plan, unit.ticker).info.run_id
+    model_id = log_model(runs, run_id, manifest, unit.folder, decided.files)
+    return registry.continue_champion(unit.ticker, model_id, decided, manifest.started)
 
 
 def _inputs(step: Step, unit: Unit) -> dict[str, str]:

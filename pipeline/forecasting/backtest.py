@@ -116,6 +116,23 @@ def forecasts_of(network: keras.Model, recipe: Recipe, bars: Bars, fitted: Fitte
     )
 
 
+def next_widths(network: keras.Model, recipe: Recipe, bars: Bars, rows: range) -> Floats:
+    """Return the half-widths of the session after the history, calibrated on rows that did not fit the network.
+
+    Args:
+        network: fitted to none of `rows`.
+        recipe: of the network, with output `distribution`.
+        bars: the whole history, shape (n,).
+        rows: at least one, up to row n - 1.
+
+    Returns:
+        Shape (10,).
+    """
+    said = forecaster.predicted(network, bars, rows, recipe)
+    widths: Floats = rolled_widths(said, bars, rows, recipe, rows.stop)[-1]
+    return widths
+
+
 def interval_p_worse(actual: Floats, bounds: Interval, other: Interval, last_closes: Floats) -> float:
     """Return the p value of Diebold and Mariano that the 95 % intervals of `bounds` score worse than others."""
     mine = distributions.interval_score(actual, *bounds, 0.95) / last_closes

@@ -20,10 +20,12 @@ from pipeline.forecasting.forecaster import (
     Predicted,
     combined,
     log_range_variance,
+    mixed,
     network_inputs,
     predicted,
     reference_scale,
     scale_of,
+    simple_scales,
 )
 from pipeline.forecasting.recipe import MIXED, Distribution, Recipe
 from pipeline.forecasting.scale import Scaler, fit_scaler
@@ -130,14 +132,16 @@ def refit(
     train = _samples(known, recipes, [one.laid.train for one in known], taught)
     epochs = preset.model_copy(update={"epochs": evaluated.trained.best_epoch, "patience": None})
     trained = training.train(*train, epochs, on_epoch=on_epoch)
-    chosen = [_with_weights_of(recipe, one) for recipe, one in zip(recipes, evaluated.recipes, strict=True)]
+    pairs = zip(recipes, evaluated.recipes, strict=True)
+    chosen = [recipe.with_weights_of(one).with_widths(one.widths) for recipe, one in pairs]
     return Fitted(trained, chosen)
 
 
 def rolled_widths(said: Predicted, bars: Bars, rows: range, recipe: Recipe, first: int) -> Floats:
     """Return the calibrated half-widths of each row from `first` to the row after `rows`, shape (m, 10).
 
-    Those of row t use residuals of rows before t only: of the network on `rows`, and of the reference alone before.
+    Those of row t use residuals of rows before t only: of the network on `rows`, and of a simple scale before them.
+    That is the recipe's own scale where the network has no weight, else the EWMA of the range.
 
     Args:
         said: the network's predictions of `rows`.
@@ -147,7 +151,7 @@ def rolled_widths(said: Predicted, bars: Bars, rows: range, recipe: Recipe, firs
         first: at least `rows.start`.
     """
     assert recipe.distribution is not None  # noqa: S101 - the caller's presets have one
-    scale = reference_scale(bars, recipe)
+    scale = reference_scale(bars, recipe) if recipe.uses_network else mixed(simple_scales(bars, recipe), recipe)
     most = recipe.distribution.calibration_rows
     filled = range(max(recipe.first_forecast, rows.start - most), rows.start)
     before = bars.close[filled.start - 1 : filled.stop - 1]
@@ -277,10 +281,3 @@ def _with_choices(
     calibrated = range(history.laid.validation.start, history.train_stop)
     said = predicted(network, history.bars, calibrated, recipe)
     return recipe.with_widths(rolled_widths(said, history.bars, calibrated, recipe, history.train_stop)[-1])
-
-
-def _with_weights_of(recipe: Recipe, evaluated: Recipe) -> Recipe:
-    chosen = recipe._replace(weight=evaluated.weight).with_widths(evaluated.widths)
-    if chosen.distribution is None or evaluated.distribution is None:
-        return chosen
-    return chosen.with_scale_weights(*evaluated.distribution.scale_weights)

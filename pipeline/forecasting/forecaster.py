@@ -12,7 +12,7 @@ from pipeline.forecasting import intervals, references, target, windows
 from pipeline.forecasting.bars import LEAST, Bars, range_variance, returns
 from pipeline.forecasting.blend import blend
 from pipeline.forecasting.forecasts import Forecasts, columns
-from pipeline.forecasting.recipe import Recipe
+from pipeline.forecasting.recipe import SCALES, Recipe
 
 if TYPE_CHECKING:
     import keras
@@ -72,8 +72,25 @@ def scale_of(said: Predicted, recipe: Recipe) -> Floats:
     """Return the combined scale of each row, shape (n,): a weighted geometric mean."""
     if recipe.distribution is None:
         return said.scales[:, 0]
-    mixed: Floats = np.log(said.scales) @ np.array(recipe.distribution.scale_weights)
-    return np.exp(mixed)
+    return mixed(said.scales, recipe)
+
+
+def mixed(scales: Floats, recipe: Recipe) -> Floats:
+    """Return the geometric mean of `SCALES`, shape (n, 5), by the weights of a recipe of output `distribution`."""
+    assert recipe.distribution is not None  # noqa: S101 - the caller has one
+    logs: Floats = np.log(scales) @ np.array(recipe.distribution.scale_weights)
+    return np.exp(logs)
+
+
+def simple_scales(bars: Bars, recipe: Recipe) -> Floats:
+    """Return `SCALES` of each row, shape (n + 1, 5), with a network that leaves the EWMA of the range as it is."""
+    known = recipe.distribution
+    assert known is not None  # noqa: S101 - the caller has one
+    window = recipe.scale_window
+    reference = reference_scale(bars, recipe)
+    garch = known.garch_level * references.garch(bars.close, known.garch, window)
+    closes = references.close_ewma(bars.close, window)
+    return np.column_stack((reference, reference, garch, closes, np.full(len(reference), known.deviation)))
 
 
 def predicted(network: keras.Model, bars: Bars, rows: range, recipe: Recipe) -> Predicted:
@@ -81,17 +98,15 @@ def predicted(network: keras.Model, bars: Bars, rows: range, recipe: Recipe) -> 
     from pipeline.forecasting import model
 
     last = bars.close[rows.start - 1 : rows.stop - 1]
-    reference = reference_scale(bars, recipe)[rows.start : rows.stop]
     outputs = model.predict(network, windows.inputs(network_inputs(bars, recipe), rows, recipe.lookback))
     if recipe.distribution is None:
         values = recipe.scaler.unscale(outputs[:, 0])
-        return Predicted(target.to_closes(values, last, recipe.target), reference[:, np.newaxis])
-    known = recipe.distribution
-    location = outputs[:, 0] * known.unit * reference  # of the log return
-    garch = known.garch_level * references.garch(bars.close, known.garch, recipe.scale_window)[rows.start : rows.stop]
-    closes = references.close_ewma(bars.close, recipe.scale_window)[rows.start : rows.stop]
-    scales = (reference, reference * np.exp(outputs[:, 1]), garch, closes, np.full(len(last), known.deviation))
-    return Predicted(last * np.exp(location), np.column_stack(scales))
+        scale = reference_scale(bars, recipe)[rows.start : rows.stop]
+        return Predicted(target.to_closes(values, last, recipe.target), scale[:, np.newaxis])
+    scales = simple_scales(bars, recipe)[rows.start : rows.stop]
+    location = outputs[:, 0] * recipe.distribution.unit * scales[:, 0]  # of the log return
+    scales[:, SCALES.index("network")] *= np.exp(outputs[:, 1])
+    return Predicted(last * np.exp(location), scales)
 
 
 def network_inputs(bars: Bars, recipe: Recipe) -> Floats:

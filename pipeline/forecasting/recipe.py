@@ -111,10 +111,26 @@ class Recipe(NamedTuple):
         return self._replace(distribution=self.distribution._replace(scale_weights=padded))
 
     def with_scale_alone(self, name: str, half_widths: Floats) -> Recipe:
-        """Return the recipe that forecasts as naive, with one of SCALES and its half-widths, shape (10,)."""
+        """Return the recipe that forecasts as naive, with one of SCALES and its half-widths, shape (10,).
+
+        GARCH's scale has the level of the EWMA of the range here: its half-widths are converted.
+        """
         assert self.distribution is not None  # noqa: S101 - the caller has one
-        alone = self._replace(weight=0.0, distribution=self.distribution._replace(garch_level=1.0))
-        return alone.with_scale_weights(*(float(name == one) for one in SCALES)).with_widths(half_widths)
+        alone = self._replace(weight=0.0).with_scale_weights(*(float(name == one) for one in SCALES))
+        return alone.with_widths(half_widths / (self.distribution.garch_level if name == "garch" else 1.0))
+
+    def with_weights_of(self, other: Recipe) -> Recipe:
+        """Return the recipe with the weights of another one: of the network against naive, and of SCALES."""
+        weighted = self._replace(weight=other.weight)
+        if weighted.distribution is None or other.distribution is None:
+            return weighted
+        return weighted.with_scale_weights(*other.distribution.scale_weights)
+
+    @property
+    def uses_network(self) -> bool:
+        """Return whether the network has a weight."""
+        scale = self.distribution.scale_weights[SCALES.index("network")] if self.distribution else 0.0
+        return self.weight != 0 or scale != 0
 
     def rebased(self, factor: float) -> Recipe:
         """Return the recipe for prices that a restatement multiplied by `factor`. Returns stay the same."""

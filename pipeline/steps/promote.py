@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,15 +11,12 @@ from pipeline.arrays import Floats
 from pipeline.errors import NotComparable
 from pipeline.evaluation import metrics
 from pipeline.evaluation.scores import Scores
-from pipeline.forecasting.backtest import forecasts_of, interval_p_worse
-from pipeline.forecasting.bars import Bars
-from pipeline.forecasting.forecasts import Interval
-from pipeline.old_names import present_name
 from pipeline.outcome import Effects, Finding, Outcome, Release
 from pipeline.serving import promotion
 from pipeline.serving.promotion import Challenger, Champion, Changes, Decision
 from pipeline.settings.currency import UNKNOWN
-from pipeline.store.formats import arrays_of, frame_of
+from pipeline.steps import champion
+from pipeline.store.formats import arrays_of
 from pipeline.versions import versions
 
 if TYPE_CHECKING:
@@ -32,15 +28,6 @@ _MAX_PSI = 0.25  # above it a distribution has changed, by custom (Siddiqi, "Cre
 _CHECKED = ("ingest", "validate")
 
 
-class Rescored(NamedTuple):
-    """The champion on the challenger's test rows."""
-
-    rmse: float
-    challenger_p_worse: float
-    interval_p_worse: float | None  # None for output `point`
-    return_edges: tuple[float, ...]
-
-
 def promote(unit: Unit) -> Outcome:
     """Decide whether the version just trained is served, beside the champion on the same rows.
 
@@ -49,7 +36,10 @@ def promote(unit: Unit) -> Outcome:
     plan = unit.plan
     served = unit.registry.champion_before(unit.ticker, plan.dag_run_id)
     challenger = _challenger(unit)
-    rescored = _rescored(unit, served) if served and served.synthetic == plan.synthetic else None
+    compared = served is not None and champion.is_comparable(unit, served)
+    stays = served is not None and champion.can_continue(unit, served)
+    loaded = champion.load(unit, served) if served and (compared or stays) else None
+    rescored = champion.rescored(unit, loaded) if loaded and compared else None
     decision = _decision(unit, challenger, served, rescored).model_copy(
         update={
             "champion_rmse": rescored.rmse if rescored else None,
@@ -57,13 +47,15 @@ def promote(unit: Unit) -> Outcome:
         }
     )
     returns = _recent_returns(unit)
-    psi = _drift_psi(returns, rescored.return_edges if rescored else unit.recipe.return_edges)
-    findings = _drift_findings(psi, len(returns), served if rescored else None)
+    judge = loaded.evaluated.recipe if loaded and compared else unit.recipe
+    psi = _drift_psi(returns, judge.return_edges)
+    findings = _drift_findings(psi, len(returns), served if compared else None)
     if served and any(rule.name == "cutoff" for rule in decision.rules):
         findings += (_not_compared(decision),)
     tags = _decision_tags(decision)
+    continued = champion.continued(unit, loaded) if loaded and stays and not decision.promoted else None
     return Outcome(
-        files={"decision.json": decision.to_json()},
+        files={"decision.json": decision.to_json(), **(continued.files if continued else {})},
         attach=("decision.json",),
         metrics={
             "promoted": float(decision.promoted),
@@ -78,7 +70,8 @@ def promote(unit: Unit) -> Outcome:
                 reason=decision.reason,
                 tags=_version_tags(unit) | tags,
                 description=_table(decision),
-            )
+            ),
+            continuation=continued.effect if continued else None,
         ),
         findings=findings,
     )
@@ -104,33 +97,9 @@ def _challenger(unit: Unit) -> Challenger:
     )
 
 
-def _rescored(unit: Unit, served: Version) -> Rescored | None:
-    """Return the champion's errors on the challenger's test rows; None when it was trained on some of them."""
-    if served.evaluation_cutoff > dt.date.fromisoformat(unit.recipe.cutoff):
-        return None
-    arrays = arrays_of(unit.read("scaled.npz"))
-    tested = frame_of(unit.read("predictions.parquet")).rename(columns=present_name)
-    closes = arrays["closes"]
-    bars = Bars(arrays["open"], arrays["high"], arrays["low"], closes)
-    network, recipe = unit.registry.load_evaluation(unit.ticker, served)
-    at_cutoff = np.flatnonzero(arrays["sessions"] == np.datetime64(recipe.cutoff))
-    factor = closes[at_cutoff[0]] / recipe.cutoff_close if len(at_cutoff) else 1.0
-    champion = forecasts_of(network, recipe.rebased(factor), bars, unit.fitted)
-    actual = tested["close"].to_numpy()
-    challenger = tested["forecast"].to_numpy()
-    interval = None
-    if unit.plan.preset.output == "distribution":
-        mine = Interval(tested["low_95"].to_numpy(), tested["high_95"].to_numpy())
-        interval = interval_p_worse(actual, mine, champion.interval(95), tested["naive"].to_numpy())
-    return Rescored(
-        rmse=metrics.rmse(actual, champion.forecast),
-        challenger_p_worse=metrics.diebold_mariano(actual, challenger, champion.forecast).p_worse,
-        interval_p_worse=interval,
-        return_edges=recipe.return_edges,
-    )
-
-
-def _decision(unit: Unit, challenger: Challenger, served: Version | None, rescored: Rescored | None) -> Decision:
+def _decision(
+    unit: Unit, challenger: Challenger, served: Version | None, rescored: champion.Rescored | None
+) -> Decision:
     gate = unit.plan.gate
     if served is None or (served.synthetic and not challenger.synthetic):  # real prices beat synthetic ones
         return promotion.decide(challenger, None, gate)
@@ -145,7 +114,7 @@ def _decision(unit: Unit, challenger: Challenger, served: Version | None, rescor
         limit = f"cutoff not before {served.evaluation_cutoff}, that of v{served.number}"
         return promotion.refuse(gate, served.number, "cutoff", error.rule, f"cutoff {challenger.cutoff}", limit)
     assert rescored is not None  # noqa: S101 - the cutoffs were compared
-    champion = Champion(
+    scores = Champion(
         version=served.number,
         cutoff=served.evaluation_cutoff,
         rmse=rescored.rmse,
@@ -153,7 +122,7 @@ def _decision(unit: Unit, challenger: Challenger, served: Version | None, rescor
         synthetic=served.synthetic,
         interval_p_worse=rescored.interval_p_worse,
     )
-    return promotion.decide(challenger, champion, gate)
+    return promotion.decide(challenger, scores, gate)
 
 
 def _not_compared(decision: Decision) -> Finding:

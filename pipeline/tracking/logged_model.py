@@ -18,13 +18,14 @@ from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 from pipeline.forecasting.device import backend
 from pipeline.forecasting.forecasts import NAMES
 from pipeline.forecasting.recipe import Recipe
-from pipeline.tracking.client import gone_is_fine
+from pipeline.tracking.client import answering, gone_is_fine
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
     from pipeline.outcome import Manifest
     from pipeline.store.folder import Folder
+    from pipeline.tracking.runs import Runs
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SERVED_WITH = ("mlflow", "keras", "numpy", "pandas", "exchange-calendars")
@@ -54,27 +55,35 @@ def _signature(recipe: Recipe) -> ModelSignature:
     )
 
 
-def log_model(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
+def log_model(runs: Runs, run_id: str, manifest: Manifest, folder: Folder, files: Sequence[str]) -> str:
     """Return the id of the step's one model; models that a killed try or a lost answer left are deleted.
 
     A whole model of an earlier training of the same run is kept: it may be the champion.
 
     Args:
-        client: of the tracking server.
-        experiment: id of the run's experiment.
+        runs: of the experiment.
         run_id: the unit's run.
         manifest: of the step that made the model.
         folder: where its files are.
+        files: names of the network and of the recipe.
 
     Raises:
         Damaged: when a file has changed since the step wrote it.
+        Unavailable: when MLflow does not answer.
     """
+    with answering(runs.uri):
+        return _log_model(runs.client, runs.experiment, run_id, manifest, folder, files)
+
+
+def _log_model(
+    client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder, files: Sequence[str]
+) -> str:
     whole = [
         str(model.model_id)
         for model in _models(client, experiment, run_id)
         if model.tags.get("step_key") == manifest.key and str(model.status) == "READY"
     ]
-    kept = whole[0] if whole else _log_new(client, experiment, run_id, manifest, folder)
+    kept = whole[0] if whole else _log_new(client, experiment, run_id, manifest, folder, files)
     for ghost in _models(client, experiment, run_id):
         whole_of_another = str(ghost.status) == "READY" and ghost.tags.get("step_key") != manifest.key
         if ghost.model_id != kept and not whole_of_another:
@@ -99,8 +108,10 @@ def _models(client: mlflow.MlflowClient, experiment: str, run_id: str) -> Sequen
     return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
 
 
-def _log_new(client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder) -> str:
-    network, recipe_name = manifest.outcome.model
+def _log_new(
+    client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder, files: Sequence[str]
+) -> str:
+    network, recipe_name = files
     recipe = Recipe.from_json(folder.read_written(recipe_name, manifest))
     days = pd.bdate_range("2024-01-02", periods=recipe.lookback + 1).strftime("%Y-%m-%d")
     closes = [100.0 + day % 2 for day in range(len(days))]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 import mlflow
@@ -37,10 +37,17 @@ if TYPE_CHECKING:
     import keras
     from mlflow.entities.model_registry import ModelVersion
 
-    from pipeline.outcome import Release
+    from pipeline.outcome import Continuation, Release
     from pipeline.settings import Settings
 
 _FILES = ("model.keras", "recipe.json")
+
+
+class Loaded(NamedTuple):
+    """A network with its recipe."""
+
+    network: keras.Model
+    recipe: Recipe
 
 
 class Registry:
@@ -78,7 +85,7 @@ class Registry:
             found = self._client.search_model_versions(f"name = '{name_of(ticker)}'")
         return sorted(version_of(one) for one in found)
 
-    def load(self, ticker: str, version: Version) -> tuple[keras.Model, Recipe]:
+    def load(self, ticker: str, version: Version) -> Loaded:
         """Return the network and the recipe of a version.
 
         Raises:
@@ -86,7 +93,7 @@ class Registry:
         """
         return self._loaded(ticker, version, (f"models:/{version.model_id}",), "artifacts")
 
-    def load_evaluation(self, ticker: str, version: Version) -> tuple[keras.Model, Recipe]:
+    def load_evaluation(self, ticker: str, version: Version) -> Loaded:
         """Return the network and the recipe that a version was evaluated by: it knows no row after its cutoff.
 
         Raises:
@@ -96,9 +103,7 @@ class Registry:
             return self.load(ticker, version)  # the same network is served
         return self._loaded(ticker, version, tuple(f"runs:/{version.run_id}/{name}" for name in _FILES))
 
-    def _loaded(
-        self, ticker: str, version: Version, places: Sequence[str], below: str = ""
-    ) -> tuple[keras.Model, Recipe]:
+    def _loaded(self, ticker: str, version: Version, places: Sequence[str], below: str = "") -> Loaded:
         from pipeline.forecasting import model
 
         try:
@@ -106,7 +111,7 @@ class Registry:
                 for place in places:
                     mlflow.artifacts.download_artifacts(place, dst_path=folder)
                 network, recipe = (Path(folder) / below / name for name in _FILES)
-                return model.load(network), Recipe.from_json(recipe.read_bytes())
+                return Loaded(model.load(network), Recipe.from_json(recipe.read_bytes()))
         except (MlflowException, PipelineError, ValueError, TypeError) as error:
             if isinstance(error, Unavailable) and not isinstance(error.__cause__, FileNotFoundError):
                 raise  # MLflow is away for now
@@ -136,21 +141,36 @@ class Registry:
         """
         name = name_of(ticker)
         with answering(self._uri):
-            version = self._register(ticker, model_id, run_id, release)
+            version = self._register(ticker, model_id, run_id, release.tags, release.description)
             newest = self._by_alias(ticker, CHALLENGER)
             if newest is None or newest.number < version:
                 self._client.set_registered_model_alias(name, CHALLENGER, str(version))
-            current = self.champion(ticker)
-            number = current.number if current else None
-            if not release.promoted or number == version:
+            if not release.promoted:
                 return Released(version=version)
-            again = current and current.number < version and current.dag_run_id == release.tags.get("dag_run_id")
-            left = any(move.before == version for one in self.versions(ticker) for move in moves_of(one))
-            if (number == release.champion or again) and not left:
-                self._move(ticker, version, number, release.reason, when)
-                return Released(version=version)
-            released = Released(version=version, superseded=True, superseded_by=number)
-            self._client.set_model_version_tag(name, str(version), "decision", released.reason)
+            move = Move(when, version, release.champion, release.reason)
+            return self._serve(ticker, move, release.tags.get("dag_run_id"))
+
+    def continue_champion(self, ticker: str, model_id: str, decided: Continuation, when: dt.datetime) -> Released:
+        """Register the champion that stays once more, and serve it so, as `release` does. The challenger stays it."""
+        with answering(self._uri):
+            version = self._register(ticker, model_id, decided.run_id, decided.tags, decided.description)
+            move = Move(when, version, decided.champion, decided.reason, continues=True)
+            return self._serve(ticker, move, decided.tags.get("dag_run_id"))
+
+    def _serve(self, ticker: str, decided: Move, dag_run_id: str | None) -> Released:
+        """Move the alias `champion`, if it still is where the decision found it."""
+        version = decided.to
+        current = self.champion(ticker)
+        number = current.number if current else None
+        if number == version:
+            return Released(version=version)
+        again = current and current.number < version and current.dag_run_id == dag_run_id
+        left = any(move.before == version for one in self.versions(ticker) for move in moves_of(one))
+        if (number == decided.before or again) and not left:
+            self._move(ticker, decided._replace(before=number))
+            return Released(version=version)
+        released = Released(version=version, superseded=True, superseded_by=number)
+        self._client.set_model_version_tag(name_of(ticker), str(version), "decision", released.reason)
         return released
 
     def set_champion(self, ticker: str, number: int, reason: str, *, back: bool = False) -> None:
@@ -170,7 +190,7 @@ class Registry:
         if current is None or current.number != number:
             with answering(self._uri):
                 before = current.number if current else None
-                self._move(ticker, number, before, reason, dt.datetime.now(dt.UTC), back=back)
+                self._move(ticker, Move(dt.datetime.now(dt.UTC), number, before, reason, back))
 
     def roll_back(self, ticker: str, reason: str) -> int:
         """Serve the version again that was served before the champion, and return its number.
@@ -183,8 +203,10 @@ class Registry:
             served = served or [move.before]
             if move.back and move.to in served:
                 del served[served.index(move.to) :]
+            if move.continues:
+                del served[-1]
             served.append(move.to)
-        before = served[-2] if served else None
+        before = served[-2] if len(served) > 1 else None
         if before is None:
             raise UsageError(
                 f"A rollback needs a champion of {ticker} that replaced another one.",
@@ -225,32 +247,30 @@ class Registry:
             return unquote(place.removeprefix("file://"))
         return f"models:/{version.model_id}"
 
-    def _register(self, ticker: str, model_id: str, run_id: str, release: Release) -> int:
+    def _register(self, ticker: str, model_id: str, run_id: str, tags: Mapping[str, str], description: str) -> int:
         name = name_of(ticker)
         with contextlib.suppress(MlflowException):  # the model exists
             self._client.create_registered_model(name, {"ticker": ticker})
         if not self._versions_of(name, model_id):
             self._client.create_model_version(
-                name, f"models:/{model_id}", run_id, tags={**release.tags, "model_id": model_id}, model_id=model_id
+                name, f"models:/{model_id}", run_id, tags={**tags, "model_id": model_id}, model_id=model_id
             )
         # Two processes may both get here, and a client repeats a request whose answer was lost: the oldest counts.
         oldest, *ghosts = self._versions_of(name, model_id)
         for ghost in ghosts:
             with gone_is_fine():
                 self._client.delete_model_version(name, ghost.version)
-        for tag, value in release.tags.items():
+        for tag, value in tags.items():
             self._client.set_model_version_tag(name, oldest.version, tag, value[:MAX_TAG])
-        self._client.update_model_version(name, oldest.version, release.description)
+        self._client.update_model_version(name, oldest.version, description)
         return int(oldest.version)
 
     def _versions_of(self, name: str, model_id: str) -> list[ModelVersion]:
         found = self._client.search_model_versions(f"name = '{name}' and tags.model_id = '{model_id}'")
         return sorted(found, key=lambda one: int(one.version))
 
-    def _move(
-        self, ticker: str, to: int, before: int | None, reason: str, when: dt.datetime, *, back: bool = False
-    ) -> None:
+    def _move(self, ticker: str, move: Move) -> None:
         name = name_of(ticker)
-        tag, value = move_tag(Move(when, to, before, reason, back))
-        self._client.set_model_version_tag(name, str(to), tag, value)
-        self._client.set_registered_model_alias(name, CHAMPION, str(to))
+        tag, value = move_tag(move)
+        self._client.set_model_version_tag(name, str(move.to), tag, value)
+        self._client.set_registered_model_alias(name, CHAMPION, str(move.to))

@@ -60,7 +60,7 @@ def log_step(runs: Runs, plan: Plan, ticker: str, manifest: Manifest, folder: Fo
         _log_files(runs, run_id, manifest, folder)
         model_id = None
         if manifest.outcome.model:
-            model_id = log_model(runs.client, runs.experiment, run_id, manifest, folder)
+            model_id = log_model(runs, run_id, manifest, folder, manifest.outcome.model)
         _log_dataset(runs, run_id, ticker, plan, manifest, folder)
         _log_values(runs, run, manifest, model_id)
         if manifest.outcome.live_session:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"  # alias of the served version
 CHALLENGER = "challenger"  # alias of the version that was trained last
+WEIGHTS_OF = "weights_of"  # tag of a version that continues another one
 MAX_TAG = 5000  # characters: MLflow cuts longer tags
 _MOVE = "champion."  # tag of a move: champion.<time> = {"from": 3, "reason": "..."}
 _TIME = "%Y-%m-%dT%H.%M.%S.%f"
@@ -47,6 +48,11 @@ class Version(NamedTuple):
         return self.tags.get("dag_run_id", "")
 
     @property
+    def weights_of(self) -> int:
+        """Return the number of the version that first had its weights; its own unless it continues one."""
+        return int(self.tags.get(WEIGHTS_OF, self.number))
+
+    @property
     def synthetic(self) -> bool:
         """Return whether it was trained on synthetic prices."""
         return self.tags["synthetic"] == "true"
@@ -59,7 +65,8 @@ class Move(NamedTuple):
     to: int
     before: int | None
     reason: str
-    back: bool  # whether it undid another one
+    back: bool = False  # whether it undid another one
+    continues: bool = False  # whether the weights stayed, and only the intervals are newer
 
 
 def name_of(ticker: str) -> str:
@@ -74,7 +81,7 @@ def version_of(found: ModelVersion) -> Version:
 
 def move_tag(move: Move) -> tuple[str, str]:
     """Return the tag, name and value, that records a move on the version that it leads to."""
-    value = {"from": move.before, "reason": move.reason[:MAX_TAG], "back": move.back}
+    value = {"from": move.before, "reason": move.reason[:MAX_TAG], "back": move.back, "continues": move.continues}
     return f"{_MOVE}{move.when.astimezone(dt.UTC).strftime(_TIME)}Z", json.dumps(value)
 
 
@@ -85,5 +92,6 @@ def moves_of(version: Version) -> list[Move]:
         if tag.startswith(_MOVE):
             recorded = json.loads(value)
             when = dt.datetime.strptime(tag.removeprefix(_MOVE), f"{_TIME}%z")
-            moves.append(Move(when, version.number, recorded["from"], recorded["reason"], recorded["back"]))
+            continues = recorded.get("continues", False)  # earlier code wrote none
+            moves.append(Move(when, version.number, recorded["from"], recorded["reason"], recorded["back"], continues))
     return moves

@@ -55,9 +55,13 @@ def test_the_first_forecast_needs_a_window_and_a_scale():
 
 
 def test_a_scale_alone_is_naive_with_its_own_half_widths():
-    """GARCH at its own level: its half-widths were calibrated on it."""
+    """GARCH's half-widths were calibrated on its own level, and are converted to that of the EWMA of the range."""
     alone = WIDE.with_scale_alone("garch", np.arange(1.0, 11.0))
     assert (alone.weight, alone.distribution.scale_weights) == (0.0, (0.0, 0.0, 1.0, 0.0, 0.0))
-    assert alone.distribution.garch_level == 1.0
-    assert alone.half_widths[0] == 1.0
+    level = WIDE.distribution.garch_level
+    assert level != 1
+    assert alone.widths * level == pytest.approx(np.arange(1.0, 11.0))
+    assert WIDE.with_scale_alone("range", np.arange(1.0, 11.0)).half_widths[0] == 1.0
+    assert not alone.uses_network
+    assert WIDE.with_scale_weights(0.4, 0.6).uses_network
     assert WIDE.with_scale_weights(0.4, 0.6).distribution.scale_weights == (0.4, 0.6, 0.0, 0.0, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from pipeline.outcome import Release
+from pipeline.outcome import Continuation, Release
 from pipeline.tracking.registry import Registry
 
 NOON = dt.datetime(2025, 11, 21, 12, tzinfo=dt.UTC)
@@ -44,3 +44,25 @@ def release(
     (tags,) = (one.tags for one in registry.versions(ticker) if one.number == released.version)
     assert tags["decision"] == (released.reason if released.superseded else "because")
     return released.version
+
+
+def continuation(registry: Registry, hour: int, ticker: str = "NFLX") -> Continuation:
+    """Return what `promote` asks for when the champion stays."""
+    served = registry.champion(ticker)
+    assert served is not None
+    tags = {"as_of": "2025-11-21", "cutoff": "2023-01-03", "synthetic": "false", "dag_run_id": f"run-{hour}"}
+    return Continuation(
+        champion=served.number,
+        run_id=served.run_id,
+        files=("continued.keras", "continued.json"),
+        reason="stays",
+        tags=tags | {"weights_of": str(served.weights_of)},
+        description="it stays",
+    )
+
+
+def continued(registry: Registry, hour: int, ticker: str = "NFLX") -> int:
+    """Let the champion stay for one more night and return the number of its version."""
+    decided = continuation(registry, hour, ticker)
+    when = NOON + dt.timedelta(hours=hour)
+    return registry.continue_champion(ticker, trained(registry)[0], decided, when).version

@@ -80,7 +80,7 @@ def test_a_whole_model_is_found_again_and_halves_are_deleted(tracking, run_id, t
     leave_model(tracking, run_id, MANIFEST.key, whole=True)
     folder = Folder(str(tmp_path))
     for _ in range(2):
-        assert log_model(tracking.client, tracking.experiment, run_id, MANIFEST, folder) == first
+        assert log_model(tracking, run_id, MANIFEST, folder, MANIFEST.outcome.model) == first
         assert models_of(tracking) == {first}
         (linked,) = tracking.client.get_run(run_id).outputs.model_outputs
         assert linked.model_id == first
@@ -93,7 +93,7 @@ def test_a_whole_model_of_another_training_is_kept(tracking, run_id, tmp_path):
     leave_model(tracking, run_id, "an earlier training", whole=False)
     other_run = tracking.client.create_run(tracking.experiment).info.run_id
     half_elsewhere = leave_model(tracking, other_run, MANIFEST.key, whole=False)
-    log_model(tracking.client, tracking.experiment, run_id, MANIFEST, Folder(str(tmp_path)))
+    log_model(tracking, run_id, MANIFEST, Folder(str(tmp_path)), MANIFEST.outcome.model)
     assert models_of(tracking) == {mine, champion, half_elsewhere}
 
 
@@ -102,5 +102,5 @@ def test_a_damaged_file_is_not_logged(tracking, run_id, tmp_path):
     folder = Folder(str(tmp_path))
     folder.write("recipe.json", b"{}")
     with pytest.raises(Damaged, match=r"recipe\.json"):
-        log_model(tracking.client, tracking.experiment, run_id, MANIFEST, folder)
+        log_model(tracking, run_id, MANIFEST, folder, MANIFEST.outcome.model)
     assert models_of(tracking) == set()

@@ -6,9 +6,10 @@ import mlflow
 import pytest
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.outcome import Released
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Runs
-from tests.support.released import release, trained
+from tests.support.released import NOON, continuation, continued, release, trained
 
 
 @pytest.fixture
@@ -112,6 +113,37 @@ def test_a_rollback_after_a_version_was_set_goes_back_to_what_was_served(registr
     assert [registry.roll_back("NFLX", "bad") for _ in range(3)] == [3, 2, 1]
     with pytest.raises(UsageError, match="no earlier champion"):
         registry.roll_back("NFLX", "further")
+
+
+def test_a_champion_that_continues_is_one_step_of_a_rollback(registry):
+    """1, 2, then 2 on two more nights: the run that trained 2 is named, and one back is 1."""
+    release(registry)
+    release(registry, 1, champion=1)
+    weights = registry.champion("NFLX")
+    assert (continued(registry, 2), continued(registry, 3)) == (3, 4)
+    champion = registry.champion("NFLX")
+    assert (champion.number, champion.weights_of, champion.run_id) == (4, 2, weights.run_id)
+    newest = registry._client.get_model_version_by_alias("closecast-NFLX", "challenger")
+    assert int(newest.version) == 2
+    assert registry.roll_back("NFLX", "bad week") == 1
+    assert continued(registry, 4) == 5
+    with pytest.raises(UsageError, match="no earlier champion"):
+        registry.roll_back("NFLX", "further")
+
+
+def test_a_champion_that_was_replaced_meanwhile_does_not_continue(registry):
+    """A person went back while the night ran; and the effect of a task that is tried again adds nothing."""
+    release(registry)
+    release(registry, 1, champion=1)
+    model = trained(registry)
+    decided = continuation(registry, 2)
+    assert registry.continue_champion("NFLX", model[0], decided, NOON + dt.timedelta(hours=2)).version == 3
+    assert registry.continue_champion("NFLX", model[0], decided, NOON + dt.timedelta(hours=2)) == Released(version=3)
+    late = continuation(registry, 3)
+    registry.roll_back("NFLX", "bad week")
+    released = registry.continue_champion("NFLX", trained(registry)[0], late, NOON + dt.timedelta(hours=3))
+    assert (released.superseded, released.superseded_by) == (True, 1)
+    assert registry.champion("NFLX").number == 1
 
 
 def test_a_decision_carried_out_again_does_not_undo_a_rollback(registry):
