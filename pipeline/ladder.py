@@ -1,4 +1,4 @@
-"""The ladder: naive, AR(1), SimpleRNN, GRU, LSTM on the same rows. A comparison promotes no version."""
+"""The ladder: naive, AR(1), the references of the scale, SimpleRNN, GRU, LSTM on the same rows. It promotes nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import numpy as np
 
 from pipeline import runner, runs
 from pipeline.errors import DataError, PipelineError, Unavailable
+from pipeline.evaluation import metrics
 from pipeline.evaluation.scores import Scores
+from pipeline.forecasting.rivals import REFERENCES
 from pipeline.prices.snapshot import Currencies
 from pipeline.store.formats import arrays_of, frame_of
 from pipeline.store.runs import read_plan, unit_folder
@@ -44,10 +46,16 @@ class Rung(NamedTuple):
     device: str = ""
     reason: str = ""  # why there are no figures
     currency: str = ""  # of the RMSE; "" if it is unknown
+    interval_score_95_pct: float | None = None  # as the preset serves it, and so for the next ones
+    interval_skill_95: float | None = None  # against the EWMA of closes, calibrated once
+    pinball_pct: float | None = None
+    coverage_95: float | None = None
 
 
 def compare(settings: Settings, presets: Sequence[str] = LADDER, *, progress: Progress | None = None) -> list[Rung]:
-    """Train every preset on every ticker, and return the ladder: for each ticker naive, AR(1), then the networks.
+    """Train every preset on every ticker, and return the ladder of each: naive, AR(1), references, networks.
+
+    A reference forecasts as naive, with another scale.
 
     Each preset is a run in MLflow, tagged `compare`, with the ladder as `compare.json`. A rung without scores, or with
     scores of other rows, has a reason and costs no other rung.
@@ -82,11 +90,14 @@ def compare(settings: Settings, presets: Sequence[str] = LADDER, *, progress: Pr
     return rungs
 
 
-def medians(rungs: Sequence[Rung]) -> dict[str, float]:
-    """Return each forecaster's median skill over the tickers."""
-    names = dict.fromkeys(one.name for one in rungs)
-    skills = {name: [one.skill for one in rungs if one.name == name and one.skill is not None] for name in names}
-    return {name: statistics.median(values) for name, values in skills.items() if values}
+def medians(rungs: Sequence[Rung], score: str = "skill") -> dict[str, float]:
+    """Return each forecaster's median of a score over the tickers."""
+    known: dict[str, list[float]] = {}
+    for one in rungs:
+        value = getattr(one, score)
+        if value is not None:
+            known.setdefault(one.name, []).append(value)
+    return {name: statistics.median(values) for name, values in known.items()}
 
 
 def _train(settings: Settings, run: str, begun: dt.datetime, progress: Progress | None) -> None:
@@ -116,10 +127,7 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
         assert trained is not None  # noqa: S101 - counted above
         if first is None:
             first = folder
-            rungs[:0] = [
-                Rung(ticker, "naive", scores.naive_rmse, 0.0, currency=currency),
-                Rung(ticker, "AR(1)", scores.ar1_rmse, scores.ar1_skill, scores.ar1_dm_p_value, currency=currency),
-            ]
+            rungs[:0] = _simple_rungs(ticker, scores, currency)
         elif reason := _incomparable(first, folder):
             rungs.append(Rung(ticker, name, reason=reason))
             continue
@@ -135,8 +143,31 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
                 figures["fit_seconds"],
                 trained.outcome.tags["device"],
                 currency=currency,
+                interval_score_95_pct=scores.interval_score_95_pct,
+                interval_skill_95=scores.interval_skill_95,
+                pinball_pct=scores.pinball_pct,
+                coverage_95=scores.coverage_95,
             )
         )
+    return rungs
+
+
+def _simple_rungs(ticker: str, scores: Scores, currency: str) -> list[Rung]:
+    """Return the rungs that need no network."""
+    naive = Rung(ticker, "naive", scores.naive_rmse, 0.0, currency=currency)
+    ar1 = Rung(ticker, "AR(1)", scores.ar1_rmse, scores.ar1_skill, scores.ar1_dm_p_value, currency=currency)
+    rungs = [naive, ar1]
+    for scale, its in scores.references.items():
+        reference = naive._replace(
+            name=REFERENCES[scale],
+            interval_score_95_pct=its.interval_score_95_pct,
+            pinball_pct=its.pinball_pct,
+            coverage_95=its.coverage_95,
+        )
+        if scores.ewma_interval_score_95_pct:
+            skill = metrics.skill(its.interval_score_95_pct, scores.ewma_interval_score_95_pct)
+            reference = reference._replace(interval_skill_95=skill)
+        rungs.append(reference)
     return rungs
 
 

@@ -18,6 +18,8 @@ from pipeline.tracking.registry import Registry
 from tests.support.nights import silent_for
 from tests.support.tiny import set_network
 
+REFERENCES = ("constant", "EWMA of closes", "EWMA of the range", "GJR-GARCH")
+
 
 @pytest.fixture
 def small(tiny, monkeypatch):
@@ -38,7 +40,13 @@ def test_the_ladder_has_every_rung_on_the_same_rows(small):
     assert len({run.data.tags["compare"] for run in runs}) == 1
     logged = mlflow.artifacts.load_dict(f"runs:/{runs[0].info.run_id}/compare.json")
     ladder = {one["name"]: one for one in logged["ladder"]}
-    assert list(ladder) == ["naive", "AR(1)", "SimpleRNN", "GRU", "LSTM"]
+    assert list(ladder) == ["naive", "AR(1)", *REFERENCES, "SimpleRNN", "GRU", "LSTM"]
+    for name in (*REFERENCES, "SimpleRNN", "GRU", "LSTM"):
+        rung = ladder[name]
+        assert 0 < rung["pinball_pct"] < rung["interval_score_95_pct"]
+        assert 0.5 < rung["coverage_95"] <= 1
+        assert f"{1 - rung['interval_skill_95']:.3f}" in answer.output
+    assert {ladder[name]["rmse"] for name in REFERENCES} == {ladder["naive"]["rmse"]}
     assert ladder["naive"]["skill"] == 0
     assert {one["currency"] for one in ladder.values()} == {"USD"}
     for name in ("SimpleRNN", "GRU", "LSTM"):
@@ -94,7 +102,7 @@ def test_what_goes_wrong_costs_one_rung_or_one_ticker(uneven):
     """A rung of other rows has a reason and no figure; a corrected volume is none. BBB's rungs say why."""
     settings, rungs = uneven
     mine = {one.name: one for one in rungs if one.ticker == "AAA"}
-    assert [one.name for one in mine.values() if not one.reason] == ["naive", "AR(1)", "SimpleRNN"]
+    assert [one.name for one in mine.values() if not one.reason] == ["naive", "AR(1)", *REFERENCES, "SimpleRNN"]
     assert "the same rows: 294 rows from" in mine["GRU"].reason
     assert "train_fraction" in mine["GRU"].reason
     assert "the same closes" in mine["LSTM"].reason

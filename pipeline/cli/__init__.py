@@ -7,8 +7,9 @@ import sys
 
 import typer
 
-from pipeline.cli.champion import champion, forecast
+from pipeline.cli.champion import champion
 from pipeline.cli.compare import compare
+from pipeline.cli.forecast import forecast
 from pipeline.cli.messages import end_like_ctrl_c, errors_for_people
 from pipeline.cli.run import run
 from pipeline.settings.foreign import drop_foreign, foreign_keras_settings, line_about

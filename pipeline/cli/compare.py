@@ -16,7 +16,7 @@ def compare(
     start: Start = None,
     as_of: AsOf = None,
 ) -> None:
-    """Train SimpleRNN, GRU and LSTM and compare them with naive and AR(1) on the same rows. Promotes nothing."""
+    """Train SimpleRNN, GRU and LSTM and compare them with simple forecasters on the same rows. Promotes nothing."""
     with errors_for_people() as log:
         settings = settings_with(
             tickers=tickers, prices=prices, source=source, currency=currency, start=start, as_of=as_of
@@ -31,6 +31,6 @@ def compare(
             screen = console.terminal(file)
             with lines_to(screen):
                 rungs = ladder.compare(settings)
-            console.show_ladder(screen, rungs, ladder.medians(rungs))
+            console.show_ladder(screen, rungs, ladder.medians(rungs), ladder.medians(rungs, "interval_skill_95"))
         if any(one.reason for one in rungs):
             raise typer.Exit(1)

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from pipeline.evaluation.amounts import amount_text
 from pipeline.reporting.progress import LogProgress
-from pipeline.reporting.results import LEVEL, SIGNIFICANT, aggregate, verdict
+from pipeline.reporting.results import LEVEL, SIGNIFICANT, aggregate
+from pipeline.reporting.verdict import interval_verdict, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from pipeline.tracking.versions import Version
 
 _WIDE = 145  # columns of a terminal that has room for every column of the table
-_ONLY_WHEN_WIDE = {"rows", "skill", "weight", "seconds", "MLflow run"}
+_ONLY_WHEN_WIDE = {"rows", "/ EWMA", "/ ref", "weight", "seconds", "MLflow run"}
+_LADDER_WHEN_WIDE = {"score 95", "pinball", "weight", "seconds", "device"}
 _LEGEND = {  # by column
     "naive": "RMSE of a forecast that repeats the last close",
-    "skill": "1 - RMSE / naive on the same rows; 0 equals naive",
     "p worse": "Diebold-Mariano against naive; below {significant} significantly worse, refused below {gate}",
     "in 95%": "test rows inside the interval",
+    "/ EWMA": "95 % interval score over that of the EWMA of closes, calibrated once; below 1 is better",
+    "/ ref": "the same over the best simple reference, chosen before the test rows",
     "weight": "of the network against naive, chosen on validation; 0 gives naive itself",
 }
 
@@ -43,6 +46,8 @@ def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> Non
     title = f"Closecast, as of {plan.as_of}, preset {plan.preset_name}, source {plan.source}{fault}{synthetic}"
     console.print(Text(title, style="bold"))
     console.print(Text(verdict(results)))
+    if intervals := interval_verdict(results):
+        console.print(Text(intervals))
     shown = [name for name in _cells(results[0]) if console.width >= _WIDE or name not in _ONLY_WHEN_WIDE]
     console.print(_results_table(results, shown))
     for one in results:
@@ -65,10 +70,15 @@ def _results_table(results: Sequence[Result], shown: Sequence[str]) -> Table:
     median = {
         "ticker": "median",
         "/ naive": _formatted(figures.median_rmse_over_naive, ".4f"),
-        "skill": _formatted(figures.median_skill, "+.4f"),
+        "/ EWMA": _ratio(figures.median_interval_skill_95),
+        "/ ref": _ratio(figures.median_reference_skill_95),
         "in 95%": _formatted(figures.median_coverage_95, ".1%"),
     }
-    worst = {"ticker": "worst", "/ naive": _formatted(figures.worst_rmse_over_naive, ".4f")}
+    worst = {
+        "ticker": "worst",
+        "/ naive": _formatted(figures.worst_rmse_over_naive, ".4f"),
+        "/ EWMA": _ratio(figures.worst_interval_skill_95),
+    }
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for name in shown:
         words = name in {"ticker", "decision", "MLflow run"}
@@ -97,9 +107,10 @@ def _cells(one: Result) -> dict[str, str]:
         "RMSE": _amount(one.rmse, 4, currency=one.currency),
         "naive": _amount(one.naive_rmse, 4, currency=one.currency),
         "/ naive": _formatted(one.rmse_over_naive, ".4f"),
-        "skill": _formatted(one.skill, "+.4f"),
         "p worse": _formatted(one.dm_p_value, ".3f"),
         "in 95%": _formatted(one.coverage_95, ".1%"),
+        "/ EWMA": _ratio(one.interval_skill_95),
+        "/ ref": _ratio(one.reference_skill_95),
         "weight": _formatted(one.weight, ".2f"),
         "decision": "failed" if one.reason else one.decision or "-",
         "next close": _amount(one.forecast, currency=one.currency),
@@ -110,6 +121,11 @@ def _cells(one: Result) -> dict[str, str]:
 
 def _formatted(value: float | None, form: str) -> str:
     return "-" if value is None else f"{value:{form}}"
+
+
+def _ratio(skill: float | None) -> str:
+    """Return 1 - skill: a score over that of its rival."""
+    return "-" if skill is None else f"{1 - skill:.3f}"
 
 
 def _amount(amount: float | None, decimals: int = 2, *, currency: str) -> str:
@@ -129,39 +145,55 @@ def table_of_versions(versions: Sequence[Version], champion: int | None) -> Tabl
     return table
 
 
-def show_ladder(console: Console, rungs: Sequence[Rung], medians: Mapping[str, float]) -> None:
+def show_ladder(
+    console: Console, rungs: Sequence[Rung], medians: Mapping[str, float], interval_medians: Mapping[str, float]
+) -> None:
     """Print one row per forecaster of each ticker, then the medians."""
-    table = Table()
-    table.add_column("ticker")
-    table.add_column("forecaster")
-    for name in ("RMSE", "skill", "p worse", "weight", "seconds", "device"):
-        table.add_column(name, justify="right", no_wrap=True)
+    shown = [name for name in _ladder_cells(rungs[0]) if console.width >= _WIDE or name not in _LADDER_WHEN_WIDE]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    for name in shown:
+        table.add_column(name, justify="left" if name in {"ticker", "forecaster"} else "right", no_wrap=True)
     for one in rungs:
-        table.add_row(
-            one.ticker,
-            one.name,
-            _amount(one.rmse, 4, currency=one.currency),
-            _formatted(one.skill, "+.4f"),
-            _formatted(one.dm_p_value, ".3f"),
-            _formatted(one.weight, ".2f"),
-            _formatted(one.seconds, ".1f"),
-            one.device or "-",
-            style="red" if one.reason else None,
-        )
+        cells = _ladder_cells(one)
+        table.add_row(*(cells[name] for name in shown), style="red" if one.reason else None)
     if len({one.ticker for one in rungs}) > 1:
         table.add_section()
         for name, skill in medians.items():
-            table.add_row("median", name, "", f"{skill:+.4f}")
+            cells = {"ticker": "median", "forecaster": name, "skill": f"{skill:+.4f}"}
+            cells["/ EWMA"] = _ratio(interval_medians.get(name))
+            table.add_row(*(cells.get(one, "") for one in shown))
     console.print(table)
     for one in rungs:
         if one.reason:
             console.print(Text(f"{one.ticker} {one.name}: {one.reason}", style="red"))
     console.print(
         Text(
-            "The networks alone, not mixed with naive. weight: chosen on validation, as the preset would mix them.\n"
-            "p worse: Diebold-Mariano against naive, small is worse. skill = 1 - RMSE / naive RMSE on the same rows."
+            "constant, EWMA of closes, EWMA of the range, GJR-GARCH: naive with that scale of the next return.\n"
+            "RMSE: of the networks alone, not mixed with naive. weight: chosen on validation, as the preset would mix "
+            "them.\n"
+            "p worse: Diebold-Mariano against naive, small is worse. skill = 1 - RMSE / naive RMSE on the same rows.\n"
+            "score 95: 95 % interval score as served, in per cent of the close; / EWMA: over that of the EWMA of "
+            "closes, calibrated once. pinball: the mean loss of 19 quantiles, in per cent."
         )
     )
+
+
+def _ladder_cells(one: Rung) -> dict[str, str]:
+    """Return the cells of a rung, by column."""
+    return {
+        "ticker": one.ticker,
+        "forecaster": one.name,
+        "RMSE": _amount(one.rmse, 4, currency=one.currency),
+        "skill": _formatted(one.skill, "+.4f"),
+        "p worse": _formatted(one.dm_p_value, ".3f"),
+        "score 95": _formatted(one.interval_score_95_pct, ".3f"),
+        "/ EWMA": _ratio(one.interval_skill_95),
+        "pinball": _formatted(one.pinball_pct, ".4f"),
+        "in 95%": _formatted(one.coverage_95, ".1%"),
+        "weight": _formatted(one.weight, ".2f"),
+        "seconds": _formatted(one.seconds, ".1f"),
+        "device": one.device or "-",
+    }
 
 
 def show_next(console: Console, report: str, log: Path) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from pipeline.old_names import Renamed, present_names
 
 _WALK_FORWARD = "walk_forward/"
+_REFERENCES = "references/"
 
 
 class FoldScores(Renamed):
@@ -19,6 +20,15 @@ class FoldScores(Renamed):
     rmse: float
     naive_rmse: float
     skill: float
+    coverage_95: float
+
+
+class ReferenceScores(Renamed):
+    """Scores of a forecast that needs no network, on the same rows as those of the network."""
+
+    interval_score_80_pct: float
+    interval_score_95_pct: float = Field(description="mean, in per cent of the last close")
+    pinball_pct: float
     coverage_95: float
 
 
@@ -79,10 +89,15 @@ class Scores(Renamed):
         default=None, description="Diebold-Mariano on 95 % interval scores against the reference: small means worse"
     )
     walk_forward: FoldScores | None = None
+    references: dict[str, ReferenceScores] = Field(
+        default={}, description="by the name of the scale around naive, each calibrated every night"
+    )
 
     def metrics(self) -> dict[str, float]:
         """Return the defined scores by their name in MLflow."""
-        named = self.model_dump(exclude={"walk_forward"})
+        named = self.model_dump(exclude={"walk_forward", "references"})
+        for reference, scores in self.references.items():
+            named |= {f"{_REFERENCES}{reference}/{name}": value for name, value in scores.model_dump().items()}
         if self.walk_forward:
             named |= {f"{_WALK_FORWARD}{name}": value for name, value in self.walk_forward.model_dump().items()}
         return {name: float(value) for name, value in named.items() if value is not None and math.isfinite(value)}
@@ -98,4 +113,9 @@ class Scores(Renamed):
         folds = {
             name.removeprefix(_WALK_FORWARD): value for name, value in named.items() if name.startswith(_WALK_FORWARD)
         }
-        return cls.model_validate(named | ({"walk_forward": folds} if folds else {}))
+        references: dict[str, dict[str, float]] = {}
+        for path, value in named.items():
+            if path.startswith(_REFERENCES):
+                reference, name = path.removeprefix(_REFERENCES).split("/")
+                references.setdefault(reference, {})[name] = value
+        return cls.model_validate(named | {"references": references} | ({"walk_forward": folds} if folds else {}))

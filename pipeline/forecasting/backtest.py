@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pipeline.arrays import Floats
 from pipeline.evaluation import baselines, distributions, metrics
-from pipeline.evaluation.scores import Scores
+from pipeline.evaluation.scores import ReferenceScores, Scores
 from pipeline.forecasting import forecaster, rivals
 from pipeline.forecasting.bars import Bars
 from pipeline.forecasting.fitting import calibration_rows, rolled_widths
 from pipeline.forecasting.forecasts import Forecasts, Interval
 from pipeline.forecasting.intervals import PROBABILITIES
 from pipeline.forecasting.recipe import Recipe
-from pipeline.forecasting.rivals import CLOSES, CONSTANT, GARCH, RANGE, Calibration, Rolled
+from pipeline.forecasting.rivals import SCALE_OF, Calibration, Rolled
 from pipeline.forecasting.windows import FittedRows
 
 if TYPE_CHECKING:
@@ -24,11 +24,8 @@ if TYPE_CHECKING:
 
     from pipeline.settings.preset import Preset
 
-_WINDOW = 250  # sessions of a rolling coverage: a trading year
-_GOOD = (0.93, 0.97)  # coverage of a good window of the 95 % interval
-
-
-_SCALE_OF = {CONSTANT: "constant", CLOSES: "closes", RANGE: "range", GARCH: "garch"}
+WINDOW = 250  # sessions of a rolling coverage: a trading year
+GOOD = (0.93, 0.97)  # coverage of a good window of the 95 % interval
 
 
 class Backtest(NamedTuple):
@@ -42,9 +39,14 @@ class Backtest(NamedTuple):
     drift: Floats
     ar1: Floats
     ewma: Forecasts  # naive with the EWMA of closes, calibrated once
-    reference: Forecasts  # naive with the simple scale that has the best interval score before the test rows
-    reference_next_widths: Floats  # as `next_widths`
-    reference_name: str
+    references: dict[str, Forecasts]  # naive with each simple scale, by name, calibrated every night
+    reference_name: str  # of the one with the best interval score before the test rows
+    reference_next_widths: Floats  # its `next_widths`
+
+    @property
+    def reference(self) -> Forecasts:
+        """Return the forecasts of the best reference."""
+        return self.references[self.reference_name]
 
     @property
     def reference_alone(self) -> Backtest:
@@ -67,7 +69,8 @@ def backtest(network: keras.Model, recipe: Recipe, bars: Bars, fitted: FittedRow
     closes = bars.close
     naive = baselines.naive(closes, rows)
     said = _tested(network, recipe, bars, fitted)
-    best = _best_reference(bars, fitted, recipe.scale_window, preset)
+    rolled = _references(bars, fitted, recipe.scale_window, preset)
+    best = _best(rolled, bars.close, fitted)
     return Backtest(
         actual=closes[rows.start : rows.stop],
         made=forecaster.combined(said.predicted, naive, recipe, said.widths[:-1]),
@@ -77,9 +80,9 @@ def backtest(network: keras.Model, recipe: Recipe, bars: Bars, fitted: FittedRow
         drift=baselines.drift(closes, rows, train_stop),
         ar1=baselines.ar1(closes, rows, train_stop),
         ewma=rivals.ewma_once(bars, calibration_rows(fitted.windows), rows, recipe.scale_window),
-        reference=best.rolled.forecasts.last(len(rows)),
-        reference_next_widths=best.rolled.next_widths,
-        reference_name=best.name,
+        references={name: one.forecasts.last(len(rows)) for name, one in rolled.items()},
+        reference_name=best,
+        reference_next_widths=rolled[best].next_widths,
     )
 
 
@@ -142,37 +145,32 @@ def interval_p_worse(actual: Floats, bounds: Interval, other: Interval, last_clo
 
 def recipe_of_reference(recipe: Recipe, tested: Backtest) -> Recipe:
     """Return the recipe that serves the reference of a backtest in place of the network."""
-    return recipe.with_scale_alone(_SCALE_OF[tested.reference_name], tested.reference_next_widths)
+    return recipe.with_scale_alone(SCALE_OF[tested.reference_name], tested.reference_next_widths)
 
 
-class _Reference(NamedTuple):
-    """A reference and its forecasts up to the last test row."""
-
-    name: str
-    rolled: Rolled
-
-
-def _best_reference(bars: Bars, fitted: FittedRows, window: int, preset: Preset) -> _Reference:
-    """Return the reference with the lowest mean 95 % interval score on rows before the test rows."""
-    tested = fitted.windows.test
+def _references(bars: Bars, fitted: FittedRows, window: int, preset: Preset) -> dict[str, Rolled]:
+    """Return the forecasts of all references, from the calibration rows to the last test row."""
     before = calibration_rows(fitted.windows)
-    rows = range(before.start, tested.stop)
-    candidates = rivals.all_references(
+    return rivals.all_references(
         bars,
-        rows,
+        range(before.start, fitted.windows.test.stop),
         train_stop=before.start,
         window=window,
         decay=preset.range_decay,
         calibration=Calibration(preset.calibration_rows, preset.adaptive_step),
     )
-    last = bars.close[before.start - 1 : before.stop - 1]
-    actual = bars.close[before.start : before.stop]
-    known = len(before)
+
+
+def _best(references: dict[str, Rolled], closes: Floats, fitted: FittedRows) -> str:
+    """Return the name of the reference with the lowest mean 95 % interval score on rows before the test rows."""
+    before = calibration_rows(fitted.windows)
+    last = closes[before.start - 1 : before.stop - 1]
+    actual = closes[before.start : before.stop]
     scores = {}
-    for name, rolled in candidates.items():
-        scores[name] = float(np.mean(_interval_losses(actual, rolled.forecasts.first(known), 95, last)))
-    best = min(scores, key=lambda name: scores[name])
-    return _Reference(best, candidates[best])
+    for name, rolled in references.items():
+        losses = _interval_losses(actual, rolled.forecasts.first(len(before)), 95, last)
+        scores[name] = float(losses.mean())
+    return min(scores, key=lambda name: scores[name])
 
 
 def scored(tested: Backtest, train_closes: Floats) -> Scores:
@@ -217,31 +215,39 @@ def scored(tested: Backtest, train_closes: Floats) -> Scores:
     ).model_copy(update=_interval_scores(tested))
 
 
-def _interval_scores(tested: Backtest) -> dict[str, float | None]:
+def _interval_scores(tested: Backtest) -> dict[str, Any]:
     """Return the scores of intervals and quantiles, in per cent of the last close."""
     actual = tested.actual
     last = tested.naive
-    scores: dict[str, float | None] = {}
-    for prefix, made in (("", tested.made), ("ewma_", tested.ewma), ("reference_", tested.reference)):
-        for level in (80, 95):
-            scores[f"{prefix}interval_score_{level}_pct"] = float(np.mean(_interval_losses(actual, made, level, last)))
-        loss = distributions.pinball(actual, made.quantiles, np.array(PROBABILITIES) / 100)
-        scores[f"{prefix}pinball_pct"] = float(np.mean(100 * loss / last))
-        scores[f"{prefix}coverage_95"] = metrics.coverage(actual, *made.interval(95))
-    losses, ewma, reference = (
-        _interval_losses(actual, made, 95, last) for made in (tested.made, tested.ewma, tested.reference)
-    )
+    made = _distribution_scores(actual, tested.made, last)
+    ewma = _distribution_scores(actual, tested.ewma, last)
+    references = {SCALE_OF[name]: _distribution_scores(actual, one, last) for name, one in tested.references.items()}
+    reference = references[SCALE_OF[tested.reference_name]]
+    losses, best = (_interval_losses(actual, one, 95, last) for one in (tested.made, tested.reference))
     hits = distributions.inside(actual, *tested.made.interval(95))
-    del scores["coverage_95"]  # the scores of the forecast have it
-    return scores | {
+    return {
+        **made.model_dump(exclude={"coverage_95"}),  # the scores of the forecast have it
+        **{f"ewma_{name}": value for name, value in ewma.model_dump().items()},
+        **{f"reference_{name}": value for name, value in reference.model_dump().items()},
+        "references": references,
         "coverage_50": metrics.coverage(actual, *tested.made.interval(50)),
-        "interval_skill_95": metrics.skill(float(losses.mean()), float(ewma.mean())),
-        "reference_skill_95": metrics.skill(float(losses.mean()), float(reference.mean())),
-        "reference_dm_p_value": metrics.compare_losses(losses, reference).p_worse,
+        "interval_skill_95": metrics.skill(made.interval_score_95_pct, ewma.interval_score_95_pct),
+        "reference_skill_95": metrics.skill(made.interval_score_95_pct, reference.interval_score_95_pct),
+        "reference_dm_p_value": metrics.compare_losses(losses, best).p_worse,
         "kupiec_95_p_value": distributions.kupiec_p_value(hits, 0.95),
         "christoffersen_95_p_value": distributions.christoffersen(hits).p_value,
-        "good_windows_95": _defined(distributions.good_windows(hits, _WINDOW, *_GOOD)),
+        "good_windows_95": _defined(distributions.good_windows(hits, WINDOW, *GOOD)),
     }
+
+
+def _distribution_scores(actual: Floats, made: Forecasts, last: Floats) -> ReferenceScores:
+    loss = distributions.pinball(actual, made.quantiles, np.array(PROBABILITIES) / 100)
+    return ReferenceScores(
+        interval_score_80_pct=float(_interval_losses(actual, made, 80, last).mean()),
+        interval_score_95_pct=float(_interval_losses(actual, made, 95, last).mean()),
+        pinball_pct=float(np.mean(100 * loss / last)),
+        coverage_95=metrics.coverage(actual, *made.interval(95)),
+    )
 
 
 def _interval_losses(actual: Floats, made: Forecasts, level: int, last: Floats) -> Floats:

@@ -15,6 +15,8 @@ CONSTANT = "constant"
 CLOSES = "EWMA of closes"
 RANGE = "EWMA of the range"
 GARCH = "GJR-GARCH"
+REFERENCES = {"constant": CONSTANT, "closes": CLOSES, "range": RANGE, "garch": GARCH}  # by the name of the scale
+SCALE_OF = {name: scale for scale, name in REFERENCES.items()}
 
 
 class Calibration(NamedTuple):
@@ -43,6 +45,18 @@ def ewma_once(bars: Bars, calibration: range, rows: range, window: int) -> Forec
     scale = references.close_ewma(bars.close, window)
     widths = intervals.calibrate(_residuals(bars.close, scale, calibration))
     return _around_naive(bars.close, scale, rows, widths[np.newaxis])
+
+
+def ewma_rolled(closes: Floats, rows: range, window: int, calibration: Calibration) -> Forecasts:
+    """Return naive with the EWMA of closes, calibrated every night: the rival of served intervals.
+
+    Args:
+        closes: shape (n,).
+        rows: rows to forecast, from `window` + 2 on: a row is calibrated on at least one before it.
+        window: returns behind a scale.
+        calibration: of the intervals.
+    """
+    return _rolled(closes, references.close_ewma(closes, window), rows, window, calibration).forecasts
 
 
 def all_references(

@@ -14,10 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from pipeline.arrays import Dates, Floats
+from pipeline.arrays import Bools, Dates, Floats
+from pipeline.evaluation import distributions
 from pipeline.evaluation.amounts import amount_text
 from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecasts import Forecasts
+from pipeline.forecasting.intervals import PROBABILITIES
+from pipeline.forecasting.rivals import REFERENCES
 
 rcdefaults()  # a user's matplotlibrc could ask for LaTeX, which is not installed
 BLUE = "#1f6feb"
@@ -27,7 +30,10 @@ GREY = "#6e7681"
 _WIDTH = 5.2  # inches: text is readable on a phone, and two pictures fit side by side on a desktop
 _DPI = 150
 _RECENT = 60  # sessions in the enlarged part
-_COLOURS = 32  # of a picture: a third of the bytes, no visible difference
+_COVERAGE = 250  # sessions of a rolling coverage: a trading year
+_FAN = (95, 80, 50)  # intervals, the widest first
+_ALPHA = {95: 0.2, 80: 0.3, 50: 0.45}
+_COLOURS = 16  # of a picture: a quarter of the bytes, no visible difference
 
 
 def closes(sessions: Dates, prices: Floats, test: range, ticker: str, currency: str) -> bytes:
@@ -56,7 +62,7 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str)
 def actual_and_forecast(
     sessions: Dates, actual: Floats, made: Forecasts, scores: Scores, ticker: str, currency: str
 ) -> bytes:
-    """Return actual and forecast closes of the test rows, and below them the last sessions enlarged.
+    """Return actual and forecast closes of the test rows, and below them a fan: the last sessions with each interval.
 
     Args:
         sessions: dates of the test rows, shape (n,).
@@ -68,12 +74,13 @@ def actual_and_forecast(
     """
     figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained")
     parts = figure.subplots(2, 1)
-    low, high = made.interval(95)
-    for axes, rows in zip(parts, (slice(None), slice(-_RECENT, None)), strict=True):
-        axes.fill_between(
-            sessions[rows], low[rows], high[rows],
-            color=ORANGE, alpha=0.25, linewidth=0, label="95 % interval",
-        )  # fmt: skip
+    for axes, rows, levels in zip(parts, (slice(None), slice(-_RECENT, None)), ((95,), _FAN), strict=True):
+        for level in levels:
+            low, high = made.interval(level)
+            axes.fill_between(
+                sessions[rows], low[rows], high[rows],
+                color=ORANGE, alpha=_ALPHA[level], linewidth=0, label=f"{level} % interval",
+            )  # fmt: skip
         axes.plot(sessions[rows], actual[rows], color=BLUE, linewidth=1, label="actual")
         axes.plot(sessions[rows], made.forecast[rows], color=ORANGE, linewidth=1, label="forecast the session before")
         axes.set_ylabel(_with_unit("close", currency))
@@ -83,7 +90,72 @@ def actual_and_forecast(
     naive_rmse = amount_text(scores.naive_rmse, 4, currency=currency)
     parts[0].set_title(f"{ticker}: RMSE {rmse}, naive {naive_rmse}", loc="left", fontsize="medium")
     parts[1].set_title(f"last {min(_RECENT, len(actual))} sessions", loc="left", fontsize="small")
+    parts[1].legend(frameon=False, fontsize="x-small", ncols=2)
     return _png(figure, parts[0])
+
+
+def intervals(
+    sessions: Dates, actual: Floats, made: Forecasts, scores: Scores, ticker: str, *, reference: str
+) -> bytes:
+    """Return three parts: PIT histogram, rolling coverage, and 95 % interval scores beside those of the references.
+
+    Args:
+        sessions: dates of the test rows, shape (n,).
+        actual: their closes, shape (n,).
+        made: their forecasts.
+        scores: of these rows.
+        ticker: for the title.
+        reference: name of the reference that was the best one before the test rows.
+    """
+    figure = Figure(figsize=(_WIDTH, 5.4), layout="constrained")
+    score = "" if scores.interval_score_95_pct is None else f" score {scores.interval_score_95_pct:.3f} %,"
+    figure.suptitle(
+        f"{ticker}: 95 % intervals,{score} coverage {scores.coverage_95:.1%}", x=0.01, ha="left", fontsize="medium"
+    )
+    top, bottom = figure.subplots(2, 1)
+    grid = bottom.get_subplotspec()
+    bottom.remove()
+    left, right = grid.subgridspec(1, 2, width_ratios=(1, 1.15)).subplots()
+    _rolling_coverage(top, sessions, distributions.inside(actual, *made.interval(95)))
+    _pit_histogram(left, actual, made)
+    _score_bars(right, scores, reference)
+    return _png(figure, top)
+
+
+def _rolling_coverage(axes: Axes, sessions: Dates, hits: Bools) -> None:
+    window = min(_COVERAGE, len(hits))
+    share = np.convolve(hits, np.ones(window), "valid") / window
+    axes.axhspan(93, 97, color=GREY, alpha=0.15, linewidth=0, label="93 to 97 %")
+    axes.axhline(95, color=GREY, linewidth=0.8)
+    axes.plot(sessions[window - 1 :], 100 * share, color=BLUE, linewidth=1, marker="." if len(share) == 1 else None)
+    axes.set_title(f"inside the 95 % interval, last {window} sessions", loc="left", fontsize="small")
+    axes.set_ylabel("per cent")
+    axes.set_ylim(min(90, 100 * share.min() - 1), 100.5)
+    _format_dates(axes)
+
+
+def _pit_histogram(axes: Axes, actual: Floats, made: Forecasts) -> None:
+    """Draw the share of closes in each tenth of probability: each has 10 % if the quantiles are right."""
+    tenths = made.quantiles[:, [PROBABILITIES.index(one) for one in range(10, 100, 10)]]
+    counts = np.bincount((actual[:, np.newaxis] > tenths).sum(axis=1), minlength=10)
+    axes.bar(np.arange(5, 100, 10), 100 * counts / len(actual), width=9, color=BLUE)
+    axes.axhline(10, color=GREY, linewidth=0.8)
+    axes.set_title("PIT: closes by their quantile", loc="left", fontsize="small")
+    axes.set_xlabel("quantile, per cent")
+    axes.set_ylabel("per cent of the closes")
+
+
+def _score_bars(axes: Axes, scores: Scores, reference: str) -> None:
+    named = {REFERENCES[name]: one.interval_score_95_pct for name, one in scores.references.items()}
+    bars = {"served": scores.interval_score_95_pct, **named, "EWMA, once": scores.ewma_interval_score_95_pct}
+    known = {name: value for name, value in bars.items() if value is not None}
+    marked = {"served": BLUE, reference: ORANGE}
+    colours = [marked.get(name, GREY) for name in known]
+    axes.barh(range(len(known)), list(known.values()), color=colours)
+    axes.set_yticks(range(len(known)), list(known), fontsize="x-small")
+    axes.invert_yaxis()
+    axes.set_title("95 % interval score", loc="left", fontsize="small")
+    axes.set_xlabel("per cent of the close; less is better", fontsize="small")
 
 
 def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, ticker: str, currency: str) -> bytes:
@@ -154,6 +226,6 @@ def _png(figure: Figure, axes: Axes) -> bytes:
     full = io.BytesIO()
     figure.savefig(full, format="png", dpi=_DPI)
     small = io.BytesIO()
-    picture = Image.open(full).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    picture = Image.open(full).convert("RGB").quantize(_COLOURS, kmeans=1, dither=Image.Dither.NONE)
     picture.save(small, format="png", optimize=True)  # without version and time: equal data gives equal bytes
     return small.getvalue()

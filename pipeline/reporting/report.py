@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.evaluation.amounts import amount_text
 from pipeline.evaluation.scores import Scores
+from pipeline.forecasting.rivals import REFERENCES
 from pipeline.outcome import Finding
 from pipeline.pages import render
 from pipeline.prices.snapshot import FILE, Currencies
@@ -19,8 +20,8 @@ from pipeline.reporting.results import (
     ended_steps,
     result,
     results_of_effects,
-    verdict,
 )
+from pipeline.reporting.verdict import interval_verdict, verdict
 from pipeline.serving.promotion import Decision, Rule
 from pipeline.serving.served import Served
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from pipeline.store.folder import Folder
 
 _PICTURES = {
-    "forecast.png": "actual and forecast closes with the 95 % interval",
+    "forecast.png": "actual and forecast closes with the 95 % interval; the last sessions with 50, 80 and 95 %",
+    "intervals.png": "rolling coverage, PIT histogram and scores of the 95 % interval beside the references",
     "residuals.png": "errors of the forecasts and their distribution",
     "close.png": "all closes, train and test",
     "loss.png": "loss per epoch",
@@ -150,6 +152,8 @@ def page(plan: Plan, sections: Sequence[Section], notices: Sequence[Finding] = (
         sections=sections,
         notices=notices,
         verdict=verdict(results),
+        intervals=interval_verdict(results),
+        reference_names=REFERENCES,
         aggregate=aggregate(results),
         unfolded=len(sections) <= _UNFOLDED,
         significant=SIGNIFICANT,

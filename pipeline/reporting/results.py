@@ -1,11 +1,10 @@
-"""The results of a run: one row per ticker, their aggregate, and the verdict in one sentence."""
+"""The results of a run: one row per ticker, and their aggregate."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,6 +43,12 @@ class Result(NamedTuple):
     rmse_over_naive: float | None = None
     dm_p_value: float | None = None  # small: worse than naive
     coverage_95: float | None = None  # share of test rows inside the 95 % interval
+    interval_score_95_pct: float | None = None  # mean, in per cent of the last close
+    pinball_pct: float | None = None
+    interval_skill_95: float | None = None  # 1 - score / score of the EWMA of closes, calibrated once
+    reference_skill_95: float | None = None  # 1 - score / score of the best reference
+    reference: str = ""  # the reference with the best score before the test rows
+    candidate: str = ""  # network, or the reference that took its place
     weight: float | None = None  # of the network against naive
     decision: str = ""  # promoted or refused
     decision_reason: str = ""
@@ -54,9 +59,11 @@ class Result(NamedTuple):
     forecast: float | None = None
     forecast_low_95: float | None = None
     forecast_high_95: float | None = None
+    forecast_quantiles: tuple[float, ...] = ()  # 5, 10, ..., 95 %
     no_forecast: str = ""  # reason of a missing forecast
     live_skill_20: float | None = None  # of the forecasts that were served for the last 20 sessions
     live_skill_60: float | None = None
+    live_interval_skill_60: float | None = None
 
 
 class Aggregate(NamedTuple):
@@ -69,6 +76,9 @@ class Aggregate(NamedTuple):
     median_rmse_over_naive: float | None
     worst_rmse_over_naive: float | None
     median_coverage_95: float | None
+    median_interval_skill_95: float | None = None
+    worst_interval_skill_95: float | None = None
+    median_reference_skill_95: float | None = None
 
 
 def result(
@@ -98,6 +108,7 @@ def result(
     if len(ended) < len(manifests) and not reasons:
         reasons = ["The run was stopped before this ticker was done. Run it again: finished steps are kept."]
     effects = results_of_effects(ended)
+    tags = {name: value for manifest in ended for name, value in manifest.outcome.tags.items()}
     row = Result(
         ticker=ticker,
         rows=_whole_number(measured.get("sessions")),
@@ -113,6 +124,8 @@ def result(
         weight=measured.get("weight"),
         currency=currency,
         no_forecast=effects.no_forecast,
+        reference=tags.get("reference", ""),
+        candidate=tags.get("candidate", ""),
     )
     if scores:
         row = row._replace(
@@ -123,6 +136,10 @@ def result(
             rmse_over_naive=scores.rmse_over_naive,
             dm_p_value=scores.dm_p_value,
             coverage_95=scores.coverage_95,
+            interval_score_95_pct=scores.interval_score_95_pct,
+            pinball_pct=scores.pinball_pct,
+            interval_skill_95=scores.interval_skill_95,
+            reference_skill_95=scores.reference_skill_95,
         )
     if decision:
         row = row._replace(
@@ -138,9 +155,14 @@ def result(
             forecast=effects.recorded.forecast,
             forecast_low_95=effects.recorded.low_95,
             forecast_high_95=effects.recorded.high_95,
+            forecast_quantiles=effects.recorded.quantiles,
         )
     if served:
-        row = row._replace(live_skill_20=_live_skill(served, 20), live_skill_60=_live_skill(served, 60))
+        row = row._replace(
+            live_skill_20=_live(served, 20, "skill"),
+            live_skill_60=_live(served, 60, "skill"),
+            live_interval_skill_60=_live(served, 60, "interval_skill_95"),
+        )
     return row
 
 
@@ -154,9 +176,9 @@ def results_of_effects(ended: Sequence[Manifest]) -> Results:
     )
 
 
-def _live_skill(served: Served, sessions: int) -> float | None:
+def _live(served: Served, sessions: int, score: str) -> float | None:
     window = served.live.get(str(sessions))
-    return window.skill if window else None
+    return getattr(window, score) if window else None
 
 
 def skills(as_of: dt.date, skill: float | None, earlier: Mapping[dt.date, Folder]) -> dict[dt.date, float]:
@@ -176,6 +198,7 @@ def skills(as_of: dt.date, skill: float | None, earlier: Mapping[dt.date, Folder
 def aggregate(results: Sequence[Result]) -> Aggregate:
     """Return the figures of all tickers together."""
     ratios = [one.rmse_over_naive for one in results if one.rmse_over_naive is not None]
+    interval_skills = [one.interval_skill_95 for one in results]
     return Aggregate(
         promoted=sum(one.decision == "promoted" for one in results),
         refused=sum(one.decision == "refused" for one in results),
@@ -184,6 +207,9 @@ def aggregate(results: Sequence[Result]) -> Aggregate:
         median_rmse_over_naive=_median(ratios),
         worst_rmse_over_naive=max(ratios, default=None),
         median_coverage_95=_median([one.coverage_95 for one in results]),
+        median_interval_skill_95=_median(interval_skills),
+        worst_interval_skill_95=min((one for one in interval_skills if one is not None), default=None),
+        median_reference_skill_95=_median([one.reference_skill_95 for one in results]),
     )
 
 
@@ -197,62 +223,6 @@ def summary(results: Sequence[Result]) -> dict[str, float]:
     return counts | {name: float(value) for name, value in figures.items() if value is not None}
 
 
-def verdict(results: Sequence[Result]) -> str:
-    """Return the run in one sentence."""
-    failed = [one.ticker for one in results if one.reason]
-    parts = [
-        f"{len(results) - len(failed)} of {len(results)} ticker(s) done",
-        _decisions(results),
-        _against_naive(results),
-        _use_of_networks(results),
-    ]
-    sentence = f"{'; '.join(filter(None, parts))}."
-    if failed:
-        sentence += f" Failed: {', '.join(failed)}."
-    return sentence
-
-
-def _decisions(results: Sequence[Result]) -> str:
-    figures = aggregate(results)
-    if not figures.promoted and not figures.refused:
-        return ""
-    counts = Counter(name for one in results for name in one.refused_by)
-    rules = ", ".join(f"{name} {count}" for name, count in counts.most_common())
-    by_rule = f" (by rule: {rules})" if rules else ""
-    return f"promoted: {figures.promoted}, refused: {figures.refused}{by_rule}"
-
-
-def _against_naive(results: Sequence[Result]) -> str:
-    skills = [one.skill for one in results if one.skill is not None]
-    if not skills:
-        return ""
-    # The test is one-sided for "worse", so p near 1 means "better". A forecast equal to naive in every row has p 1 too.
-    significantly_better = sum(_is_significantly_better(one) for one in results)
-    significantly_worse = aggregate(results).significantly_worse_1pct
-    better = sum(skill > 0 for skill in skills)
-    equal = skills.count(0)
-    worse = len(skills) - better - equal
-    return (
-        f"better than naive: {better} (significantly {LEVEL}: {significantly_better}), equal: {equal}, "
-        f"worse: {worse} (significantly {LEVEL}: {significantly_worse})"
-    )
-
-
-def _is_significantly_better(one: Result) -> bool:
-    if one.dm_p_value is None or one.skill is None:
-        return False
-    return one.dm_p_value > 1 - SIGNIFICANT and one.skill > 0
-
-
-def _use_of_networks(results: Sequence[Result]) -> str:
-    """Return how many networks have a weight above 0; "" if every weight is 1, as in presets without weights."""
-    weights = [one.weight for one in results if one.weight is not None]
-    if all(weight == 1 for weight in weights):
-        return ""
-    used = sum(weight > 0 for weight in weights)
-    return f"the network is used for {used} of {len(weights)}, the others forecast as naive"
-
-
 def results_bytes(results: Sequence[Result]) -> bytes:
     """Return results as JSON."""
     return json.dumps([one._asdict() for one in results], indent=1).encode()
@@ -261,7 +231,14 @@ def results_bytes(results: Sequence[Result]) -> bytes:
 def results_of(data: bytes) -> list[Result]:
     """Return the results that `results_bytes` wrote."""
     results = [Result(**present_names(one)) for one in json.loads(data)]  # tuples become lists in JSON
-    return [one._replace(warnings=tuple(one.warnings), refused_by=tuple(one.refused_by)) for one in results]
+    return [
+        one._replace(
+            warnings=tuple(one.warnings),
+            refused_by=tuple(one.refused_by),
+            forecast_quantiles=tuple(one.forecast_quantiles),
+        )
+        for one in results
+    ]
 
 
 def ended_steps(manifests: Sequence[Manifest | None]) -> list[Manifest]:

@@ -29,6 +29,8 @@ class LiveWindow(Renamed):
     skill: float | None = Field(description="None where no close moved")
     coverage_80: float
     coverage_95: float
+    interval_score_95_pct: float | None = Field(default=None, description="mean, in per cent of the close before")
+    interval_skill_95: float | None = Field(default=None, description="1 - score / score of the EWMA of closes")
     late: int = Field(description="forecasts that were written after the close of their session")
 
 

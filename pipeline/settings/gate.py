@@ -38,6 +38,9 @@ class Gate(BaseModel):
     min_live_skill: float = Field(
         default=-0.02, description="decay: skill of served forecasts over 60 sessions below this"
     )
+    min_live_interval_skill: float = Field(
+        default=-0.25, description="decay: skill of served 95 % intervals against the EWMA of closes below this"
+    )
     min_live_coverage_95: float = Field(
         default=0.85, ge=0, le=1, description="decay: coverage of served forecasts over 60 sessions below this"
     )

@@ -12,6 +12,7 @@ from pipeline.evaluation.amounts import same
 from pipeline.evaluation.scores import FoldScores, Scores
 from pipeline.forecasting.backtest import Backtest, backtest, recipe_of_reference, scored
 from pipeline.forecasting.bars import Bars
+from pipeline.forecasting.rivals import SCALE_OF
 from pipeline.old_names import present_name
 from pipeline.outcome import Outcome
 from pipeline.serving import promotion
@@ -62,11 +63,14 @@ def evaluate(unit: Unit) -> Outcome:
             "forecast.png": plots.actual_and_forecast(
                 dates, tested.actual, tested.made, scores, unit.ticker, unit.currency
             ),
+            "intervals.png": plots.intervals(
+                dates, tested.actual, tested.made, scores, unit.ticker, reference=tested.reference_name
+            ),
             "residuals.png": plots.residuals(
                 dates, tested.actual, tested.made.forecast, tested.naive, unit.ticker, unit.currency
             ),
         },
-        attach=("metrics.json", "predictions.parquet", "close.png", "forecast.png", "residuals.png"),
+        attach=("metrics.json", "predictions.parquet", "close.png", "forecast.png", "intervals.png", "residuals.png"),
         metrics=scores.metrics(),
         tags={
             "reference": tested.reference_name,
@@ -121,7 +125,9 @@ def _predictions(sessions: Dates, tested: Backtest) -> pd.DataFrame:
         **tested.made.columns(),
         **{name: getattr(tested, name) for name in ("naive", "drift", "ar1", "network")},
     }
-    for name, rival in (("ewma", tested.ewma), ("reference", tested.reference)):
+    rivals = {"ewma": tested.ewma, "reference": tested.reference}
+    rivals |= {SCALE_OF[name]: one for name, one in tested.references.items()}
+    for name, rival in rivals.items():
         for side, bound in rival.interval(95)._asdict().items():
             columns[f"{name}_{side}_95"] = bound
     return pd.DataFrame(columns, index=calendar.session_index(sessions))

@@ -10,8 +10,9 @@ import numpy as np
 
 from pipeline import calendar
 from pipeline.evaluation import live
-from pipeline.forecasting import forecaster
+from pipeline.forecasting import forecaster, rivals
 from pipeline.forecasting.bars import Bars
+from pipeline.forecasting.rivals import Calibration
 from pipeline.outcome import Effects, Finding, ForecastRecord, Outcome
 from pipeline.serving import ledger
 from pipeline.serving.served import LiveWindow, ScoredForecast, Served
@@ -44,7 +45,7 @@ def forecast(unit: Unit) -> Outcome:
         if differ(record.currency, unit.currency):
             refusal = f"the ledger has a forecast of {record.session} by v{record.version} in {record.currency}"
             record = None
-    scored = _scored(written, closes, unit)
+    scored = _beside_ewma(_scored(written, closes, unit), closes, unit)
     windows = {sessions: live.summary(scored, sessions) for sessions in _LIVE_SESSIONS}
     served = Served(
         forecast=record,
@@ -142,6 +143,21 @@ def _scored(written: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.D
     return scored
 
 
+def _beside_ewma(scored: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.DataFrame:
+    """Return the scored forecasts beside the intervals of the EWMA of closes, calibrated every night."""
+    if scored.empty:
+        return scored.assign(rival_score_95_pct=[])
+    preset = unit.plan.preset
+    prices = np.asarray(closes, dtype="float64")
+    window = max(1, preset.lookback - 1)
+    first = max(window + 2, int(closes.index.searchsorted(scored["session"].iloc[0])))
+    rows = range(first, len(prices))
+    if not rows:
+        return scored.assign(rival_score_95_pct=math.nan)
+    rival = rivals.ewma_rolled(prices, rows, window, Calibration(preset.calibration_rows, preset.adaptive_step))
+    return live.with_rival(scored, closes.index[rows.start :].to_numpy(), *rival.interval(95))
+
+
 def _newest(scored: pd.DataFrame) -> ScoredForecast | None:
     if scored.empty:
         return None
@@ -154,9 +170,7 @@ def _window(summary: live.Live | None, scored: pd.DataFrame, sessions: int) -> L
     if summary is None:
         return None
     values = summary._asdict() | {"late": int(scored.loc[scored["ago"] < sessions, "late"].sum())}
-    if not math.isfinite(summary.skill):
-        values["skill"] = None
-    return LiveWindow.model_validate(values)
+    return LiveWindow.model_validate({name: value if math.isfinite(value) else None for name, value in values.items()})
 
 
 def _live_scores(served: Served, sessions: int) -> dict[str, float]:
@@ -169,6 +183,10 @@ def _live_scores(served: Served, sessions: int) -> dict[str, float]:
             scores[f"skill_{window}"] = summary.skill
         scores[f"rmse_{window}"] = summary.rmse
         scores[f"coverage_95_{window}"] = summary.coverage_95
+        if summary.interval_score_95_pct is not None:
+            scores[f"interval_score_95_pct_{window}"] = summary.interval_score_95_pct
+        if summary.interval_skill_95 is not None:
+            scores[f"interval_skill_95_{window}"] = summary.interval_skill_95
     if served.scored:
         scores["error"] = served.scored.error
         scores["sessions"] = float(sessions)
@@ -178,7 +196,11 @@ def _live_scores(served: Served, sessions: int) -> dict[str, float]:
 def _decay(unit: Unit, summary: live.Live | None) -> tuple[Finding, ...]:
     gate = unit.plan.gate
     crossed = live.decayed(
-        summary, min_rows=gate.min_live_sessions, min_skill=gate.min_live_skill, min_coverage=gate.min_live_coverage_95
+        summary,
+        min_rows=gate.min_live_sessions,
+        min_skill=gate.min_live_skill,
+        min_coverage=gate.min_live_coverage_95,
+        min_interval_skill=gate.min_live_interval_skill,
     )
     return tuple(
         Finding(

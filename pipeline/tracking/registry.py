@@ -66,6 +66,20 @@ class Registry:
         """Return the served version, None when there is none."""
         return self._by_alias(ticker, CHAMPION)
 
+    def champions(self) -> dict[str, Version]:
+        """Return the served version of each ticker that has one, by ticker."""
+        tickers = []
+        token = None
+        with answering(self._uri):
+            while True:
+                found = self._client.search_registered_models(f"name LIKE '{name_of('%')}'", page_token=token)
+                tickers += [one.name.removeprefix(name_of("")) for one in found if CHAMPION in one.aliases]
+                token = found.token
+                if not token:
+                    break
+        served = {ticker: self.champion(ticker) for ticker in sorted(tickers)}
+        return {ticker: one for ticker, one in served.items() if one}
+
     def champion_before(self, ticker: str, dag_run_id: str) -> Version | None:
         """Return the version that was served before a run; the champion, unless that run has moved the alias already.
 

@@ -9,13 +9,14 @@ from rich.console import Console
 from pipeline.cli import console
 from pipeline.cli.preflight import check
 from pipeline.outcome import Finding, Manifest, Outcome
-from pipeline.reporting.results import Result, verdict
+from pipeline.reporting.results import Result
+from pipeline.reporting.verdict import verdict
 
 DONE = Result(
     "GOOD", 3038, 608, 13.6569, 13.5442, -0.0083, 12.3, "a" * 32, "forecast", "", ("odd volume",), currency="JPY",
     rmse_over_naive=1.0083, dm_p_value=0.04, coverage_95=0.951, weight=1.0, decision="refused",
     decision_reason="refused: naive p 0.0400 (limit: p at least 0.05)", refused_by=("rmse",),
-    no_forecast="no champion yet",
+    no_forecast="no champion yet", interval_skill_95=0.0764, reference_skill_95=0.008, candidate="network",
 )  # fmt: skip
 FAILED = Result("BAD", None, None, None, None, None, 0.1, "b" * 32, "ingest", "no close column", ())
 
@@ -39,7 +40,7 @@ def test_the_table_has_errors_beside_naive_and_names_what_failed(screen, tiny):
     console.show_results(screen, check(tiny), [DONE, FAILED])
     text = " ".join(screen.file.getvalue().split())  # the sentence is longer than a line
     for words in (
-        "13.6569 JPY", "13.5442 JPY", "-0.0083", "1.0083", "95.1%", "median", "a" * 32, "SYNTHETIC", "odd volume",
+        "13.6569 JPY", "13.5442 JPY", "0.924 0.992", "1.0083", "95.1%", "median", "a" * 32, "SYNTHETIC", "odd volume",
         "BAD failed in ingest. no close column", "GOOD refused: naive p 0.0400", "GOOD has no forecast: no champion",
         verdict([DONE, FAILED]),
     ):  # fmt: skip

@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.live import decayed, score, summary
+from pipeline.evaluation.live import decayed, score, summary, with_rival
 
 SESSIONS = pd.to_datetime(["2025-11-17", "2025-11-18", "2025-11-19", "2025-11-20", "2025-11-21"])
 CLOSES = pd.Series([100.0, 102.0, 101.0, 103.0, 104.0], index=SESSIONS)
@@ -119,14 +120,37 @@ def test_no_forecasts_and_no_moves():
     assert math.isnan(summary(score(flat, still), 20).skill)
 
 
+def test_intervals_are_scored_beside_a_rival():
+    """Width 4 around each forecast, all closes inside; the rival is twice as wide and has no row for the first."""
+    scored = score(LEDGER, CLOSES)
+    assert scored["interval_score_95_pct"].tolist() == pytest.approx([4.0, 100 * 4 / 102, 100 * 4 / 101])
+    alone = summary(scored, 20)
+    assert alone.interval_score_95_pct == pytest.approx((4 + 400 / 102 + 400 / 101) / 3)
+    assert math.isnan(alone.interval_skill_95)
+    known = SESSIONS[2:].to_numpy()
+    beside = with_rival(scored, known, np.full(3, 98.0), np.full(3, 106.0))
+    assert beside["rival_score_95_pct"].tolist() == pytest.approx([math.nan, 800 / 102, 800 / 101], nan_ok=True)
+    assert summary(beside, 20).interval_skill_95 == pytest.approx(0.5)
+    assert math.isnan(summary(with_rival(scored, known[:0], np.array([]), np.array([])), 20).interval_skill_95)
+
+
+def test_a_close_outside_pays_forty_times_its_distance():
+    """2 / (1 - 95 %), in per cent of the close before; the same after a split."""
+    missed = pd.DataFrame([row("2025-11-18", 98.0, 100.0)])  # 96 to 100, came 102
+    for closes in (CLOSES, CLOSES / 10):
+        assert score(missed, closes)["interval_score_95_pct"].tolist() == pytest.approx([4 + 40 * 2])
+
+
 def test_decay_is_named_with_its_limit():
     """Skill, coverage, both or none; too few rows are no evidence."""
     live = summary(score(LEDGER, CLOSES), 20)
-    limits = {"min_rows": 3, "min_skill": 0.99, "min_coverage": 0.5}
+    limits = {"min_rows": 3, "min_skill": 0.99, "min_coverage": 0.5, "min_interval_skill": -0.25}
     (only,) = decayed(live, **limits)
     assert only.startswith(f"skill {live.skill:+.4f} over 3 served forecasts (limit: at least +0.9900")
     both = decayed(live._replace(coverage_95=0.4), **limits)
     assert both[1] == "40.0% of 3 closes inside their 95 % interval (limit: at least 50.0%)"
+    wide = decayed(live._replace(interval_skill_95=-0.3), **limits)
+    assert wide[1] == ("interval skill -0.300 against the EWMA of closes over 3 forecasts (limit: at least -0.250)")
     assert decayed(live, **limits | {"min_rows": 4}) == []
     assert decayed(live, **limits | {"min_skill": -1.0}) == []
     assert decayed(live._replace(skill=float("nan")), **limits) == []

@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.evaluation.scores import FoldScores, Scores
+from pipeline.evaluation.scores import FoldScores, ReferenceScores, Scores
 from tests.support.old_names import old_json
 
 SCORES = Scores(
@@ -21,12 +21,16 @@ SCORES = Scores(
     rmse_over_naive=0.99,
     skill=0.01,
 )
+REFERENCES = {
+    name: ReferenceScores(interval_score_80_pct=2.5, interval_score_95_pct=score, pinball_pct=0.3, coverage_95=0.94)
+    for name, score in (("range", 3.5), ("garch", 3.6))
+}
 FOLDS = FoldScores(rmse=1.0, naive_rmse=2.0, skill=0.5, coverage_95=0.9)
 
 
 def test_scores_are_read_back_to_the_last_digit():
-    """With and without a walk-forward; a score that is undefined stays undefined."""
-    for scores in (SCORES, SCORES.model_copy(update={"walk_forward": FOLDS})):
+    """With and without a walk-forward and references; a score that is undefined stays undefined."""
+    for scores in (SCORES, SCORES.model_copy(update={"walk_forward": FOLDS, "references": REFERENCES})):
         assert Scores.from_json(scores.to_json()) == scores
     assert Scores.from_json(SCORES.to_json()).mase is None
 

@@ -7,7 +7,7 @@ from pipeline.evaluation.metrics import coverage
 from pipeline.forecasting.bars import Bars
 from pipeline.forecasting.intervals import calibrate
 from pipeline.forecasting.references import close_ewma
-from pipeline.forecasting.rivals import Calibration, all_references, ewma_once
+from pipeline.forecasting.rivals import Calibration, all_references, ewma_once, ewma_rolled
 
 ROWS = range(700, 900)
 GIVEN = {"train_stop": 600, "window": 20, "decay": 0.85, "calibration": Calibration(400, 0.005)}
@@ -35,6 +35,17 @@ def test_each_reference_covers_about_as_often_as_promised(netflix):
     assert list(references) == ["constant", "EWMA of closes", "EWMA of the range", "GJR-GARCH"]
     for name, (made, _) in references.items():
         assert coverage(bars.close[700:900], *made.interval(95)) == pytest.approx(0.95, abs=0.035), name
+
+
+def test_the_rival_of_served_intervals_is_the_reference_of_closes(netflix):
+    """From the first row that can be calibrated on."""
+    bars = history(netflix)
+    made = ewma_rolled(bars.close, ROWS, 20, GIVEN["calibration"])
+    reference = all_references(bars, ROWS, **GIVEN)["EWMA of closes"].forecasts
+    for bound, other in zip(made.interval(95), reference.interval(95), strict=True):
+        np.testing.assert_array_equal(bound, other)
+    first = ewma_rolled(bars.close, range(22, 30), 20, GIVEN["calibration"])
+    assert np.isfinite(np.array(first.interval(95))).all()
 
 
 @pytest.mark.parametrize("row", [700, 850])

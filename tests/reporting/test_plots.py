@@ -14,11 +14,15 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.evaluation.scores import Scores
+from pipeline.evaluation.scores import ReferenceScores, Scores
 from pipeline.reporting import plots
 from tests.support.report_units import forecasts_around
 
-TITLE = Scores.model_construct(rmse=1.0, naive_rmse=2.0)  # all that the picture reads
+RANGE = ReferenceScores(interval_score_80_pct=2.5, interval_score_95_pct=3.5, pinball_pct=0.3, coverage_95=0.94)
+TITLE = Scores.model_construct(  # all that the pictures read
+    rmse=1.0, naive_rmse=2.0, coverage_95=0.951, interval_score_95_pct=3.25, ewma_interval_score_95_pct=3.75,
+    references={"range": RANGE, "garch": RANGE},
+)  # fmt: skip
 
 
 def drawn(name, rows, currency="JPY"):
@@ -33,12 +37,13 @@ def drawn(name, rows, currency="JPY"):
         "loss_curves": lambda: plots.loss_curves({"loss": list(actual), "val_loss": list(naive)}, 1, "AAA"),
         "without_validation": lambda: plots.loss_curves({"loss": list(actual)}, 1, "AAA"),
         "actual_and_forecast": lambda: plots.actual_and_forecast(sessions, actual, made, TITLE, "AAA", currency),
+        "intervals": lambda: plots.intervals(sessions, actual, made, TITLE, "AAA", reference="GJR-GARCH"),
         "residuals": lambda: plots.residuals(sessions, actual, made.forecast, naive, "AAA", currency),
         "skills": lambda: plots.skills(days, "AAA"),
     }[name]()
 
 
-NAMES = ("closes", "loss_curves", "without_validation", "actual_and_forecast", "residuals", "skills")
+NAMES = ("closes", "loss_curves", "without_validation", "actual_and_forecast", "intervals", "residuals", "skills")
 
 
 @pytest.mark.parametrize("rows", [2, 40, 1000, 10_000])

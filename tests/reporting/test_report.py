@@ -75,7 +75,7 @@ def test_the_page_is_quiet_asks_nobody_and_shows_its_verdict_at_once(opened, htm
     assert box["y"] + box["height"] <= size[1]
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     drawn = page.locator("img").evaluate_all("all => all.map(one => one.complete && one.naturalWidth > 100)")
-    assert drawn == [True] * 10
+    assert drawn == [True] * 12
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,4 +1,4 @@
-"""The results of a run: one row per ticker, their aggregate and the verdict."""
+"""The results of a run: one row per ticker, and their aggregate."""
 
 import datetime as dt
 import json
@@ -10,6 +10,7 @@ from pipeline.reporting import results
 from pipeline.reporting.results import Result
 from pipeline.store.formats import json_bytes
 from pipeline.store.runs import earlier_folders, run_folder, unit_folder
+from tests.support.ledger_rows import ROW
 from tests.support.old_names import old_json
 
 DONE = Result("GOOD", 3038, 608, 13.6569, 13.5442, -0.0083, 12.3, "a" * 32, "evaluate", "", ("odd volume",))
@@ -26,6 +27,9 @@ def test_a_result_has_what_the_table_needs(sections):
     assert refused.rmse_over_naive == pytest.approx(refused.rmse / refused.naive_rmse)
     assert (refused.forecast_session, refused.forecast_version, refused.forecast) == ("2025-11-24", 3, 102.5)
     assert (refused.forecast_low_95, refused.forecast_high_95) == (97.0, 108.2)
+    assert (refused.reference, refused.candidate) == ("EWMA of the range", "network")
+    assert refused.interval_skill_95 == pytest.approx(1 - refused.interval_score_95_pct / 7.0)
+    assert refused.forecast_quantiles == ROW.quantiles
     assert [one.currency for one in (promoted, refused, bad)] == ["JPY", "JPY", ""]
     assert (refused.live_skill_20, refused.live_skill_60) == (0.0455, None)
     assert (bad.decision, bad.forecast, bad.rmse_over_naive, bad.weight) == ("", None, None, None)
@@ -39,20 +43,6 @@ def test_results_survive_being_written_down(sections):
     json.loads(written, parse_constant=pytest.fail)
 
 
-def test_a_run_in_one_sentence():
-    """Who is done, what was decided and why, how it stands against naive and how surely, who failed."""
-    better = DONE._replace(skill=0.01, dm_p_value=0.995, decision="promoted", weight=0.3)
-    equal = DONE._replace(skill=0.0, dm_p_value=1.0, decision="promoted", weight=0.0)
-    worse = DONE._replace(dm_p_value=0.001, decision="refused", refused_by=("naive", "rmse"))
-    again = worse._replace(dm_p_value=0.03, refused_by=("naive",))
-    assert results.verdict([better, equal, worse, again, FAILED]) == (
-        "4 of 5 ticker(s) done; promoted: 2, refused: 2 (by rule: naive 2, rmse 1); better than naive: 1 "
-        "(significantly at 1 %: 1), equal: 1, worse: 2 (significantly at 1 %: 1); "
-        "the network is used for 1 of 2, the others forecast as naive. Failed: BAD."
-    )
-    assert results.verdict([FAILED]) == "0 of 1 ticker(s) done. Failed: BAD."
-
-
 def test_the_run_in_figures():
     """Medians, the worst, counts; what no ticker has is left out."""
     some = DONE._replace(rmse_over_naive=1.0083, coverage_95=0.95, dm_p_value=0.009, decision="refused")
@@ -64,7 +54,7 @@ def test_the_run_in_figures():
             "median_coverage_95": 0.94,
         }
     )  # fmt: skip
-    assert results.aggregate([FAILED]) == (0, 0, 0, None, None, None, None)
+    assert results.aggregate([FAILED]) == (0, 0, 0, *[None] * 7)
     assert "median_skill" not in results.summary([FAILED])
 
 

@@ -42,6 +42,14 @@ def test_the_second_night_scores_the_first_ones_forecast(two_nights):
     assert (second["scored"]["session"], second["scored"]["version"]) == ("2025-11-21", 1)
     assert second["scored"]["error"] == pytest.approx(first["forecast"]["forecast"] - close)
     assert second["live"]["60"]["rows"] == 1
+    made = first["forecast"]
+    width = made["high_95"] - made["low_95"]
+    outside = max(made["low_95"] - close, close - made["high_95"], 0)
+    live = second["live"]["60"]
+    assert live["interval_score_95_pct"] == pytest.approx(100 * (width + 40 * outside) / made["last_close"])
+    assert live["interval_skill_95"] < 1
+    metrics = folder.manifest("forecast").outcome.metrics
+    assert metrics["live/interval_skill_95_60"] == live["interval_skill_95"]
     assert (second["forecast"]["session"], second["forecast"]["version"]) == ("2025-11-24", 2)
     assert len(live_points(two_nights)) == 1
 
@@ -97,7 +105,7 @@ def test_a_split_between_forecast_and_score_is_no_error(tmp_path):
 
 
 def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
-    """30 served forecasts, each 10 % off: skill and coverage are named with their limits, in the alert too."""
+    """30 served forecasts, each 10 % off: each score is named with its limit, in the alert too."""
     closes = sample_prices("AAA")["close"]
     for session, before in zip(closes.index[-31:-1], closes.index[-32:-2], strict=True):
         made, last = 1.1 * closes[session], closes[before]
@@ -112,9 +120,10 @@ def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
         folder = night("1", "2025-11-21")
         runs.report("manual__1", settings=load_settings(tickers=("AAA",)))
     findings = folder.manifest("forecast").outcome.findings
-    assert [(one.rule, one.severity) for one in findings] == [("Served forecasts should not decay", "warning")] * 2
+    assert [(one.rule, one.severity) for one in findings] == [("Served forecasts should not decay", "warning")] * 3
     assert "over 30 served forecasts (limit: at least -0.0200)" in findings[0].observed
     assert "0.0% of 30 closes inside their 95 % interval (limit: at least 85.0%)" in findings[1].observed
+    assert "over 30 forecasts (limit: at least -0.250)" in findings[2].observed
     (alert,) = (one for one in hook.told if "decay" in one.body)
     assert "closecast champion rollback AAA" in alert.body
     assert b"Served forecasts should not decay" in run_folder(tiny.store_url, "manual__1").read("report.html")

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.outcome import Continuation, Release
+from pipeline.serving import ledger
 from pipeline.tracking.registry import Registry
+from pipeline.tracking.runs import Runs
+from tests.support.ledger_rows import ROW
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
 
 NOON = dt.datetime(2025, 11, 21, 12, tzinfo=dt.UTC)
 
@@ -19,6 +25,22 @@ def trained(registry: Registry) -> tuple[str, str]:
     model = client.create_logged_model(experiment, name="model", source_run_id=run.info.run_id)
     client.finalize_logged_model(model.model_id, "READY")
     return model.model_id, run.info.run_id
+
+
+def two_versions_of(settings: Settings) -> Settings:
+    """Promote two versions of AAA; the second has forecast 2025-11-24."""
+    Runs(settings)
+    registry = Registry(settings)
+    release(registry, ticker="AAA", synthetic="true")
+    release(registry, 1, ticker="AAA", synthetic="true", champion=1)
+    write_forecast(settings, 2, dt.date(2025, 11, 24), synthetic=True)
+    return settings
+
+
+def write_forecast(settings: Settings, version: int, session: dt.date, **changes: Any) -> None:
+    """Write a forecast of AAA for a session, made by a version."""
+    changes = {"ticker": "AAA", "version": version, "session": session} | changes
+    ledger.write(settings.ledger_place, ROW.model_copy(update=changes))
 
 
 def decision(

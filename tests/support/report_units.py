@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.arrays import Floats
 from pipeline.evaluation import metrics
-from pipeline.evaluation.scores import Scores
+from pipeline.evaluation.scores import ReferenceScores, Scores
 from pipeline.forecasting.forecasts import Forecasts
 from pipeline.forecasting.intervals import LEVELS
 from pipeline.outcome import Finding, ForecastRecord, Manifest, Outcome, Released, Results
@@ -30,7 +30,17 @@ from tests.support.ledger_rows import ROW
 
 NASTY = """A<b>&"'"""
 CURRENCY = "JPY"
-LIVE = LiveWindow(rows=12, rmse=2.1, naive_rmse=2.2, skill=0.0455, coverage_80=0.75, coverage_95=1.0, late=0)
+LIVE = LiveWindow(
+    rows=12,
+    rmse=2.1,
+    naive_rmse=2.2,
+    skill=0.0455,
+    coverage_80=0.75,
+    coverage_95=1.0,
+    late=0,
+    interval_score_95_pct=5.5,
+    interval_skill_95=0.04,
+)
 
 
 def write(folder: Folder, step: str, *, results: Results | None = None, **outcome: Any) -> None:
@@ -94,6 +104,19 @@ def scores_of(actual: Floats, made: Forecasts, naive: Floats) -> Scores:
         width_95=8.2,
         rmse_over_naive=rmse / naive_rmse,
         skill=1 - rmse / naive_rmse,
+        interval_score_95_pct=6.5,
+        pinball_pct=0.5,
+        ewma_interval_score_95_pct=7.0,
+        ewma_pinball_pct=0.51,
+        ewma_coverage_95=0.93,
+        interval_skill_95=1 - 6.5 / 7.0,
+        reference_skill_95=1 - 6.5 / 6.6,
+        references={
+            name: ReferenceScores(
+                interval_score_80_pct=4.5, interval_score_95_pct=score, pinball_pct=0.5, coverage_95=0.94
+            )
+            for name, score in (("constant", 8.0), ("closes", 6.9), ("range", 6.6), ("garch", 6.7))
+        },
     )
 
 
@@ -118,11 +141,15 @@ def evaluated(folder: Folder, ticker: str, findings: Sequence[Finding] = ()) -> 
     tested = range(len(actual) - 400, len(actual))
     write(
         folder, "evaluate", metrics=scores.metrics(),
+        tags={"reference": "EWMA of the range", "candidate": "network"},
         files={
             "metrics.json": scores.to_json(),
             "predictions.parquet": frame_bytes(pd.DataFrame({"close": actual})),
             "close.png": plots.closes(sessions, actual, tested, ticker, CURRENCY),
             "forecast.png": plots.actual_and_forecast(sessions, actual, made, scores, ticker, CURRENCY),
+            "intervals.png": plots.intervals(
+                sessions, actual, made, scores, ticker, reference="EWMA of the range"
+            ),
             "residuals.png": plots.residuals(sessions, actual, made.forecast, naive, ticker, CURRENCY),
         },
     )  # fmt: skip
