@@ -76,7 +76,7 @@ def test_the_report_names_both_tickers_and_needs_nothing_else(finished):
     page = run_folder(settings.store_url, batch["run"]).read("report.html").decode()
     assert "1 of 2 ticker(s) done" in page
     assert "Failed in ingest" in page
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     assert "http" not in page.replace("http-equiv", "")
 
 

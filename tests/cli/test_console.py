@@ -8,9 +8,10 @@ from rich.console import Console
 
 from pipeline.cli import console
 from pipeline.cli.preflight import check
+from pipeline.ladder import Rung
 from pipeline.outcome import Finding, Manifest, Outcome
 from pipeline.reporting.results import Result
-from pipeline.reporting.verdict import verdict
+from pipeline.reporting.verdict import interval_verdict, verdict
 
 DONE = Result(
     "GOOD", 3038, 608, 13.6569, 13.5442, -0.0083, 12.3, "a" * 32, "forecast", "", ("odd volume",), currency="JPY",
@@ -78,6 +79,40 @@ def test_significant_says_at_which_level(screen, tiny):
     text = " ".join(screen.file.getvalue().split())
     assert "worse: 1 (significantly at 1 %: 0)" in text
     assert "below 0.01 (at 1 %) significantly worse, refused below 0.07" in text
+
+
+def test_the_second_line_says_what_the_intervals_are_worth(screen, tiny):
+    """Beside the EWMA of closes, and beside the best reference."""
+    console.show_results(screen, check(tiny), [DONE])
+    assert interval_verdict([DONE]) in " ".join(screen.file.getvalue().split())
+
+
+RUNGS = [
+    Rung("AAA", "naive", 2.0, 0.0, currency="JPY"),
+    Rung("AAA", "GJR-GARCH", 2.0, 0.0, currency="JPY", interval_score_95_pct=7.123, interval_skill_95=0.07,
+         pinball_pct=0.4312, coverage_95=0.951),
+    Rung("AAA", "GRU", 1234.5678, -0.0123, 0.4, 0.25, 12.3, "cpu", currency="JPY", interval_skill_95=0.081),
+    Rung("BBB", "GRU", reason="no close column"),
+]  # fmt: skip
+
+
+def test_the_ladder_has_every_score_where_there_is_room(screen):
+    """A reference has the scores of its intervals, a network also its weight; a rung without figures has a reason."""
+    console.show_ladder(screen, RUNGS, {"GRU": -0.0123}, {"GRU": 0.081})
+    text = " ".join(screen.file.getvalue().split())
+    assert "AAA GJR-GARCH 2.0000 JPY +0.0000 - 7.123 0.930 0.4312 95.1% - - -" in text
+    assert "AAA GRU 1,234.5678 JPY -0.0123 0.400 - 0.919 - - 0.25 12.3 cpu" in text
+    assert "median GRU -0.0123 0.919" in text
+    assert "BBB GRU: no close column" in text
+
+
+def test_a_narrow_terminal_shows_a_shorter_ladder():
+    """80 columns: some columns go, nothing is cut off."""
+    narrow = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    console.show_ladder(narrow, RUNGS, {}, {})
+    text = " ".join(narrow.file.getvalue().split())
+    assert "AAA GRU 1,234.5678 JPY -0.0123 0.400 0.919 -" in text
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
 
 
 def test_live_progress_names_step_epoch_and_loss(screen):
