@@ -68,7 +68,7 @@ def _use_of_networks(results: Sequence[Result]) -> str:
     if all(weight == 1 for weight in weights):
         return ""
     used = sum(weight > 0 for weight in weights)
-    return f"the network is used for {used} of {len(weights)}, the others forecast as naive"
+    return f"the network moves the forecast of {used} of {len(weights)}, the others forecast as naive"
 
 
 def interval_verdict(results: Sequence[Result]) -> str:
@@ -86,18 +86,25 @@ def interval_verdict(results: Sequence[Result]) -> str:
     alone = [one.candidate for one in scored if one.candidate not in {"", "network"}]
     if len(alone) == len(scored):
         return f"{sentence}; the network broke a rule, and the candidate is {' and '.join(sorted(set(alone)))}."
-    sentence += f"; the network {_added(reference)} the best reference"
+    sentence += f"; {_beside_reference(reference)}"
     return f"{sentence}, which took its place for {len(alone)} of {len(scored)}." if alone else f"{sentence}."
 
 
 def _compared(skill: float) -> str:
     if abs(skill) < _LEAST_SHOWN:
         return "like"
-    return f"{abs(skill):.1%}".replace("%", " %") + (" better than" if skill > 0 else " worse than")
+    if skill <= -1:
+        return f"{1 - skill:.1f} times as much as"
+    return _per_cent(skill) + (" better than" if skill > 0 else " worse than")
 
 
-def _added(skill: float) -> str:
+def _beside_reference(skill: float) -> str:
     if abs(skill) < _LEAST_SHOWN:
-        return "adds nothing to"
-    share = f"{abs(skill):.1%}".replace("%", " %")
-    return f"adds {share} to" if skill > 0 else f"loses {share} to"
+        return "the network adds nothing to the best reference"
+    if skill > 0:
+        return f"the network adds {_per_cent(skill)} to the best reference"
+    return f"they score {_compared(skill)} the best reference"
+
+
+def _per_cent(skill: float) -> str:
+    return f"{100 * abs(skill):.1f} %"

@@ -17,7 +17,7 @@ def test_a_run_in_one_sentence():
     assert verdict([better, equal, worse, again, FAILED]) == (
         "4 of 5 ticker(s) done; promoted: 2, refused: 2 (by rule: naive 2, rmse 1); better than naive: 1 "
         "(significantly at 1 %: 1), equal: 1, worse: 2 (significantly at 1 %: 1); "
-        "the network is used for 1 of 2, the others forecast as naive. Failed: BAD."
+        "the network moves the forecast of 1 of 2, the others forecast as naive. Failed: BAD."
     )
     assert verdict([FAILED]) == "0 of 1 ticker(s) done. Failed: BAD."
 
@@ -31,7 +31,11 @@ def test_a_run_in_one_sentence():
         ),
         (
             {"interval_skill_95": -0.02, "reference_skill_95": -0.01},
-            "2.0 % worse than; the network loses 1.0 % to the best reference.",
+            "2.0 % worse than; they score 1.0 % worse than the best reference.",
+        ),
+        (
+            {"interval_skill_95": -10.3, "reference_skill_95": -10.86},
+            "11.3 times as much as; they score 11.9 times as much as the best reference.",
         ),
         (
             {"interval_skill_95": 0.0, "reference_skill_95": 0.0004},
