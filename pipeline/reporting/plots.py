@@ -45,9 +45,18 @@ def closes(sessions: Dates, prices: Floats, test: range, ticker: str, currency: 
     return _png(figure, axes)
 
 
-def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str) -> bytes:
-    """Return the loss per epoch, and the validation loss if there is one, on a logarithmic scale."""
-    figure, axes = _canvas(f"{ticker}: loss, {len(curves['loss'])} epochs", "mean squared error, scaled values")
+def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str, *, likelihood: bool = False) -> bytes:
+    """Return the loss per epoch, and the validation loss if there is one.
+
+    Args:
+        curves: loss, and val_loss if there is one, each with a value per epoch.
+        best_epoch: from 1.
+        ticker: for the title.
+        likelihood: the loss is the negative log likelihood, which may be negative; else it is the mean squared error,
+            on a logarithmic scale.
+    """
+    unit = "negative log likelihood" if likelihood else "mean squared error, scaled values"
+    figure, axes = _canvas(f"{ticker}: loss, {len(curves['loss'])} epochs", unit)
     epochs = range(1, len(curves["loss"]) + 1)
     axes.plot(epochs, curves["loss"], color=BLUE, marker=".", label="train")
     if "val_loss" in curves:
@@ -55,7 +64,8 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str)
         axes.axvline(best_epoch, color=GREY, linestyle=":", label=f"best epoch: {best_epoch}")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_yscale("log")
+    if not likelihood:
+        axes.set_yscale("log")
     return _png(figure, axes)
 
 

@@ -143,7 +143,12 @@ def _outcome(one: _Ticker, plan: Plan, evaluated: Fitted, refitted: Fitted | Non
             "recipe.json": recipe.to_json(),
             "rows.json": _rows(one),
             "history.json": json_bytes(trained.curves),
-            "loss.png": plots.loss_curves(trained.curves, trained.best_epoch, one.unit.ticker),
+            "loss.png": plots.loss_curves(
+                trained.curves,
+                trained.best_epoch,
+                one.unit.ticker,
+                likelihood=plan.preset.output == "distribution",
+            ),
             **served,
             **folds,
         },

@@ -35,6 +35,7 @@ def drawn(name, rows, currency="JPY"):
     return {
         "closes": lambda: plots.closes(sessions, actual, range(rows // 2, rows), "AAA", currency),
         "loss_curves": lambda: plots.loss_curves({"loss": list(actual), "val_loss": list(naive)}, 1, "AAA"),
+        "likelihood": lambda: plots.loss_curves({"loss": [-0.5] + [-1.0] * (rows - 1)}, 1, "AAA", likelihood=True),
         "without_validation": lambda: plots.loss_curves({"loss": list(actual)}, 1, "AAA"),
         "actual_and_forecast": lambda: plots.actual_and_forecast(sessions, actual, made, TITLE, "AAA", currency),
         "intervals": lambda: plots.intervals(sessions, actual, made, TITLE, "AAA", reference="GJR-GARCH"),
@@ -43,7 +44,16 @@ def drawn(name, rows, currency="JPY"):
     }[name]()
 
 
-NAMES = ("closes", "loss_curves", "without_validation", "actual_and_forecast", "intervals", "residuals", "skills")
+NAMES = (
+    "closes",
+    "loss_curves",
+    "likelihood",
+    "without_validation",
+    "actual_and_forecast",
+    "intervals",
+    "residuals",
+    "skills",
+)
 
 
 @pytest.mark.parametrize("rows", [2, 40, 1000, 10_000])
