@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.reporting.results import Result
     from pipeline.tracking.versions import Version
 
+_ENDLESS = 1000  # columns, more than any table has
 _WIDE = 145  # columns of a terminal that has room for every column of the table
 _ONLY_WHEN_WIDE = {"rows", "/ EWMA", "/ ref", "weight", "seconds", "MLflow run"}
 _LADDER_WHEN_WIDE = {"score 95", "pinball", "weight", "seconds", "device"}
@@ -48,8 +49,13 @@ def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> Non
     console.print(Text(verdict(results)))
     if intervals := interval_verdict(results):
         console.print(Text(intervals))
-    shown = [name for name in _cells(results[0]) if console.width >= _WIDE or name not in _ONLY_WHEN_WIDE]
-    console.print(_results_table(results, shown))
+    shown = list(_cells(results[0]))
+    table = _results_table(results, shown)
+    needed = table.__rich_measure__(console, console.options.update(width=_ENDLESS)).maximum
+    if console.width < max(_WIDE, needed):  # prices below a cent have many digits
+        shown = [name for name in shown if name not in _ONLY_WHEN_WIDE]
+        table = _results_table(results, shown)
+    console.print(table)
     for one in results:
         if one.reason:
             console.print(Text(f"{one.ticker} failed in {one.step}. {one.reason}", style="red"))

@@ -71,6 +71,16 @@ def test_a_narrow_terminal_keeps_every_figure(tiny):
     assert "\N{HORIZONTAL ELLIPSIS}" not in text
 
 
+def test_prices_below_a_cent_are_not_cut_off(screen, tiny):
+    """Their digits leave no room for every column of 150."""
+    tiny_price = DONE._replace(rmse=1.1514e-7, naive_rmse=1.1514e-7, forecast=1.0867e-5, ticker="SHIB-USD")
+    console.show_results(screen, check(tiny), [tiny_price])
+    text = screen.file.getvalue()
+    assert "0.00000011514 JPY" in text
+    assert "0.000010867 JPY" in text
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+
+
 def test_significant_says_at_which_level(screen, tiny):
     """The verdict counts at 1 %, the gate refuses at a level of its own: p = 0.04 is refused and not counted."""
     plan = check(tiny)
