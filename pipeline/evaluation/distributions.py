@@ -9,6 +9,9 @@ import numpy as np
 from pipeline.arrays import Bools, Floats
 from pipeline.evaluation.amounts import at_most
 
+WINDOW = 250  # sessions of a rolling coverage: a trading year
+GOOD = (0.93, 0.97)  # coverage of a good window of the 95 % interval
+
 
 class Independence(NamedTuple):
     """Christoffersen's test of the order of misses."""
@@ -34,6 +37,11 @@ def interval_score(actual: Floats, low: Floats, high: Floats, level: float) -> F
     below = np.maximum(low - actual, 0)
     above = np.maximum(actual - high, 0)
     return high - low + 2 / (1 - level) * (below + above)
+
+
+def interval_score_pct(actual: Floats, low: Floats, high: Floats, level: float, last_closes: Floats) -> Floats:
+    """Return `interval_score` in per cent of the close before each row, shape (n,): comparable among tickers."""
+    return 100 * interval_score(actual, low, high, level) / last_closes
 
 
 def pinball(actual: Floats, quantiles: Floats, probabilities: Floats) -> Floats:

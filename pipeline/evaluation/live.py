@@ -68,8 +68,7 @@ def score(forecasts: pd.DataFrame, closes: pd.Series[float]) -> pd.DataFrame:
 def _interval_losses(scored: pd.DataFrame, low: str, high: str) -> Floats:
     """Return the 95 % interval score of each row in per cent of the close before, shape (len(scored),)."""
     actual, below, above, last = (scored[name].to_numpy("float64") for name in ("close", low, high, "last_close"))
-    losses: Floats = 100 * distributions.interval_score(actual, below, above, 0.95) / last
-    return losses
+    return distributions.interval_score_pct(actual, below, above, 0.95, last)
 
 
 def with_rival(scored: pd.DataFrame, sessions: Dates, low: Floats, high: Floats) -> pd.DataFrame:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from pipeline.settings.preset import Preset
 
-WINDOW = 250  # sessions of a rolling coverage: a trading year
-GOOD = (0.93, 0.97)  # coverage of a good window of the 95 % interval
-
 
 class Backtest(NamedTuple):
     """Forecasts of the test rows; arrays have shape (n,) and are in the currency of the prices."""
@@ -138,8 +135,8 @@ def next_widths(network: keras.Model, recipe: Recipe, bars: Bars, rows: range) -
 
 def interval_p_worse(actual: Floats, bounds: Interval, other: Interval, last_closes: Floats) -> float:
     """Return the p value of Diebold and Mariano that the 95 % intervals of `bounds` score worse than others."""
-    mine = distributions.interval_score(actual, *bounds, 0.95) / last_closes
-    others = distributions.interval_score(actual, *other, 0.95) / last_closes
+    mine = distributions.interval_score_pct(actual, *bounds, 0.95, last_closes)
+    others = distributions.interval_score_pct(actual, *other, 0.95, last_closes)
     return metrics.compare_losses(mine, others).p_worse
 
 
@@ -236,7 +233,7 @@ def _interval_scores(tested: Backtest) -> dict[str, Any]:
         "reference_dm_p_value": metrics.compare_losses(losses, best).p_worse,
         "kupiec_95_p_value": distributions.kupiec_p_value(hits, 0.95),
         "christoffersen_95_p_value": distributions.christoffersen(hits).p_value,
-        "good_windows_95": _defined(distributions.good_windows(hits, WINDOW, *GOOD)),
+        "good_windows_95": _defined(distributions.good_windows(hits, distributions.WINDOW, *distributions.GOOD)),
     }
 
 
@@ -251,7 +248,7 @@ def _distribution_scores(actual: Floats, made: Forecasts, last: Floats) -> Refer
 
 
 def _interval_losses(actual: Floats, made: Forecasts, level: int, last: Floats) -> Floats:
-    return 100 * distributions.interval_score(actual, *made.interval(level), level / 100) / last
+    return distributions.interval_score_pct(actual, *made.interval(level), level / 100, last)
 
 
 def _defined(score: float) -> float | None:

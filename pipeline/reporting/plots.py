@@ -30,7 +30,6 @@ GREY = "#6e7681"
 _WIDTH = 5.2  # inches: text is readable on a phone, and two pictures fit side by side on a desktop
 _DPI = 150
 _RECENT = 60  # sessions in the enlarged part
-_COVERAGE = 250  # sessions of a rolling coverage: a trading year
 _FAN = (95, 80, 50)  # intervals, the widest first
 _ALPHA = {95: 0.2, 80: 0.3, 50: 0.45}
 _COLOURS = 16  # of a picture: a quarter of the bytes, no visible difference
@@ -133,9 +132,10 @@ def intervals(
 
 
 def _rolling_coverage(axes: Axes, sessions: Dates, hits: Bools) -> None:
-    window = min(_COVERAGE, len(hits))
+    window = min(distributions.WINDOW, len(hits))
+    lowest, highest = (100 * share for share in distributions.GOOD)
     share = np.convolve(hits, np.ones(window), "valid") / window
-    axes.axhspan(93, 97, color=GREY, alpha=0.15, linewidth=0, label="93 to 97 %")
+    axes.axhspan(lowest, highest, color=GREY, alpha=0.15, linewidth=0, label=f"{lowest:g} to {highest:g} %")
     axes.axhline(95, color=GREY, linewidth=0.8)
     axes.plot(sessions[window - 1 :], 100 * share, color=BLUE, linewidth=1, marker="." if len(share) == 1 else None)
     axes.set_title(f"inside the 95 % interval, last {window} sessions", loc="left", fontsize="small")
@@ -146,8 +146,8 @@ def _rolling_coverage(axes: Axes, sessions: Dates, hits: Bools) -> None:
 
 def _pit_histogram(axes: Axes, actual: Floats, made: Forecasts) -> None:
     """Draw the share of closes in each tenth of probability: each has 10 % if the quantiles are right."""
-    tenths = made.quantiles[:, [PROBABILITIES.index(one) for one in range(10, 100, 10)]]
-    counts = np.bincount((actual[:, np.newaxis] > tenths).sum(axis=1), minlength=10)
+    transformed = distributions.pit(actual, made.quantiles, np.array(PROBABILITIES) / 100)
+    counts, _ = np.histogram(transformed, bins=10, range=(0, 1))
     axes.bar(np.arange(5, 100, 10), 100 * counts / len(actual), width=9, color=BLUE)
     axes.axhline(10, color=GREY, linewidth=0.8)
     axes.set_title("PIT: closes by their quantile", loc="left", fontsize="small")
@@ -165,7 +165,7 @@ def _score_bars(axes: Axes, scores: Scores, reference: str) -> None:
     axes.set_yticks(range(len(known)), list(known), fontsize="x-small")
     axes.invert_yaxis()
     axes.set_title("95 % interval score", loc="left", fontsize="small")
-    axes.set_xlabel("per cent of the close; less is better", fontsize="small")
+    axes.set_xlabel("per cent; less is better", fontsize="small")
 
 
 def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, ticker: str, currency: str) -> bytes:

@@ -139,7 +139,8 @@ def continued(unit: Unit, champion: Champion) -> Continued | None:
 def _new_rows(unit: Unit, champion: Champion) -> range:
     """Return the rows that did not fit the champion's network of evaluation.
 
-    Tonight's validation begins no earlier than its own did, unless its cutoff is later than the challenger's.
+    With the same fractions tonight's validation begins no earlier than its own did, unless its cutoff is later than
+    the challenger's.
     """
     stop = len(champion.bars.close)
     if is_comparable(unit, champion.version):
