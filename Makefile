@@ -84,6 +84,10 @@ test-faults: .venv/ready ## kill, stop, starve and cut off what a run needs: see
 bench-panel: .venv/ready ## score `daily` on a folder: make bench-panel PRICES=../shared/data/panel AS_OF=2020-12-11 ARGS='--seeds 0 1 2'
 	$(BIN)/python bench/panel.py $(PRICES) $(AS_OF) $(ARGS)
 
+.PHONY: bench-night
+bench-night: .venv/ready ## time a scheduled night: make bench-night PRICES=../shared/data/panel AS_OF=2020-12-11 ARGS='--tickers 60'
+	$(BIN)/python bench/night.py $(PRICES) $(AS_OF) $(ARGS)
+
 .PHONY: bench
 bench: .venv/ready ## time imports, training and a run
 	$(BIN)/python bench/bench.py

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import calendar
-from pipeline.forecasting import target, windows
+from pipeline.forecasting import inference, target, windows
 from pipeline.forecasting.backtest import backtest, scored
 from pipeline.forecasting.bars import Bars
 from pipeline.forecasting.fitting import History, fit
@@ -95,7 +95,7 @@ def _scores(tickers: list[Ticker], preset: Preset) -> pd.DataFrame:
     print(f"trained in {trained.fit_seconds:.0f} s, best epoch {trained.best_epoch}; loss {trained.curves}")
     rows = {}
     for one, recipe in zip(tickers, recipes, strict=True):
-        tested = backtest(trained.network, recipe, one.bars, one.fitted, preset)
+        tested = backtest(inference.of(trained.network, recipe), recipe, one.bars, one.fitted, preset)
         scores = scored(tested, one.bars.close[: one.fitted.split.test])
         rows[one.name] = {
             "rows": scores.test_rows,

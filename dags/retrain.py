@@ -33,6 +33,8 @@ RETRIES: dict[str, Any] = {
         ]
     ),
 }
+# A failed ticker makes its task red, and stops neither the other tickers of its batch nor other batches.
+GO_ON = sdk.TriggerRule.ALL_DONE
 # Workers with a card listen to the queue `gpu`. Other steps go elsewhere and do not occupy the card.
 QUEUE: dict[str, dict[str, Any]] = {"train": {"queue": "gpu"}} if SETTINGS.gpu == "queue" else {}
 
@@ -50,17 +52,19 @@ def step_task(name: str, **arguments: Any) -> Any:
 @task_group
 def prepare(batch: dict[str, Any]) -> None:
     """Prepare one batch of tickers for the network."""
-    for name in PREPARE:
-        batch = step_task(name)(name, batch)
+    first, *others = PREPARE
+    batch = step_task(first)(first, batch)
+    for name in others:
+        batch = step_task(name, trigger_rule=GO_ON)(name, batch)
 
 
 @task_group
 def serve(batch: dict[str, Any]) -> None:
     """Judge and serve the network for one batch of tickers."""
     first, *others = SERVE
-    batch = step_task(first, trigger_rule=sdk.TriggerRule.ALL_DONE)(first, batch)  # another batch may have failed
+    batch = step_task(first, trigger_rule=GO_ON)(first, batch)
     for name in others:
-        batch = step_task(name)(name, batch)
+        batch = step_task(name, trigger_rule=GO_ON)(name, batch)
 
 
 with DAG(
@@ -76,8 +80,8 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
     batches = task(**RETRIES)(airflow_tasks.plan)()
-    trainings = task(trigger_rule=sdk.TriggerRule.ALL_DONE, **RETRIES)(airflow_tasks.gather)(batches)
+    trainings = task(trigger_rule=GO_ON, **RETRIES)(airflow_tasks.gather)(batches)
     train = step_task("train").partial(name="train").expand(batch=trainings)
-    report = task(trigger_rule=sdk.TriggerRule.ALL_DONE, **RETRIES)(airflow_tasks.report)()
+    report = task(trigger_rule=GO_ON, **RETRIES)(airflow_tasks.report)()
     prepare.expand(batch=batches) >> trainings
     train >> serve.expand(batch=batches) >> report

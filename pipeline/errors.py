@@ -55,6 +55,10 @@ class NothingLeft(DataError):
     """Every ticker of a batch failed in a step before."""
 
 
+class PartlyFailed(DataError):
+    """Some tickers of a batch failed in this step. The others have finished it, and go on."""
+
+
 class UnknownTicker(DataError):
     """The source does not know the ticker."""
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline import runner, runs
-from pipeline.errors import DataError, PipelineError, Unavailable
+from pipeline import runs
+from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.rivals import REFERENCES
@@ -103,10 +103,7 @@ def medians(rungs: Sequence[Rung], score: str = "skill") -> dict[str, float]:
 def _train(settings: Settings, run: str, begun: dt.datetime, progress: Progress | None) -> None:
     batches = runs.plan(settings, run, moment=begun, until="evaluate")
     for stage in runs.stages(read_plan(settings.store_url, run), batches):
-        # Each rung of a failed ticker has its reason in the ladder.
-        with contextlib.suppress(DataError, Unavailable):
-            for step in stage.steps:
-                runner.run(step.name, stage.batch, settings=settings, progress=progress)
+        runs.run_stage(settings, stage, progress)  # each rung of a failed ticker has its reason in the ladder
 
 
 def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung]:

@@ -106,6 +106,7 @@ def make_plan(
     moment: dt.datetime,
     overrides: Mapping[str, object],
     until: Literal["evaluate", "forecast"] = "forecast",
+    slots: int = MOST_BATCHES,
     presumed_closures: tuple[dt.date, ...] = (),
 ) -> Plan:
     """Turn settings into the plan of one run.
@@ -117,6 +118,7 @@ def make_plan(
         moment: the time that the run is for, with time zone; without `as_of` its last closed session is used.
         overrides: fields of the preset to change for this run only.
         until: name of the last step.
+        slots: tasks that may run at the same time.
         presumed_closures: sessions that no ticker had in earlier runs.
 
     Raises:
@@ -142,6 +144,8 @@ def make_plan(
         raise UsageError(
             "START must lie before AS_OF.", f"START={settings.start}, AS_OF={as_of}", "Move one of the two."
         )
+    tickers = universe(settings)
+    size = settings.batch_size
     return Plan(
         run=folder_name(dag_run_id),
         dag_run_id=dag_run_id,
@@ -155,8 +159,8 @@ def make_plan(
         prices=_checked_prices(settings),
         fault=_checked_fault(settings),
         accept_restated=settings.accept_restated,
-        tickers=universe(settings),
-        batch_size=settings.batch_size,
+        tickers=tickers,
+        batch_size=math.ceil(len(tickers) / slots) if size == "auto" else size,
         min_history=settings.min_history,
         max_jump=settings.max_jump,
         preset_name=settings.preset,

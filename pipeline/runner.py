@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeGuard
 
-from pipeline.errors import Damaged, DataError, NothingLeft, PipelineError, StoreError, Unavailable
+from pipeline.errors import Damaged, DataError, NothingLeft, PartlyFailed, PipelineError, StoreError, Unavailable
 from pipeline.forecasting import device
 from pipeline.outcome import Effects, Finding, Manifest, Outcome, Released, Results
 from pipeline.plan import Batch, Plan
@@ -67,6 +67,7 @@ def run(
 
     Raises:
         Unavailable: when a ticker failed for a reason that another try may mend, and there is one.
+        PartlyFailed: when the step is done for all tickers, and some of them failed.
         DataError: when no ticker of the batch is left; `NothingLeft` when none was left before this step.
     """
     settings = settings or load_settings()
@@ -88,7 +89,7 @@ def run(
             progress.ended(unit.ticker, manifest, reused=done.reused)
             log_step(runs, plan, unit.ticker, manifest, unit.folder, last=step.name == plan.until)
             ended.append((unit.ticker, manifest))
-    _raise_if_lost(step, ended, last_try=last_try)
+    _raise_if_failed(step, ended, last_try=last_try)
     return batch
 
 
@@ -266,7 +267,7 @@ def _is_done(manifest: Manifest | None, key: str) -> TypeGuard[Manifest]:
     return manifest is not None and manifest.key == key and not manifest.failed
 
 
-def _raise_if_lost(step: Step, ended: list[tuple[str, Manifest]], *, last_try: bool) -> None:
+def _raise_if_failed(step: Step, ended: list[tuple[str, Manifest]], *, last_try: bool) -> None:
     failed = [(ticker, manifest) for ticker, manifest in ended if manifest.failed]
     retryable = [one for one in failed if one[1].retryable]
     if not ended:
@@ -275,11 +276,17 @@ def _raise_if_lost(step: Step, ended: list[tuple[str, Manifest]], *, last_try: b
             "all of them failed in a step before",
             "See above.",
         )
-    lost = len(failed) == len(ended)
-    if not lost and (last_try or not retryable):
+    if not failed:
         return
+    lost = len(failed) == len(ended)
     names = ", ".join(ticker for ticker, _ in failed)
     reasons = "; ".join(str(f) for _, manifest in failed for f in manifest.outcome.findings if f.severity == "critical")
+    if not lost and (last_try or not retryable):
+        raise PartlyFailed(
+            f"Every ticker must pass step {step.name}.",
+            f"{names} failed. {reasons}",
+            "See the report. The other tickers go on.",
+        )
     kind = Unavailable if retryable else DataError
     raise kind(
         f"Step {step.name} must leave at least one ticker of its batch.", f"{names} failed. {reasons}", "See above."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pipeline import calendar
+from pipeline import calendar, runner
 from pipeline.alerting import notify
-from pipeline.errors import Damaged, DataError, PipelineError, UsageError
+from pipeline.errors import Damaged, DataError, PartlyFailed, PipelineError, Unavailable, UsageError
 from pipeline.outcome import Finding
 from pipeline.plan import MOST_BATCHES, Batch, Plan, covers_universe, folder_name, make_plan
 from pipeline.prices import closures
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline.outcome import Manifest
+    from pipeline.reporting.progress import Progress
 
 
 def plan(
@@ -36,6 +38,7 @@ def plan(
     moment: dt.datetime | None = None,
     overrides: Mapping[str, object] | None = None,
     until: Literal["evaluate", "forecast"] = "forecast",
+    slots: int = MOST_BATCHES,
     most_batches: int = MOST_BATCHES,
 ) -> list[Batch]:
     """Fix the plan of a run, open its MLflow run and return its batches. A second call returns the first one's plan.
@@ -46,6 +49,7 @@ def plan(
         moment: the aware time of the run; None means now.
         overrides: fields of the preset to change for this run only.
         until: name of the last step.
+        slots: tasks that may run at the same time; with `batch_size = auto` each of them gets a batch.
         most_batches: limit of their number.
 
     Raises:
@@ -70,6 +74,7 @@ def plan(
                 moment=moment or now,
                 overrides=overrides or {},
                 until=until,
+                slots=slots,
                 presumed_closures=presumed_closures(settings.store_url, settings.calendar, settings.source),
             )
             if settings.ledger:  # a wrong ledger ends the run before the training
@@ -243,6 +248,14 @@ def stages(planned: Plan, batches: Sequence[Batch]) -> list[Stage]:
         *(Stage(training, batch) for batch in planned.trainings(batches)),
         *(Stage(after, batch) for batch in batches),
     ]
+
+
+def run_stage(settings: Settings, stage: Stage, progress: Progress | None) -> None:
+    """Do the steps of a stage in this process, until none of its tickers is left: the report names the failed ones."""
+    with contextlib.suppress(DataError, Unavailable):
+        for step in stage.steps:
+            with contextlib.suppress(PartlyFailed):
+                runner.run(step.name, stage.batch, settings=settings, progress=progress)
 
 
 def stop(dag_run_id: str, settings: Settings) -> None:

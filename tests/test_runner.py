@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import runner, runs
-from pipeline.errors import DataError, Unavailable
+from pipeline.errors import DataError, PartlyFailed, Unavailable
 from pipeline.prices import snapshot
 from pipeline.steps import FLOW
 from pipeline.tracking.runs import Runs
@@ -21,8 +21,7 @@ def test_a_second_call_of_every_step_changes_nothing(finished, monkeypatch):
     history = {run.info.run_id: client.get_metric_history(run.info.run_id, "loss") for run in found}
     monkeypatch.setattr("pipeline.forecasting.training.train", None)  # would be called by nobody
     assert runs.plan(settings, "manual__1") == [batch]
-    for step in FLOW:
-        runner.run(step.name, batch, settings=settings)
+    runs.run_stage(settings, runs.Stage(FLOW, batch), None)
     with pytest.raises(DataError):
         runs.report("manual__1", settings=settings)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -54,6 +53,15 @@ def test_the_broken_ticker_left_nothing_but_its_reason(finished):
     assert "Price" in finding.observed
 
 
+def test_a_failed_ticker_makes_its_step_red_and_no_later_one(finished):
+    """Called again, the step names the ticker; the step after it goes on without it."""
+    settings, batch = finished
+    with pytest.raises(PartlyFailed, match="BAD failed") as failed:
+        runner.run("ingest", batch, settings=settings)
+    assert "GOOD" not in str(failed.value)
+    assert runner.run("validate", batch, settings=settings) == batch
+
+
 def test_inputs_and_outputs_are_named_by_their_hashes(finished):
     """What `train` read is what the steps before wrote."""
     settings, batch = finished
@@ -73,7 +81,8 @@ def test_a_service_that_is_away_is_worth_another_try(tiny, monkeypatch):
     with pytest.raises(Unavailable, match="BBB failed"):
         runner.run("ingest", batch, settings=tiny, last_try=False)
     first = folder_of(tiny, batch, "AAA").manifest("ingest")
-    assert runner.run("ingest", batch, settings=tiny, last_try=True) == batch
+    with pytest.raises(PartlyFailed, match="BBB failed"):
+        runner.run("ingest", batch, settings=tiny, last_try=True)
     monkeypatch.setattr(snapshot, "fetch", real)
     runner.run("ingest", batch, settings=tiny, last_try=False)
     assert not folder_of(tiny, batch, "BBB").manifest("ingest").failed

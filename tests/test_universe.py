@@ -5,7 +5,6 @@ import json
 import pytest
 
 from pipeline import runner, runs
-from pipeline.errors import DataError, Unavailable
 from pipeline.settings import load_settings
 from pipeline.store.runs import read_plan
 from pipeline.tracking.registry import Registry
@@ -36,11 +35,7 @@ def run_all(settings, name):
     batches = runs.plan(settings, name)
     stages = runs.stages(read_plan(settings.store_url, batches[0]["run"]), batches)
     for stage in stages:
-        try:
-            for step in stage.steps:
-                runner.run(step.name, stage.batch, settings=settings)
-        except (DataError, Unavailable):
-            continue
+        runs.run_stage(settings, stage, None)
     return stages
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.reporting.progress import Progress
-    from pipeline.runs import Stage
     from pipeline.settings import Settings
 
 _FAULTS = "\n".join(["", "", "\b", *(f"{name}: {damage}" for name, damage in FAULTS.items())])
@@ -114,7 +113,7 @@ def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) ->
             progress = stack.enter_context(console.LiveProgress(screen, tickers, len(steps.FLOW)))
         try:
             for stage in runs.stages(read_plan(settings.store_url, batches[0]["run"]), batches):
-                _run_stage(settings, stage, progress)
+                runs.run_stage(settings, stage, progress)
         except BaseException:  # after Ctrl-C or a bug, no run may look as if it were running
             with contextlib.suppress(PipelineError):  # MLflow may be the service that failed
                 runs.stop(name, settings)
@@ -122,15 +121,6 @@ def _run_here(settings: Settings, overrides: dict[str, Any], screen: Console) ->
     with contextlib.suppress(DataError):  # a failed ticker is shown by the table of results
         runs.report(name, settings=settings)
     return name
-
-
-def _run_stage(settings: Settings, stage: Stage, progress: Progress) -> None:
-    from pipeline import runner
-    from pipeline.errors import DataError, Unavailable
-
-    with contextlib.suppress(DataError, Unavailable):  # every ticker failed: their findings are in the report
-        for step in stage.steps:
-            runner.run(step.name, stage.batch, settings=settings, progress=progress)
 
 
 def _show_results(settings: Settings, dag_run_id: str, screen: Console, log: Path) -> None:

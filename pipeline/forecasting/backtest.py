@@ -20,8 +20,7 @@ from pipeline.forecasting.rivals import SCALE_OF, Calibration, Rolled
 from pipeline.forecasting.windows import FittedRows
 
 if TYPE_CHECKING:
-    import keras
-
+    from pipeline.forecasting.inference import Network
     from pipeline.settings.preset import Preset
 
 
@@ -51,7 +50,7 @@ class Backtest(NamedTuple):
         return self._replace(made=self.reference, next_widths=self.reference_next_widths)
 
 
-def backtest(network: keras.Model, recipe: Recipe, bars: Bars, fitted: FittedRows, preset: Preset) -> Backtest:
+def backtest(network: Network, recipe: Recipe, bars: Bars, fitted: FittedRows, preset: Preset) -> Backtest:
     """Return the forecasts of the test rows, each from the rows before it.
 
     Args:
@@ -90,7 +89,7 @@ class _Tested(NamedTuple):
     widths: Floats  # shape (n + 1, 10)
 
 
-def _tested(network: keras.Model, recipe: Recipe, bars: Bars, fitted: FittedRows) -> _Tested:
+def _tested(network: Network, recipe: Recipe, bars: Bars, fitted: FittedRows) -> _Tested:
     rows = fitted.windows.test
     if recipe.distribution is None:
         said = forecaster.predicted(network, bars, rows, recipe)
@@ -101,7 +100,7 @@ def _tested(network: keras.Model, recipe: Recipe, bars: Bars, fitted: FittedRows
     return _Tested(forecaster.Predicted(*(column[-len(rows) :] for column in said)), widths)
 
 
-def forecasts_of(network: keras.Model, recipe: Recipe, bars: Bars, fitted: FittedRows) -> Forecasts:
+def forecasts_of(network: Network, recipe: Recipe, bars: Bars, fitted: FittedRows) -> Forecasts:
     """Return the forecasts of the test rows by another network, as it would have served them.
 
     Args:
@@ -116,7 +115,7 @@ def forecasts_of(network: keras.Model, recipe: Recipe, bars: Bars, fitted: Fitte
     )
 
 
-def next_widths(network: keras.Model, recipe: Recipe, bars: Bars, rows: range) -> Floats:
+def next_widths(network: Network, recipe: Recipe, bars: Bars, rows: range) -> Floats:
     """Return the half-widths of the session after the history, calibrated on rows that did not fit the network.
 
     Args:

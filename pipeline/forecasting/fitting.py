@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.arrays import Floats
 from pipeline.evaluation import metrics
-from pipeline.forecasting import intervals, references, target
+from pipeline.forecasting import inference, intervals, references, target
 from pipeline.forecasting.bars import Bars
 from pipeline.forecasting.blend import blend, choose_scale_weights, choose_weight
 from pipeline.forecasting.forecaster import (
@@ -33,8 +33,7 @@ from pipeline.forecasting.student_t import student_t_unit
 from pipeline.forecasting.windows import Windows, inputs
 
 if TYPE_CHECKING:
-    import keras
-
+    from pipeline.forecasting.inference import Network
     from pipeline.forecasting.training import Trained
     from pipeline.settings.preset import Preset
 
@@ -95,8 +94,9 @@ def fit(
     train = _samples(known, recipes, [one.train for one in parts], taught)
     stop = _samples(known, recipes, [one.stop for one in parts], taught) if preset.validation_fraction else None
     trained = training.train(*train, preset, validation=stop, on_epoch=on_epoch)
+    network = inference.of(trained.network, recipes[0])
     finished = [
-        _with_choices(trained.network, one, recipe, part.choice, preset, uses_network=uses)
+        _with_choices(network, one, recipe, part.choice, preset, uses_network=uses)
         for one, recipe, part, uses in zip(known, recipes, parts, learned, strict=True)
     ]
     return Fitted(trained, finished)
@@ -260,7 +260,7 @@ def _first_recipe(history: History, preset: Preset, preset_name: str) -> Recipe:
 
 
 def _with_choices(
-    network: keras.Model, history: History, recipe: Recipe, rows: range, preset: Preset, *, uses_network: bool
+    network: Network, history: History, recipe: Recipe, rows: range, preset: Preset, *, uses_network: bool
 ) -> Recipe:
     """Return the recipe with the weights and the intervals that `rows` choose."""
     closes = history.bars.close

@@ -15,7 +15,7 @@ from pipeline.forecasting.forecasts import Forecasts, columns
 from pipeline.forecasting.recipe import SCALES, Recipe
 
 if TYPE_CHECKING:
-    import keras
+    from pipeline.forecasting.inference import Network
 
 __all__ = ["Recipe", "columns", "first_forecast", "forecast", "predicted"]  # code that was logged earlier calls some
 
@@ -32,11 +32,11 @@ def first_forecast(recipe: Recipe) -> int:
     return recipe.first_forecast
 
 
-def forecast(network: keras.Model, history: Bars | Floats, rows: range, recipe: Recipe) -> Forecasts:
+def forecast(network: Network, history: Bars | Floats, rows: range, recipe: Recipe) -> Forecasts:
     """Return the forecast close of each of `rows`, with its distribution.
 
     Args:
-        network: as `model.build` makes it.
+        network: as `inference.load` returns it.
         history: bars of n sessions, ascending; the closes alone suffice for output `point`.
         rows: rows to forecast, each from the rows before it; n is the session after the last.
         recipe: the recipe of the network.
@@ -93,12 +93,12 @@ def simple_scales(bars: Bars, recipe: Recipe) -> Floats:
     return np.column_stack((reference, reference, garch, closes, np.full(len(reference), known.deviation)))
 
 
-def predicted(network: keras.Model, bars: Bars, rows: range, recipe: Recipe) -> Predicted:
+def predicted(network: Network, bars: Bars, rows: range, recipe: Recipe) -> Predicted:
     """Return the predictions of network and references for `rows`, each from the rows before it."""
-    from pipeline.forecasting import model
+    from pipeline.forecasting import inference
 
     last = bars.close[rows.start - 1 : rows.stop - 1]
-    outputs = model.predict(network, windows.inputs(network_inputs(bars, recipe), rows, recipe.lookback))
+    outputs = inference.predict(network, windows.inputs(network_inputs(bars, recipe), rows, recipe.lookback))
     if recipe.distribution is None:
         values = recipe.scaler.unscale(outputs[:, 0])
         scale = reference_scale(bars, recipe)[rows.start : rows.stop]

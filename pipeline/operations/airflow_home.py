@@ -96,6 +96,7 @@ def _celery_executor(settings: Settings) -> dict[str, object]:
         "CORE__PARALLELISM": 4 * PARALLEL_TASKS,  # tasks that wait for queue `gpu` must not block the others
         "DATABASE__SQL_ALCHEMY_CONN": servers.database_url(settings, "airflow"),
         "SCHEDULER__TASK_QUEUED_TIMEOUT": 3600,  # seconds, because a queue may be long; Airflow's default is 10 minutes
+        "CELERY__WORKER_CONCURRENCY": PARALLEL_TASKS,
         "CELERY__OPERATION_TIMEOUT": 10,  # seconds to send a task to Redis; it may be restarting
         # Longer than any task: Redis delivers an unfinished task again after this time. Airflow's heartbeats return
         # the task of a dead worker much sooner.

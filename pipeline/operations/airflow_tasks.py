@@ -38,9 +38,17 @@ def plan() -> list[dict[str, Any]]:
         run.run_id,
         moment=moment,
         overrides=overrides,
+        slots=_slots(),
         most_batches=conf.getint("core", "max_map_length", fallback=MOST_BATCHES),
     )
     return [dict(batch) for batch in batches]
+
+
+def _slots() -> int:
+    """Return how many tasks run at the same time. Celery's workers tell nobody their number: one is assumed."""
+    if conf.get("core", "executor").startswith("Celery"):
+        return int(conf.getint("celery", "worker_concurrency"))
+    return int(conf.getint("core", "parallelism"))
 
 
 def gather(batches: list[Batch] | None) -> list[dict[str, Any]]:
@@ -58,17 +66,24 @@ def gather(batches: list[Batch] | None) -> list[dict[str, Any]]:
     return [dict(one) for one in read_plan(load_settings().store_url, batches[0]["run"]).trainings(batches)]
 
 
-def run_step(name: str, batch: Batch) -> dict[str, Any]:
+def run_step(name: str, batch: Batch | None) -> dict[str, Any]:
     """Run a step for a batch and return the batch for the next step.
 
+    Args:
+        name: of the step.
+        batch: None when the task before did not get to its end.
+
     Raises:
-        AirflowSkipException: when every ticker failed in a step before; that step's task is red.
+        AirflowSkipException: when no ticker is left for this step; a task before it is red.
+        PartlyFailed: when some tickers failed. The task is red, and the next one gets the batch all the same.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
     from pipeline import runner
-    from pipeline.errors import NothingLeft
+    from pipeline.errors import NothingLeft, PartlyFailed
 
+    if batch is None:
+        raise AirflowSkipException("The step before has not finished.")
     context = get_current_context()
     context["batch_name"] = ", ".join(batch["tickers"])  # Airflow's page shows it in place of the map index
     ti = context["ti"]
@@ -76,6 +91,9 @@ def run_step(name: str, batch: Batch) -> dict[str, Any]:
         return dict(runner.run(name, batch, last_try=ti.try_number > ti.max_tries))
     except NothingLeft as error:
         raise AirflowSkipException(str(error)) from error
+    except PartlyFailed:
+        ti.xcom_push("return_value", dict(batch))
+        raise
 
 
 def report() -> None:

@@ -26,6 +26,7 @@ CLUSTER_MLFLOW = (  # serves the artifacts too, because its clients may run on o
     " --backend-store-uri {database}"
     f" --artifacts-destination {VAR}/mlflow/artifacts"
 )
+LOCAL_SCHEDULER = {"airflow-scheduler": "pipeline.operations.warm_scheduler --skip-serve-logs"}
 PROGRAMS = {  # Airflow's log servers would listen on every interface; the API server reads the log files itself
     "mlflow": MLFLOW,
     "airflow-scheduler": "airflow scheduler --skip-serve-logs",
@@ -86,7 +87,8 @@ def programs(settings: Settings) -> dict[str, str]:
         PipelineError: a server of the cluster is not installed.
     """
     if not settings.cluster:
-        return {name: command.format(port=settings.mlflow_port) for name, command in (PROGRAMS | WATCH | GUARD).items()}
+        local = PROGRAMS | LOCAL_SCHEDULER | WATCH | GUARD
+        return {name: command.format(port=settings.mlflow_port) for name, command in local.items()}
     mlflow = CLUSTER_MLFLOW.format(port=settings.mlflow_port, database=servers.database_url(settings, "mlflow"))
     workers = {f"airflow-worker-{queue}": WORKER.format(queue=queue, slots=slots) for queue, slots in WORKERS.items()}
     return {**servers.commands(), **PROGRAMS, **WATCH, **GUARD, "mlflow": mlflow, **workers}

@@ -16,7 +16,7 @@ from mlflow.pyfunc import PythonModel
 
 from pipeline import calendar
 from pipeline.errors import DataError
-from pipeline.forecasting import forecaster
+from pipeline.forecasting import forecaster, inference
 from pipeline.forecasting.bars import Bars
 from pipeline.forecasting.recipe import Recipe
 
@@ -29,10 +29,8 @@ class ClosecastModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the network and the recipe that `train` wrote."""
-        from pipeline.forecasting import model
-
-        self.network = model.load(Path(context.artifacts["network"]))
         self.recipe = Recipe.from_json(Path(context.artifacts["recipe"]).read_bytes())
+        self.network = inference.load(Path(context.artifacts["network"]).read_bytes(), self.recipe)
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None

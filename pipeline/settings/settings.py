@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -94,7 +94,10 @@ class Settings(BaseSettings):
     walk_forward: int = Field(0, ge=0, le=250, examples=[5], description=BY_NAME["walk_forward"].description)
     sliding: bool = Field(False, description="true: each fold drops its oldest sessions; false: its history grows")
 
-    batch_size: int = Field(1, ge=1, description="tickers that one mapped Airflow task handles together")
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="tickers that one mapped Airflow task handles together; auto: as many batches as tasks run at once",
+    )
     min_history: int = Field(250, ge=0, description="sessions needed beyond one lookback")
     max_jump: float = Field(0.5, gt=0, description="largest |log return| of a close without a split")
     gpu: Gpu = Field(

@@ -104,7 +104,7 @@ def continued(unit: Unit, champion: Champion) -> Continued | None:
 
     None for output `point`, whose intervals stay those of its validation, and without a close that is new to it.
     """
-    from pipeline.forecasting import model
+    from pipeline.forecasting import inference
 
     plan = unit.plan
     served = champion.version
@@ -115,7 +115,7 @@ def continued(unit: Unit, champion: Champion) -> Continued | None:
     about = f"weights of v{served.weights_of}, intervals of {plan.as_of}"
     return Continued(
         files={
-            "continued.keras": model.to_bytes(champion.served.network),
+            "continued.keras": inference.to_bytes(champion.served.network),
             "continued.json": champion.served.recipe.with_widths(widths).to_json(),
         },
         effect=Continuation(

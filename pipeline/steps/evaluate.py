@@ -29,14 +29,14 @@ def evaluate(unit: Unit) -> Outcome:
 
     The recipe that is served gets the intervals of the next session: by now the closes of all test rows are known.
     """
-    from pipeline.forecasting import model
+    from pipeline.forecasting import inference
     from pipeline.reporting import plots
 
     arrays = arrays_of(unit.read("scaled.npz"))
     bars = Bars(arrays["open"], arrays["high"], arrays["low"], arrays["closes"])
     sessions = arrays["sessions"]
     rows = unit.fitted.windows.test
-    network = model.from_bytes(unit.read("model.keras"))
+    network = inference.load(unit.read("model.keras"), unit.recipe)
     tested = backtest(network, unit.recipe, bars, unit.fitted, unit.plan.preset)
     train_closes = bars.close[: unit.fitted.split.test]
     dates = sessions[rows.start : rows.stop]

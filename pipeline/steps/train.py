@@ -9,7 +9,7 @@ from pipeline import calendar
 from pipeline.arrays import Dates
 from pipeline.errors import DataError
 from pipeline.evaluation import baselines
-from pipeline.forecasting import fitting, forecaster, target, walk_forward, windows
+from pipeline.forecasting import fitting, forecaster, inference, target, walk_forward, windows
 from pipeline.forecasting.bars import Bars
 from pipeline.forecasting.fitting import Fitted, History
 from pipeline.forecasting.recipe import MIXED, SCALES
@@ -58,7 +58,8 @@ def train(units: Sequence[Unit]) -> list[Outcome]:
 
     evaluated = _evaluated(tickers, plan, on_epoch)
     refitted = _refitted(tickers, plan, evaluated, on_epoch) if plan.preset.refit else None
-    return [_outcome(one, plan, evaluated, refitted, at) for at, one in enumerate(tickers)]
+    shared = _shared_files(tickers, plan, evaluated, refitted)
+    return [_outcome(one, plan, evaluated, refitted, at, shared) for at, one in enumerate(tickers)]
 
 
 def _read(unit: Unit) -> _Ticker:
@@ -119,18 +120,31 @@ def _history(one: _Ticker, train_stop: int, laid: Windows, scaler: Scaler) -> Hi
     )
 
 
-def _outcome(one: _Ticker, plan: Plan, evaluated: Fitted, refitted: Fitted | None, at: int) -> Outcome:
+def _shared_files(
+    tickers: Sequence[_Ticker], plan: Plan, evaluated: Fitted, refitted: Fitted | None
+) -> dict[str, bytes]:
+    """Return the files that are the same for each ticker: the networks, and the picture of the training."""
     from pipeline.forecasting import model
     from pipeline.reporting import plots
 
     trained = evaluated.trained
+    name = tickers[0].unit.ticker if len(tickers) == 1 else f"{len(tickers)} tickers"
+    is_likelihood = plan.preset.output == "distribution"
+    return {
+        "model.keras": model.to_bytes(trained.network),
+        "loss.png": plots.loss_curves(trained.curves, trained.best_epoch, name, likelihood=is_likelihood),
+        **({"refitted.keras": model.to_bytes(refitted.trained.network)} if refitted else {}),
+    }
+
+
+def _outcome(
+    one: _Ticker, plan: Plan, evaluated: Fitted, refitted: Fitted | None, at: int, shared: dict[str, bytes]
+) -> Outcome:
+    from pipeline.forecasting import model
+
+    trained = evaluated.trained
     recipe = evaluated.recipes[at]
-    served = {}
-    if refitted:
-        served = {
-            "refitted.keras": model.to_bytes(refitted.trained.network),
-            "refitted.json": refitted.recipes[at].to_json(),
-        }
+    served = {"refitted.json": refitted.recipes[at].to_json()} if refitted else {}
     folds = _walk_forward(one, plan) if plan.walk_forward else {}
     layers = model.layer_parameters(trained.network)
     weights = {}
@@ -139,16 +153,10 @@ def _outcome(one: _Ticker, plan: Plan, evaluated: Fitted, refitted: Fitted | Non
         weights = {f"scale_weight/{name}": weight for name, weight in mixed}
     return Outcome(
         files={
-            "model.keras": model.to_bytes(trained.network),
+            **shared,
             "recipe.json": recipe.to_json(),
             "rows.json": _rows(one),
             "history.json": json_bytes(trained.curves),
-            "loss.png": plots.loss_curves(
-                trained.curves,
-                trained.best_epoch,
-                one.unit.ticker,
-                likelihood=plan.preset.output == "distribution",
-            ),
             **served,
             **folds,
         },
@@ -216,7 +224,8 @@ def _walk_forward(one: _Ticker, plan: Plan) -> dict[str, bytes]:
             train_stop=len(known.close),
         )
         trained, (recipe,) = fitting.fit([history], preset, preset_name=plan.preset_name, on_epoch=one.unit.on_epoch)
-        made = forecaster.forecast(trained.network, one.bars.up_to(fold.test.stop), fold.test, recipe)
+        network = inference.of(trained.network, recipe)
+        made = forecaster.forecast(network, one.bars.up_to(fold.test.stop), fold.test, recipe)
         forecasts.append(
             pd.DataFrame(
                 {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.tracking.runs import Runs
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_SERVED_WITH = ("mlflow", "keras", "numpy", "pandas", "exchange-calendars")
+_SERVED_WITH = ("mlflow", "numpy", "pandas", "exchange-calendars")
 _BARS = ("open", "high", "low")
 
 
@@ -53,6 +53,11 @@ def _signature(recipe: Recipe) -> ModelSignature:
         ),
         params=ParamSchema([ParamSpec("every_session", "boolean", default=False)]),
     )
+
+
+def _served_with(recipe: Recipe) -> tuple[str, ...]:
+    """Return the packages that a served model imports."""
+    return (*_SERVED_WITH, "h5py") if recipe.distribution else (*_SERVED_WITH, "h5py", "keras", backend())
 
 
 def log_model(runs: Runs, run_id: str, manifest: Manifest, folder: Folder, files: Sequence[str]) -> str:
@@ -138,6 +143,6 @@ def _log_new(
             signature=_signature(recipe),
             input_example=example,
             # Without a list MLflow infers it in a second interpreter that imports TensorFlow: 21 s.
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in (*_SERVED_WITH, backend())],
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _served_with(recipe)],
         )
     return str(model.model_id)

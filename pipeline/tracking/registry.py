@@ -34,9 +34,9 @@ from pipeline.tracking.versions import (
 )
 
 if TYPE_CHECKING:
-    import keras
     from mlflow.entities.model_registry import ModelVersion
 
+    from pipeline.forecasting.inference import Network
     from pipeline.outcome import Continuation, Release
     from pipeline.settings import Settings
 
@@ -46,7 +46,7 @@ _FILES = ("model.keras", "recipe.json")
 class Loaded(NamedTuple):
     """A network with its recipe."""
 
-    network: keras.Model
+    network: Network
     recipe: Recipe
 
 
@@ -118,14 +118,15 @@ class Registry:
         return self._loaded(ticker, version, tuple(f"runs:/{version.run_id}/{name}" for name in _FILES))
 
     def _loaded(self, ticker: str, version: Version, places: Sequence[str], below: str = "") -> Loaded:
-        from pipeline.forecasting import model
+        from pipeline.forecasting import inference
 
         try:
             with tempfile.TemporaryDirectory() as folder, answering(self._uri):
                 for place in places:
                     mlflow.artifacts.download_artifacts(place, dst_path=folder)
-                network, recipe = (Path(folder) / below / name for name in _FILES)
-                return Loaded(model.load(network), Recipe.from_json(recipe.read_bytes()))
+                network, recipe_json = ((Path(folder) / below / name).read_bytes() for name in _FILES)
+                recipe = Recipe.from_json(recipe_json)
+                return Loaded(inference.load(network, recipe), recipe)
         except (MlflowException, PipelineError, ValueError, TypeError) as error:
             if isinstance(error, Unavailable) and not isinstance(error.__cause__, FileNotFoundError):
                 raise  # MLflow is away for now

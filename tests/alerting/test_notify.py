@@ -131,8 +131,7 @@ def test_a_night_is_finished_however_the_settings_write_its_tickers(tiny, monkey
     (batch,) = runs.plan(settings, "scheduled__1")
     assert batch["tickers"] == ["AAA", "BBB"]
     assert not notify.alert_unless_finished(settings, tiny.as_of)
-    for step in FLOW:
-        runner.run(step.name, batch, settings=settings)
+    runs.run_stage(settings, runs.Stage(FLOW, batch), None)
     with pytest.raises(DataError, match="BBB in ingest"):
         runs.report("scheduled__1", settings=settings)
     assert notify.alert_unless_finished(settings, tiny.as_of)

@@ -76,3 +76,16 @@ def test_a_users_keras_json_and_variables_change_no_network(tmp_path):
         check=True,
     )
     assert done.stdout == "{'float32'} float32 1e-07 3\n"
+
+
+def test_yahoo_is_asked_in_a_process_that_has_loaded_tensorflow():
+    """TensorFlow's own TLS library must not come between curl_cffi and its own."""
+    code = (
+        "import pipeline.forecasting.model\n"
+        "from curl_cffi.requests import Session\n"
+        "from curl_cffi.requests.exceptions import ConnectionError\n"
+        "try: Session(impersonate='chrome').get('http://127.0.0.1:9/')\n"
+        "except ConnectionError: print('asked')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "asked", done.stderr

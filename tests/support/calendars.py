@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
 
 
-def unaware_xnys(closed: dt.date) -> ExchangeCalendar:
-    """Return XNYS of a version that does not know yet that the exchange was closed on a day."""
+def unaware_xnys(closed: dt.date, *, years: int = 2) -> ExchangeCalendar:
+    """Return XNYS, some years before and after, of a version that does not know yet that it was closed on a day."""
 
     class Unaware(XNYSExchangeCalendar):
         @property
         def adhoc_holidays(self) -> list[pd.Timestamp]:
             return [day for day in super().adhoc_holidays if day.date() != closed]
 
-    return Unaware(start="1990-01-01", end="2027-12-01")
+    return Unaware(start=f"{closed.year - years}-01-01", end=f"{closed.year + 2}-12-01")
 
 
 def forget_closure(patch: pytest.MonkeyPatch, closed: dt.date) -> None:
     """Let the pipeline use a calendar that does not know a closure."""
-    made = unaware_xnys(closed)
+    made = unaware_xnys(closed, years=30)
     assert made.is_session(pd.Timestamp(closed))
     patch.setattr(calendar, "_built", lambda name, horizon: made)  # noqa: ARG005
 

@@ -72,8 +72,7 @@ def run_good_and_bad(patch: pytest.MonkeyPatch, home: Path) -> Finished:
     patch.setenv("CLOSECAST_SOURCE", "files")
     settings = load_settings(tickers=("GOOD", "BAD"), batch_size=2)
     (batch,) = runs.plan(settings, "manual__1")
-    for step in FLOW:
-        assert runner.run(step.name, batch, settings=settings) == batch
+    runs.run_stage(settings, runs.Stage(FLOW, batch), None)
     with pytest.raises(DataError, match="BAD in ingest"):
         runs.report("manual__1", settings=settings)
     return Finished(settings, batch)

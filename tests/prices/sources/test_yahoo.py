@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import subprocess
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -348,16 +346,3 @@ def test_errors_are_three_plain_lines(server: YahooServer, prices: pd.DataFrame,
         text = str(caught.value)
         assert len(text.splitlines()) == 3, text
         assert not any(part in text for part in ("http:", "https:", "127.0.0.1", "period1", "crumb", "Traceback"))
-
-
-def test_yahoo_is_asked_in_a_process_that_has_loaded_tensorflow() -> None:
-    """TensorFlow's own TLS library must not come between curl_cffi and its own."""
-    code = (
-        "import pipeline.forecasting.model\n"
-        "from curl_cffi.requests import Session\n"
-        "from curl_cffi.requests.exceptions import ConnectionError\n"
-        "try: Session(impersonate='chrome').get('http://127.0.0.1:9/')\n"
-        "except ConnectionError: print('asked')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "asked", done.stderr
