@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -84,6 +85,7 @@ def checks() -> tuple[float, float]:
 
 def main() -> None:
     """Print a line per figure."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print(f"closecast --help          {median_of(5, '-m', 'pipeline', '--help'):8.2f} s")
     print(f"python alone              {median_of(5, '-c', ''):8.2f} s")
     print(f"dags/retrain.py to parse  {dag_file():8.2f} s on top of Airflow's import")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.settings.preset import Preset
 OnEpoch = Callable[[int, int, float], None]  # (epoch from 1, epochs, loss)
 
+STEPS_TOGETHER = 32
 DIVERGED_FACTOR = 10.0  # a loss above this many times its first epoch stops the training
 
 
@@ -164,7 +165,9 @@ class _Trainer:
         windows = keras.Input((lookback, kind.inputs))
         self.fused = keras.Model(windows, dense(keras.layers.RNN(cells)(windows)))
         optimizer = _Adam(learning_rate, global_clipnorm=clip_norm, name="adam")
-        self.fused.compile(optimizer=optimizer, loss=kind.loss, jit_compile=True)
+        # TensorFlow then returns to Python once in so many steps, with the same numbers. JAX gains nothing by it.
+        together = STEPS_TOGETHER if backend() == "tensorflow" else 1
+        self.fused.compile(optimizer=optimizer, loss=kind.loss, jit_compile=True, steps_per_execution=together)
         optimizer.build(self.fused.trainable_variables)
         # On JAX the first `fit` would draw a shuffle to build the loss, and train in another order than later calls.
         self.fused.compute_loss(y=ops.zeros((1, 1)), y_pred=ops.zeros((1, kind.outputs)))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib import rcdefaults
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -233,9 +234,11 @@ def _format_dates(axes: Axes) -> None:
 def _png(figure: Figure, axes: Axes) -> bytes:
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize="small")
-    full = io.BytesIO()
-    figure.savefig(full, format="png", dpi=_DPI)
+    figure.set_dpi(_DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    full = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
     small = io.BytesIO()
-    picture = Image.open(full).convert("RGB").quantize(_COLOURS, kmeans=1, dither=Image.Dither.NONE)
-    picture.save(small, format="png", optimize=True)  # without version and time: equal data gives equal bytes
+    picture = full.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    picture.save(small, format="png")  # without version and time: equal data gives equal bytes
     return small.getvalue()

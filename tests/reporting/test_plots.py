@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from pipeline.evaluation.scores import ReferenceScores, Scores
@@ -73,13 +73,12 @@ def test_a_picture_of_any_length_is_drawn_without_a_complaint(name, rows):
 def words_of(monkeypatch, name, rows=1000, currency="JPY"):
     """Return titles, labels and ticks of the dates of a picture."""
     figures = []
-    save = Figure.savefig
 
-    def keep(figure, *args, **kwargs):
+    def keep(figure):
         figures.append(figure)
-        return save(figure, *args, **kwargs)
+        return FigureCanvasAgg(figure)
 
-    monkeypatch.setattr(Figure, "savefig", keep)
+    monkeypatch.setattr(plots, "FigureCanvasAgg", keep)
     drawn(name, rows, currency)
     (figure,) = figures
     every = figure.axes
