@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import rcdefaults
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -33,7 +34,28 @@ _DPI = 150
 _RECENT = 60  # sessions in the enlarged part
 _FAN = (95, 80, 50)  # intervals, the widest first
 _ALPHA = {95: 0.2, 80: 0.3, 50: 0.45}
-_COLOURS = 16  # of a picture: a quarter of the bytes, no visible difference
+
+
+def _blend(colour: str, share: float, below: str = "white") -> str:
+    """Return the colour that a transparent one shows over another."""
+    over, under = np.array(to_rgb(colour)), np.array(to_rgb(below))
+    return to_hex(share * over + (1 - share) * under)
+
+
+def _palette() -> Image.Image:
+    """Return the 16 colours of all pictures: 4 bits for each point instead of 32, and no search for colours."""
+    bands = ["white"]
+    for level in _FAN:
+        bands.append(_blend(ORANGE, _ALPHA[level], bands[-1]))
+    edges = [_blend(BLUE, 0.5), _blend(BLUE, 0.8), _blend(ORANGE, 0.7)]  # of lines, between two points
+    greys = [_blend("black", share) for share in (0.08, 0.35, 0.65, 1)]
+    colours = [*bands, BLUE, ORANGE, GREY, *edges, *greys, _blend(GREY, 0.15), _blend(GREY, 0.5)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([round(255 * part) for colour in colours for part in to_rgb(colour)])
+    return palette
+
+
+_COLOURS = _palette()
 
 
 def closes(sessions: Dates, prices: Floats, test: range, ticker: str, currency: str) -> bytes:
@@ -239,6 +261,6 @@ def _png(figure: Figure, axes: Axes) -> bytes:
     canvas.draw()
     full = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
     small = io.BytesIO()
-    picture = full.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    picture = full.convert("RGB").quantize(palette=_COLOURS, dither=Image.Dither.NONE)
     picture.save(small, format="png")  # without version and time: equal data gives equal bytes
     return small.getvalue()
