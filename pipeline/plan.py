@@ -66,6 +66,7 @@ class Plan(BaseModel):
     walk_forward: int
     sliding: bool
     until: Literal["evaluate", "forecast"]  # the last step; `compare` ends before promotion
+    retrain_every: int = 1
     currency: str = ""  # of price files, as the user states it; "" if it is unknown
 
     @property
@@ -169,6 +170,7 @@ def make_plan(
         walk_forward=settings.walk_forward,
         sliding=settings.sliding,
         until=until,
+        retrain_every=settings.retrain_every,
         currency=_checked_currency(settings),
     )
 

@@ -18,7 +18,7 @@ def test_a_message_has_three_lines_whatever_its_parts_hold():
 def test_wrong_usage_exits_with_2_and_all_other_errors_with_1():
     """Only an unavailable service is worth a retry."""
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, PipelineError)]
-    assert len(kinds) == 11
+    assert len(kinds) == 12
     for kind in kinds:
         assert kind.exit_code == (2 if kind is UsageError else 1)
         assert kind.retryable is (kind is Unavailable)

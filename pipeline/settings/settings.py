@@ -98,6 +98,9 @@ class Settings(BaseSettings):
         "auto",
         description="tickers that one mapped Airflow task handles together; auto: as many batches as tasks run at once",
     )
+    retrain_every: int = Field(
+        1, ge=1, le=250, description="sessions from one training of a network to the next; each night has a forecast"
+    )
     min_history: int = Field(250, ge=0, description="sessions needed beyond one lookback")
     max_jump: float = Field(0.5, gt=0, description="largest |log return| of a close without a split")
     gpu: Gpu = Field(

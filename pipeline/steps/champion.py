@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from pipeline.old_names import present_name
 from pipeline.outcome import Continuation
 from pipeline.settings.currency import UNKNOWN, differ
 from pipeline.store.formats import arrays_of, frame_of
-from pipeline.tracking.versions import WEIGHTS_OF
+from pipeline.tracking.versions import TRAINED, WEIGHTS_OF
 
 if TYPE_CHECKING:
     from pipeline.arrays import Dates
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from pipeline.tracking.registry import Loaded
     from pipeline.tracking.versions import Version
 
-_KEPT = ("ticker", "cutoff", "evaluation_cutoff", "synthetic", "currency", "preset")  # tags of a version that continues
+# Tags of a version that the one which continues it keeps.
+_KEPT = ("ticker", "cutoff", "evaluation_cutoff", "synthetic", "currency", "preset", TRAINED)
 
 
 class Champion(NamedTuple):
@@ -31,6 +33,7 @@ class Champion(NamedTuple):
 
     version: Version
     served: Loaded
+    served_today: Loaded  # the same in prices of today: a split may have divided them since
     evaluated: Loaded  # by its evaluation, which knew fewer rows; in prices of today, with the weights of `served`
     sessions: Dates
     bars: Bars
@@ -61,12 +64,17 @@ def load(unit: Unit, served: Version) -> Champion:
     bars = Bars(arrays["open"], arrays["high"], arrays["low"], arrays["closes"])
     loaded = unit.registry.load(unit.ticker, served)
     evaluated = unit.registry.load_evaluation(unit.ticker, served)
-    recipe = evaluated.recipe
-    at_cutoff = np.flatnonzero(arrays["sessions"] == np.datetime64(recipe.cutoff))
-    factor = bars.close[at_cutoff[0]] / recipe.cutoff_close if len(at_cutoff) else 1.0
     # The weights differ where a reference took the place of the network after its evaluation.
-    in_today = evaluated._replace(recipe=recipe.rebased(factor).with_weights_of(loaded.recipe))
-    return Champion(served, loaded, in_today, arrays["sessions"], bars)
+    evaluated = _in_today(evaluated._replace(recipe=evaluated.recipe.with_weights_of(loaded.recipe)), arrays)
+    return Champion(served, loaded, _in_today(loaded, arrays), evaluated, arrays["sessions"], bars)
+
+
+def _in_today(loaded: Loaded, arrays: Mapping[str, Any]) -> Loaded:
+    """Return a network with its recipe in the prices of today."""
+    recipe = loaded.recipe
+    at_cutoff = np.flatnonzero(arrays["sessions"] == np.datetime64(recipe.cutoff))
+    factor = arrays["closes"][at_cutoff[0]] / recipe.cutoff_close if len(at_cutoff) else 1.0
+    return loaded._replace(recipe=recipe.rebased(factor))
 
 
 def is_comparable(unit: Unit, served: Version) -> bool:

@@ -6,17 +6,15 @@ import datetime as dt
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipeline import calendar
 from pipeline.evaluation import live
-from pipeline.forecasting import forecaster, rivals
+from pipeline.forecasting import forecaster
 from pipeline.forecasting.bars import Bars
-from pipeline.forecasting.rivals import Calibration
 from pipeline.outcome import Effects, Finding, ForecastRecord, Outcome
 from pipeline.serving import ledger
 from pipeline.serving.served import LiveWindow, ScoredForecast, Served
 from pipeline.settings.currency import UNKNOWN, differ
+from pipeline.steps import live_record
 from pipeline.store.formats import frame_bytes, frame_of
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from pipeline.tracking.versions import Version
 
 _ANCHOR = 20  # sessions back: a bar that old is no longer corrected, only restated
-_LIVE_SESSIONS = (20, 60)  # sessions that served forecasts are judged over
 
 
 def forecast(unit: Unit) -> Outcome:
@@ -45,8 +42,8 @@ def forecast(unit: Unit) -> Outcome:
         if differ(record.currency, unit.currency):
             refusal = f"the ledger has a forecast of {record.session} by v{record.version} in {record.currency}"
             record = None
-    scored = _beside_ewma(_scored(written, closes, unit), closes, unit)
-    windows = {sessions: live.summary(scored, sessions) for sessions in _LIVE_SESSIONS}
+    scored = live_record.scored(written, closes, unit)
+    windows = {sessions: live.summary(scored, sessions) for sessions in live_record.SESSIONS}
     served = Served(
         forecast=record,
         why_not=refusal,
@@ -62,7 +59,7 @@ def forecast(unit: Unit) -> Outcome:
         live=scores,
         live_session=served.scored.session if served.scored else None,
         effects=Effects(forecast=record, no_forecast=refusal),
-        findings=_decay(unit, windows[_LIVE_SESSIONS[-1]]),
+        findings=_decay(unit, windows[live_record.SESSIONS[-1]]),
     )
 
 
@@ -126,38 +123,6 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _scored(written: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.DataFrame:
-    """Return the forecasts of closed sessions with their errors, and whether each was written after its close.
-
-    Forecasts in another currency are left out: no rate of exchange is known.
-    """
-    import pandas as pd
-
-    plan = unit.plan
-    # A run of the past must not see forecasts that were made after it.
-    known = written[(written["synthetic"] == plan.synthetic) & (written["session"] <= pd.Timestamp(plan.as_of))]
-    others = [differ(currency, unit.currency) for currency in known["currency"]]
-    scored = live.score(known[~np.array(others, dtype=bool)], closes)
-    closed_at = calendar.closes_at(plan.calendar, pd.DatetimeIndex(scored["session"]))
-    scored["late"] = scored["created"].array >= closed_at.array
-    return scored
-
-
-def _beside_ewma(scored: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.DataFrame:
-    """Return the scored forecasts beside the intervals of the EWMA of closes, calibrated every night."""
-    if scored.empty:
-        return scored.assign(rival_score_95_pct=[])
-    preset = unit.plan.preset
-    prices = np.asarray(closes, dtype="float64")
-    window = max(1, preset.lookback - 1)
-    first = max(window + 2, int(closes.index.searchsorted(scored["session"].iloc[0])))
-    rows = range(first, len(prices))
-    if not rows:
-        return scored.assign(rival_score_95_pct=math.nan)
-    rival = rivals.ewma_rolled(prices, rows, window, Calibration(preset.calibration_rows, preset.adaptive_step))
-    return live.with_rival(scored, closes.index[rows.start :].to_numpy(), *rival.interval(95))
-
-
 def _newest(scored: pd.DataFrame) -> ScoredForecast | None:
     if scored.empty:
         return None
@@ -194,14 +159,6 @@ def _live_scores(served: Served, sessions: int) -> dict[str, float]:
 
 
 def _decay(unit: Unit, summary: live.Live | None) -> tuple[Finding, ...]:
-    gate = unit.plan.gate
-    crossed = live.decayed(
-        summary,
-        min_rows=gate.min_live_sessions,
-        min_skill=gate.min_live_skill,
-        min_coverage=gate.min_live_coverage_95,
-        min_interval_skill=gate.min_live_interval_skill,
-    )
     return tuple(
         Finding(
             rule="Served forecasts should not decay",
@@ -209,5 +166,5 @@ def _decay(unit: Unit, summary: live.Live | None) -> tuple[Finding, ...]:
             observed=one,
             todo=f"Look at closecast champion show {unit.ticker}; closecast champion rollback {unit.ticker} goes back.",
         )
-        for one in crossed
+        for one in live_record.decay(unit, summary)
     )

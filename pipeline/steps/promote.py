@@ -17,6 +17,7 @@ from pipeline.serving.promotion import Challenger, Champion, Changes, Decision
 from pipeline.settings.currency import UNKNOWN
 from pipeline.steps import champion
 from pipeline.store.formats import arrays_of
+from pipeline.tracking.versions import TRAINED, WEIGHTS_OF
 from pipeline.versions import versions
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def promote(unit: Unit) -> Outcome:
                 champion=served.number if served else None,
                 reason=decision.reason,
                 tags=_version_tags(unit) | tags,
-                description=_table(decision),
+                description=_table(decision) + _origin(unit),
             ),
             continuation=continued.effect if continued else None,
         ),
@@ -184,7 +185,20 @@ def _differing(before: Mapping[str, str | None], now: Mapping[str, str]) -> dict
 
 def _cutoff(unit: Unit) -> str:
     """Return the last session that the network of this run saw which would be served."""
-    return str(unit.plan.as_of) if unit.plan.preset.refit else unit.recipe.cutoff
+    return _training(unit).get("cutoff", unit.recipe.cutoff)
+
+
+def _training(unit: Unit) -> Mapping[str, str]:
+    trained = unit.manifests["train"]
+    return trained.outcome.tags if trained else {}
+
+
+def _origin(unit: Unit) -> str:
+    """Return whose weights the version has, "" for its own."""
+    trained = _training(unit)
+    if WEIGHTS_OF not in trained:
+        return ""
+    return f"\n\nWeights of v{trained[WEIGHTS_OF]}, trained as of {trained[TRAINED]}; intervals of {unit.plan.as_of}."
 
 
 def _version_tags(unit: Unit) -> dict[str, str]:
@@ -200,6 +214,8 @@ def _version_tags(unit: Unit) -> dict[str, str]:
         "currency": unit.currency or UNKNOWN,
         "preset": plan.preset_name,
         "dag_run_id": plan.dag_run_id,
+        TRAINED: str(plan.as_of),
+        **{name: value for name, value in _training(unit).items() if name in {TRAINED, WEIGHTS_OF}},
     }
 
 

@@ -16,6 +16,8 @@ from pipeline.forecasting.recipe import MIXED, SCALES
 from pipeline.forecasting.scale import Scaler, fit_scaler
 from pipeline.forecasting.split import Split, borders_of, common_borders, split, split_at
 from pipeline.outcome import Outcome
+from pipeline.steps import carry
+from pipeline.steps.rows import rows_json
 from pipeline.store.formats import arrays_of, frame_bytes, json_bytes, json_of
 
 if TYPE_CHECKING:
@@ -40,8 +42,13 @@ class _Ticker(NamedTuple):
 def train(units: Sequence[Unit]) -> list[Outcome]:
     """Fit one network to all units, and return for each its weights, its curves and the recipe that serving needs.
 
+    On a night between two trainings the networks are those of the champion.
+
     Several units are a universe: one date begins validation and one begins test for all of them.
     """
+    carried = carry.carry(units)
+    if carried is not None:
+        return carried
     from pipeline.forecasting import model
 
     plan = units[0].plan
@@ -155,7 +162,7 @@ def _outcome(
         files={
             **shared,
             "recipe.json": recipe.to_json(),
-            "rows.json": _rows(one),
+            "rows.json": rows_json(one.parts, one.laid),
             "history.json": json_bytes(trained.curves),
             **served,
             **folds,
@@ -183,17 +190,12 @@ def _outcome(
             "device_name": trained.device_name,
             "backend": trained.backend,
             "intervals": _intervals_text(one, plan),
+            "first_validation_session": str(one.sessions[one.parts.validation]),
             "first_test_session": str(one.sessions[one.parts.test]),
             "cutoff": refitted.recipes[at].cutoff if refitted else recipe.cutoff,
             **({"evaluation_cutoff": recipe.cutoff} if refitted else {}),
         },
     )
-
-
-def _rows(one: _Ticker) -> bytes:
-    """Return the split and the windows that the network was fitted by, as `Unit.fitted` reads them."""
-    laid = {part: [rows.start, rows.stop] for part, rows in one.laid._asdict().items() if part != "lookback"}
-    return json_bytes({"split": one.parts._asdict(), "windows": {"lookback": one.laid.lookback, **laid}})
 
 
 def _intervals_text(one: _Ticker, plan: Plan) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +12,7 @@ from pipeline.forecasting.recipe import Recipe
 from pipeline.forecasting.split import Split
 from pipeline.forecasting.windows import FittedRows, Windows
 from pipeline.prices import snapshot
+from pipeline.steps.rows import fitted_rows, windows_of
 from pipeline.store.formats import json_of
 
 if TYPE_CHECKING:
@@ -94,13 +95,12 @@ class Unit:
     @cached_property
     def windows(self) -> Windows:
         """Return the windows that `window` laid."""
-        return _windows_of(json_of(self.read("windows.json")))
+        return windows_of(json_of(self.read("windows.json")))
 
     @cached_property
     def fitted(self) -> FittedRows:
         """Return the rows that `train` fitted the network by: in a universe they have common dates."""
-        rows = json_of(self.read("rows.json"))
-        return FittedRows(Split(**rows["split"]), _windows_of(rows["windows"]))
+        return fitted_rows(self.read("rows.json"))
 
     @cached_property
     def currency(self) -> str:
@@ -118,10 +118,6 @@ class Unit:
     def refitted(self) -> Recipe:
         """Return the recipe of the network that is served; it was fitted on all rows, if the preset says so."""
         return Recipe.from_json(self.read("refitted.json" if self.plan.preset.refit else "recipe.json"))
-
-
-def _windows_of(laid: Mapping[str, Any]) -> Windows:
-    return Windows(laid["lookback"], *(range(*laid[part]) for part in ("train", "validation", "test")))
 
 
 class Step(NamedTuple):

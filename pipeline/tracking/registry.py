@@ -25,6 +25,7 @@ from pipeline.tracking.versions import (
     CHALLENGER,
     CHAMPION,
     MAX_TAG,
+    WEIGHTS_OF,
     Move,
     Version,
     move_tag,
@@ -162,7 +163,7 @@ class Registry:
                 self._client.set_registered_model_alias(name, CHALLENGER, str(version))
             if not release.promoted:
                 return Released(version=version)
-            move = Move(when, version, release.champion, release.reason)
+            move = Move(when, version, release.champion, release.reason, continues=WEIGHTS_OF in release.tags)
             return self._serve(ticker, move, release.tags.get("dag_run_id"))
 
     def continue_champion(self, ticker: str, model_id: str, decided: Continuation, when: dt.datetime) -> Released:

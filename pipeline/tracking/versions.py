@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CHAMPION = "champion"  # alias of the served version
 CHALLENGER = "challenger"  # alias of the version that was trained last
 WEIGHTS_OF = "weights_of"  # tag of a version that continues another one
+TRAINED = "trained"  # tag of a version: the last session of the night on which its weights were trained
 MAX_TAG = 5000  # characters: MLflow cuts longer tags
 _MOVE = "champion."  # tag of a move: champion.<time> = {"from": 3, "reason": "..."}
 _TIME = "%Y-%m-%dT%H.%M.%S.%f"

@@ -144,8 +144,7 @@ def test_a_run_on_jax_says_so_and_is_served_by_both(tiny, monkeypatch):
     assert there.data.tags["version.backend"] == "jax"
     assert "version.tensorflow" not in there.data.tags
     needs = mlflow.pyfunc.get_model_dependencies(f"models:/{there.data.tags['model_id']}")
-    assert "jax==" in Path(needs).read_text()
-    assert "tensorflow" not in Path(needs).read_text()
+    assert not any(name in Path(needs).read_text() for name in ("jax", "tensorflow", "keras"))  # NumPy serves it
     (batch,) = read_plan(tiny.store_url, "manual__jax").batches()
     monkeypatch.setattr(training, "train", None)  # another backend is another key: what JAX has trained is not reused
     with pytest.raises(TypeError):
