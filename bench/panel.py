@@ -95,7 +95,7 @@ def _scores(tickers: list[Ticker], preset: Preset) -> pd.DataFrame:
     print(f"trained in {trained.fit_seconds:.0f} s, best epoch {trained.best_epoch}; loss {trained.curves}")
     rows = {}
     for one, recipe in zip(tickers, recipes, strict=True):
-        tested = backtest(inference.of(trained.network, recipe), recipe, one.bars, one.fitted, preset)
+        tested = backtest(inference.as_loaded(trained.network, recipe), recipe, one.bars, one.fitted, preset)
         scores = scored(tested, one.bars.close[: one.fitted.split.test])
         rows[one.name] = {
             "rows": scores.test_rows,

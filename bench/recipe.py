@@ -12,6 +12,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 PLAIN = """
@@ -67,10 +68,10 @@ def main() -> None:
     parser.add_argument("--backends", nargs="*", default=["tensorflow", "jax"])
     parser.add_argument("--json", type=Path, help="write the figures there too")
     asked = parser.parse_args()
-    data = CHECKOUT / "var" / "bench-recipe.npz"
-    data.parent.mkdir(exist_ok=True)
-    write_data(asked.prices, data)
     found = {}
+    folder = tempfile.TemporaryDirectory(prefix="closecast-recipe-")
+    data = Path(folder.name) / "windows.npz"
+    write_data(asked.prices, data)
     for backend in asked.backends:
         pairs = [[run(code, data, asked.epochs, backend) for code in (PLAIN, OURS)] for _ in range(asked.pairs)]
         for plain, ours in pairs:

@@ -94,7 +94,7 @@ def fit(
     train = _samples(known, recipes, [one.train for one in parts], taught)
     stop = _samples(known, recipes, [one.stop for one in parts], taught) if preset.validation_fraction else None
     trained = training.train(*train, preset, validation=stop, on_epoch=on_epoch)
-    network = inference.of(trained.network, recipes[0])
+    network = inference.as_loaded(trained.network, recipes[0])
     finished = [
         _with_choices(network, one, recipe, part.choice, preset, uses_network=uses)
         for one, recipe, part, uses in zip(known, recipes, parts, learned, strict=True)

@@ -66,9 +66,9 @@ def load(data: bytes, recipe: Recipe) -> Network:
     return model.from_bytes(data)
 
 
-def of(network: keras.Model, recipe: Recipe) -> Network:
-    """Return a trained network as the recipe's forecasts use it."""
-    return network if recipe.distribution is None else forward(to_bytes(network))
+def as_loaded(network: keras.Model, recipe: Recipe) -> Network:
+    """Return a trained network as `load` would return it from its file."""
+    return forward(to_bytes(network)) if recipe.distribution else network
 
 
 def forward(data: bytes) -> Forward:

@@ -45,7 +45,7 @@ def plan() -> list[dict[str, Any]]:
 
 
 def _slots() -> int:
-    """Return how many tasks run at the same time. Celery's workers tell nobody their number: one is assumed."""
+    """Return how many tasks run at the same time. Airflow does not know its Celery workers, so one is assumed."""
     if conf.get("core", "executor").startswith("Celery"):
         return int(conf.getint("celery", "worker_concurrency"))
     return int(conf.getint("core", "parallelism"))
@@ -71,28 +71,33 @@ def run_step(name: str, batch: Batch | None) -> dict[str, Any]:
 
     Args:
         name: of the step.
-        batch: None when the task before did not get to its end.
+        batch: None when the task before failed for another reason than its data.
 
     Raises:
-        AirflowSkipException: when no ticker is left for this step; a task before it is red.
-        PartlyFailed: when some tickers failed. The task is red, and the next one gets the batch all the same.
+        AirflowSkipException: when every ticker failed in a step before; that step's task is red.
+        DataError: when tickers failed, or when there is no batch. This task is red. After failed tickers the next task
+            still gets the batch.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
     from pipeline import runner
-    from pipeline.errors import NothingLeft, PartlyFailed
+    from pipeline.errors import DataError, NothingLeft
 
-    if batch is None:
-        raise AirflowSkipException("The step before has not finished.")
+    if batch is None:  # no skip: a person who clears the failed tasks of the run must repeat this one too
+        raise DataError(
+            f"Step {name} needs the batch of the task before it.",
+            "none: that task failed",
+            "Clear the failed tasks of the run once their cause is mended.",
+        )
     context = get_current_context()
     context["batch_name"] = ", ".join(batch["tickers"])  # Airflow's page shows it in place of the map index
     ti = context["ti"]
     try:
         return dict(runner.run(name, batch, last_try=ti.try_number > ti.max_tries))
-    except NothingLeft as error:
-        raise AirflowSkipException(str(error)) from error
-    except PartlyFailed:
+    except DataError as error:
         ti.xcom_push("return_value", dict(batch))
+        if isinstance(error, NothingLeft):
+            raise AirflowSkipException(str(error)) from error
         raise
 
 

@@ -26,7 +26,6 @@ MODULES = (
     "scipy.stats",
     "yfinance",
 )
-FORBIDDEN = ("tensorflow", "jax", "keras")
 
 
 def warm_up() -> None:
@@ -38,7 +37,7 @@ def warm_up() -> None:
     logging.getLogger("great_expectations").setLevel(logging.ERROR)  # on import it logs each of its functions
     for module in MODULES:
         importlib.import_module(module)
-    with contextlib.suppress(PipelineError):  # `plan` says what is wrong with it
+    with contextlib.suppress(PipelineError):  # `plan` reports a wrong calendar
         exchange(load_settings().calendar)
 
 

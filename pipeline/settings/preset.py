@@ -103,6 +103,11 @@ class Preset(BaseModel):
             raise ValueError(msg)
         return self
 
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Return each field as MLflow records it."""
+        return {name: str(value) for name, value in self.model_dump().items()}
+
     def shares_network(self, tickers: int) -> bool:
         """Return whether a run of so many tickers trains one network for all of them."""
         return tickers > 1 and (self.scope == "universe" or (self.scope == "auto" and tickers >= UNIVERSE))

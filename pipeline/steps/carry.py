@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from pipeline.forecasting import inference, windows
 from pipeline.forecasting.split import Borders, split_at
 from pipeline.outcome import Outcome
 from pipeline.serving import ledger
-from pipeline.settings.currency import UNKNOWN, differ
 from pipeline.settings.preset import Preset
 from pipeline.steps import champion, live_record
 from pipeline.steps.rows import rows_json
@@ -26,7 +25,6 @@ from pipeline.tracking.versions import TRAINED, WEIGHTS_OF
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipeline.arrays import Dates
     from pipeline.steps.unit import Unit
     from pipeline.tracking.versions import Version
 
@@ -34,10 +32,10 @@ _BORDERS = ("first_validation_session", "first_test_session")  # tags of a run: 
 _KNOWN = ("device", "device_name", "backend", "intervals", *_BORDERS)  # tags of a training that stay true
 _PARAMS = ("preset", "layer_parameters", "parameters")
 _SAME_BASIS = ("unchanged", "explained")  # a split is corrected in the recipe
-_AFTER_DECAY = 5  # sessions between two trainings whose reason is decay
+_AFTER_DECAY = 5  # sessions after a training before decay is a reason for the next one
 
 
-class _Old(NamedTuple):
+class _Recorded(NamedTuple):
     """The champion, and what its run recorded."""
 
     version: Version
@@ -55,44 +53,40 @@ def carry(units: Sequence[Unit]) -> list[Outcome] | None:
     """Return the outcome of each unit without a training; None where one of them must be trained, and so all."""
     if units[0].plan.retrain_every == 1:
         return None
-    olds = [_old(unit) for unit in units]
-    if any(old is None or reason_to_train(unit, old) for unit, old in zip(units, olds, strict=True)):
-        return None
-    return [_carried(unit, old) for unit, old in zip(units, olds, strict=True) if old]
+    carried = []
+    for unit in units:
+        known = _recorded(unit)
+        if known is None or reason_to_train(unit, known):
+            return None
+        carried.append((unit, known))
+    return [_carried(unit, known) for unit, known in carried]
 
 
-def _old(unit: Unit) -> _Old | None:
+def _recorded(unit: Unit) -> _Recorded | None:
     served = unit.registry.champion_before(unit.ticker, unit.plan.dag_run_id)
-    return _Old(served, *unit.registry.facts(served)) if served else None
+    return _Recorded(served, *unit.registry.facts(served)) if served else None
 
 
-def reason_to_train(unit: Unit, old: _Old) -> str:
+def reason_to_train(unit: Unit, known: _Recorded) -> str:
     """Return why the network must be trained tonight, "" where the champion's can be used again."""
     plan = unit.plan
-    version = old.version
-    currency = version.tags.get("currency", UNKNOWN)
-    sessions = _sessions(unit)
-    age = int(np.sum(sessions > np.datetime64(old.trained)))
-    preset = {name: str(value) for name, value in plan.preset.model_dump().items()}
+    arrays = arrays_of(unit.read("scaled.npz"))
+    age = int(np.sum(arrays["sessions"] > np.datetime64(known.trained)))
     ingested = unit.manifests["ingest"]
     basis = ingested.outcome.tags.get("restatement", "unchanged") if ingested else ""
     reasons = {
         "the walk-forward trains each fold": plan.walk_forward > 0,
-        "the prices are damaged on purpose": plan.fault is not None,
-        "the champion knows later sessions": version.as_of > plan.as_of,
-        "the champion has other prices": version.synthetic != plan.synthetic
-        or (currency != UNKNOWN and differ(currency, unit.currency)),
-        "the preset has changed": any(old.params.get(name) != value for name, value in preset.items()),
-        "its run does not say which rows it saw": any(name not in old.tags for name in _BORDERS),
+        "tonight's prices do not continue those of the champion": not champion.can_continue(unit, known.version),
+        "the preset has changed": not plan.preset.parameters.items() <= known.params.items(),
+        "its run does not say which rows it saw": not set(_BORDERS) <= set(known.tags),
         "the past was restated": basis not in _SAME_BASIS,
         f"it was trained {age} sessions ago": age >= plan.retrain_every,
-        "its forecasts have decayed": age >= _AFTER_DECAY and _has_decayed(unit),
+        "its forecasts have decayed": age >= _AFTER_DECAY and _has_decayed(unit, arrays),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def _has_decayed(unit: Unit) -> bool:
-    arrays = arrays_of(unit.read("scaled.npz"))
+def _has_decayed(unit: Unit, arrays: Mapping[str, Any]) -> bool:
     import pandas as pd
 
     closes = pd.Series(arrays["closes"], calendar.session_index(arrays["sessions"]))
@@ -101,24 +95,19 @@ def _has_decayed(unit: Unit) -> bool:
     return bool(live_record.decay(unit, summary))
 
 
-def _sessions(unit: Unit) -> Dates:
-    sessions: Dates = arrays_of(unit.read("scaled.npz"))["sessions"]
-    return sessions
-
-
-def _carried(unit: Unit, old: _Old) -> Outcome:
+def _carried(unit: Unit, known: _Recorded) -> Outcome:
     """Return the champion's networks as the files of a training."""
     preset = unit.plan.preset
-    known = champion.load(unit, old.version)
-    borders = Borders(*(np.datetime64(old.tags[name]) for name in _BORDERS))
-    parts = split_at(known.sessions, borders)
-    recipe = known.evaluated.recipe
+    loaded = champion.load(unit, known.version)
+    borders = Borders(*(np.datetime64(known.tags[name]) for name in _BORDERS))
+    parts = split_at(loaded.sessions, borders)
+    recipe = loaded.evaluated.recipe
     files = {
-        "model.keras": inference.to_bytes(known.evaluated.network),
+        "model.keras": inference.to_bytes(loaded.evaluated.network),
         "recipe.json": recipe.to_json(),
         "rows.json": rows_json(parts, windows.windows_of(parts, preset)),
     }
-    served = known.served_today
+    served = loaded.served_today
     if preset.refit:
         files |= {"refitted.keras": inference.to_bytes(served.network), "refitted.json": served.recipe.to_json()}
     return Outcome(
@@ -130,12 +119,12 @@ def _carried(unit: Unit, old: _Old) -> Outcome:
             "rows/train": parts.test,
             "rows/test": parts.end - parts.test,
         },
-        params={name: value for name, value in old.params.items() if name in _PARAMS or name in Preset.model_fields},
+        params={name: value for name, value in known.params.items() if name in _PARAMS or name in Preset.model_fields},
         tags={
-            **{name: old.tags[name] for name in _KNOWN if name in old.tags},
-            "cutoff": str(old.version.cutoff),
+            **{name: known.tags[name] for name in _KNOWN if name in known.tags},
+            "cutoff": str(known.version.cutoff),
             **({"evaluation_cutoff": recipe.cutoff} if preset.refit else {}),
-            TRAINED: str(old.trained),
-            WEIGHTS_OF: str(old.version.weights_of),
+            TRAINED: str(known.trained),
+            WEIGHTS_OF: str(known.version.weights_of),
         },
     )

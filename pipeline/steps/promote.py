@@ -170,8 +170,7 @@ def _changes(unit: Unit, served: Version) -> Changes:
     ingested = unit.manifests["ingest"]
     if ingested:
         data |= {name: ingested.outcome.tags.get(name, "") for name in ("currency", "first_session", "data_sha256")}
-    parameters = {name: str(value) for name, value in plan.preset.model_dump().items()}
-    parameters["preset"] = plan.preset_name
+    parameters = plan.preset.parameters | {"preset": plan.preset_name}
     return Changes(
         data=_differing({name: tags.get(name, served.tags.get(name)) for name in data}, data),
         parameters=_differing(params, parameters),

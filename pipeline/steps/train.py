@@ -180,7 +180,7 @@ def _outcome(
             **weights,
         },
         params={
-            **{name: str(value) for name, value in plan.preset.model_dump().items()},
+            **plan.preset.parameters,
             "preset": plan.preset_name,
             "layer_parameters": " + ".join(str(count) for count in layers),
             "parameters": str(sum(layers)),
@@ -226,7 +226,7 @@ def _walk_forward(one: _Ticker, plan: Plan) -> dict[str, bytes]:
             train_stop=len(known.close),
         )
         trained, (recipe,) = fitting.fit([history], preset, preset_name=plan.preset_name, on_epoch=one.unit.on_epoch)
-        network = inference.of(trained.network, recipe)
+        network = inference.as_loaded(trained.network, recipe)
         made = forecaster.forecast(network, one.bars.up_to(fold.test.stop), fold.test, recipe)
         forecasts.append(
             pd.DataFrame(

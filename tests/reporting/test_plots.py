@@ -126,3 +126,12 @@ def test_a_picture_names_the_currency_where_it_is_known(monkeypatch, name, curre
     assert ("GBp" in labels) == bool(currency)
     assert "USD" not in title + labels
     assert "close" in labels or currency
+
+
+@pytest.mark.parametrize("name", ["closes", "actual_and_forecast", "residuals"])
+def test_lines_keep_their_colour_in_the_small_palette(name):
+    """No picture has more than 16 colours, and those of the lines are among them as they were drawn."""
+    picture = Image.open(io.BytesIO(drawn(name, 1000))).convert("RGB")
+    colours = {colour for _, colour in picture.getcolors()}
+    assert len(colours) <= 16
+    assert {(0x1F, 0x6F, 0xEB), (0xD9, 0x73, 0x0D)} <= colours
