@@ -92,6 +92,18 @@ bench-night: .venv/ready ## time a scheduled night: make bench-night PRICES=../s
 bench: .venv/ready ## time imports, training and a run
 	$(BIN)/python bench/bench.py
 
+.PHONY: bench-smoke
+bench-smoke: .venv/ready ## run each benchmark at its smallest size, as `make test` does
+	$(BIN)/python -m pytest tests/test_bench.py $(ARGS)
+
+.PHONY: bench-tracking
+bench-tracking: .venv/ready ## time MLflow's share of a night beside many versions: make bench-tracking ARGS='--versions 1 250'
+	$(BIN)/python bench/tracking.py $(ARGS)
+
+.PHONY: bench-simulate
+bench-simulate: .venv/ready ## simulate a night of many tickers: make bench-simulate ARGS='--tickers 1000'
+	$(BIN)/python bench/simulate.py $(ARGS)
+
 .PHONY: lock
 lock: .venv/ready ## renew requirements.lock
 	$(BIN)/uv pip compile --python $(BIN)/python --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -20,12 +20,14 @@ from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
 from pipeline.store.closures import presumed_closures, remove_closures, write_closures
 from pipeline.store.runs import earlier_folders, read_plan, run_folder, unit_folder
-from pipeline.tracking.runs import Runs
+from pipeline.tracking.runs import Runs, tracking_seconds
 
 log = logging.getLogger("closecast")
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from mlflow.entities import Run
 
     from pipeline.outcome import Manifest
     from pipeline.reporting.progress import Progress
@@ -108,11 +110,11 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     planned = read_plan(settings.store_url, folder_name(dag_run_id))
     tracking = Runs(settings)
     manifests = {ticker: _manifests(settings, planned, ticker) for ticker in planned.tickers}
-    mlflow_runs = {ticker: str(tracking.unit_run(planned, ticker).info.run_id) for ticker in planned.tickers}
+    tracked = {ticker: _tracked(tracking.unit_run(planned, ticker)) for ticker in planned.tickers}
     closed = _closures(planned, manifests)
     write_closures(settings.store_url, planned, closed.found)
     remove_closures(settings.store_url, planned, closed.opened)
-    sections = _sections(settings, planned, manifests, mlflow_runs, closed)
+    sections = _sections(settings, planned, manifests, tracked, closed)
     rows = [section.result for section in sections]
     failed = [row for row in rows if row.reason]
     notices = {"calendar": _calendar_notice(planned), "closure": closed.notice}
@@ -127,7 +129,7 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
         planned,
         {ticker: [one for one in several if one] for ticker, several in manifests.items()},
         failed={row.ticker: row.reason for row in failed},
-        pages={ticker: tracking.page(run) for ticker, run in mlflow_runs.items()},
+        pages={ticker: tracking.page(run.id) for ticker, run in tracked.items()},
         notices=notices,
         excused=closed.stopped,
     )
@@ -143,6 +145,17 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
             "; ".join(reasons),
             "See the report; tickers not named here are done.",
         )
+
+
+class _Tracked(NamedTuple):
+    """One ticker's run in MLflow."""
+
+    id: str
+    seconds: float | None  # that its steps waited for MLflow
+
+
+def _tracked(run: Run) -> _Tracked:
+    return _Tracked(str(run.info.run_id), tracking_seconds(run))
 
 
 class _Closures(NamedTuple):
@@ -196,7 +209,7 @@ def _sections(
     settings: Settings,
     planned: Plan,
     manifests: Mapping[str, Sequence[Manifest | None]],
-    mlflow_runs: Mapping[str, str],
+    tracked: Mapping[str, _Tracked],
     closed: _Closures,
 ) -> list[reports.Section]:
     """Return each ticker's part of the report."""
@@ -207,10 +220,11 @@ def _sections(
     for ticker, its_manifests in manifests.items():
         folder = unit_folder(settings.store_url, ticker, planned)
         try:
-            section = reports.section(ticker, folder, its_manifests, mlflow_runs[ticker])
+            section = reports.section(ticker, folder, its_manifests, tracked[ticker].id)
         except Damaged as error:
-            sections.append(reports.damaged_section(ticker, its_manifests, mlflow_runs[ticker], error))
+            sections.append(reports.damaged_section(ticker, its_manifests, tracked[ticker].id, error))
             continue
+        section = section._replace(result=section.result._replace(tracking_seconds=tracked[ticker].seconds))
         if ticker in closed.stopped and closed.notice:
             section = section._replace(result=section.result._replace(reason=closed.notice.rule))
         skills = results.skills(planned.as_of, section.result.skill, earlier[ticker])

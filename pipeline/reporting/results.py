@@ -64,6 +64,7 @@ class Result(NamedTuple):
     live_skill_20: float | None = None  # of the forecasts that were served for the last 20 sessions
     live_skill_60: float | None = None
     live_interval_skill_60: float | None = None
+    tracking_seconds: float | None = None  # that its steps waited for MLflow; reads are a part of `seconds`
 
 
 class Aggregate(NamedTuple):
@@ -220,6 +221,9 @@ def summary(results: Sequence[Result]) -> dict[str, float]:
         "tickers_failed": float(sum(bool(one.reason) for one in results)),
     }
     figures = aggregate(results)._asdict()
+    waited = [one.tracking_seconds for one in results if one.tracking_seconds is not None]
+    if waited:
+        counts["tracking_seconds"] = sum(waited)
     return counts | {name: float(value) for name, value in figures.items() if value is not None}
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import datetime as dt
+import functools
 import importlib.metadata
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import mlflow
 import pandas as pd
 from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
 from pipeline.forecasting.device import backend
@@ -21,7 +25,7 @@ from pipeline.forecasting.recipe import Recipe
 from pipeline.tracking.client import answering, gone_is_fine
 
 if TYPE_CHECKING:
-    from mlflow.entities import LoggedModel
+    from mlflow.entities import LoggedModel, Run
 
     from pipeline.outcome import Manifest
     from pipeline.store.folder import Folder
@@ -30,11 +34,13 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SERVED_WITH = ("mlflow", "numpy", "pandas", "exchange-calendars")
 _BARS = ("open", "high", "low")
+_NETWORK = "artifacts/model.keras"
+_RECIPE = "artifacts/recipe.json"
 
 
-def _signature(recipe: Recipe) -> ModelSignature:
+def _signature(*, distribution: bool) -> ModelSignature:
     """Return the columns that the model takes and gives; a network that sees closes alone needs no other price."""
-    needed = (*_BARS, "close") if recipe.distribution else ("close",)
+    needed = (*_BARS, "close") if distribution else ("close",)
     return ModelSignature(
         inputs=Schema(
             [
@@ -55,9 +61,9 @@ def _signature(recipe: Recipe) -> ModelSignature:
     )
 
 
-def _served_with(recipe: Recipe) -> tuple[str, ...]:
+def _served_with(*, distribution: bool) -> tuple[str, ...]:
     """Return the packages that a served model imports."""
-    return (*_SERVED_WITH, "h5py") if recipe.distribution else (*_SERVED_WITH, "h5py", "keras", backend())
+    return (*_SERVED_WITH, "h5py") if distribution else (*_SERVED_WITH, "h5py", "keras", backend())
 
 
 def log_model(runs: Runs, run_id: str, manifest: Manifest, folder: Folder, files: Sequence[str]) -> str:
@@ -83,29 +89,29 @@ def log_model(runs: Runs, run_id: str, manifest: Manifest, folder: Folder, files
 def _log_model(
     client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder, files: Sequence[str]
 ) -> str:
+    run = client.get_run(run_id)
     whole = [
         str(model.model_id)
         for model in _models(client, experiment, run_id)
         if model.tags.get("step_key") == manifest.key and str(model.status) == "READY"
     ]
-    kept = whole[0] if whole else _log_new(client, experiment, run_id, manifest, folder, files)
+    kept = whole[0] if whole else _log_new(client, experiment, run, manifest, folder, files)
     for ghost in _models(client, experiment, run_id):
         whole_of_another = str(ghost.status) == "READY" and ghost.tags.get("step_key") != manifest.key
         if ghost.model_id != kept and not whole_of_another:
             with gone_is_fine():
                 client.delete_logged_model(ghost.model_id)
-    if not _is_linked(client, run_id, kept):
+    if not _is_linked(run, kept):
         try:
             client.log_outputs(run_id, [LoggedModelOutput(kept, 0)])
         except MlflowException:  # MLflow takes a link once, and its client repeats a request whose answer was lost
-            if not _is_linked(client, run_id, kept):
+            if not _is_linked(client.get_run(run_id), kept):
                 raise
     return kept
 
 
-def _is_linked(client: mlflow.MlflowClient, run_id: str, model_id: str) -> bool:
-    outputs = client.get_run(run_id).outputs
-    return outputs is not None and model_id in {one.model_id for one in outputs.model_outputs}
+def _is_linked(run: Run, model_id: str) -> bool:
+    return run.outputs is not None and model_id in {one.model_id for one in run.outputs.model_outputs}
 
 
 def _models(client: mlflow.MlflowClient, experiment: str, run_id: str) -> Sequence[LoggedModel]:
@@ -114,35 +120,79 @@ def _models(client: mlflow.MlflowClient, experiment: str, run_id: str) -> Sequen
 
 
 def _log_new(
-    client: mlflow.MlflowClient, experiment: str, run_id: str, manifest: Manifest, folder: Folder, files: Sequence[str]
+    client: mlflow.MlflowClient, experiment: str, run: Run, manifest: Manifest, folder: Folder, files: Sequence[str]
 ) -> str:
-    network, recipe_name = files
-    recipe = Recipe.from_json(folder.read_written(recipe_name, manifest))
-    days = pd.bdate_range("2024-01-02", periods=recipe.lookback + 1).strftime("%Y-%m-%d")
+    network, recipe_json = (folder.read_written(name, manifest) for name in files)
+    recipe = Recipe.from_json(recipe_json)
+    shared = _shared_files(recipe.lookback, distribution=recipe.distribution is not None)
+    model = client.create_logged_model(
+        experiment,
+        name="model",
+        source_run_id=run.info.run_id,
+        tags={"ticker": recipe.ticker, "step_key": manifest.key},
+        params={**run.data.params, **manifest.outcome.params},
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        for name, content in {**shared.files, _NETWORK: network, _RECIPE: recipe_json}.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(content)
+        _description(shared.description, model, len(network) + len(recipe_json)).save(place / MLMODEL_FILE_NAME)
+        client.log_model_artifacts(model.model_id, temporary)
+    client.finalize_logged_model(model.model_id, "READY")
+    return str(model.model_id)
+
+
+def _description(shared: Model, model: LoggedModel, own_bytes: int) -> Model:
+    """Return MLflow's description of the files of one model."""
+    own = copy.copy(shared)
+    own.model_size_bytes = shared.model_size_bytes + own_bytes
+    own.artifact_path = model.artifact_location
+    own.model_id = model.model_id
+    own.model_uuid = model.model_id
+    own.utc_time_created = dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(" ")
+    return own
+
+
+class _Shared(NamedTuple):
+    """What all models of one shape have in common."""
+
+    description: Model
+    files: Mapping[str, bytes]  # by path in the model: code, requirements, example
+
+
+@functools.cache
+def _shared_files(lookback: int, *, distribution: bool) -> _Shared:
+    """Return the files that models of one shape share: MLflow makes them once in a process, not once for each ticker.
+
+    `mlflow.pyfunc.log_model` also loads each model again and forecasts its example. It only logs a failure of that.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary) / "model"
+        stand_ins = [Path(temporary) / Path(name).name for name in (_NETWORK, _RECIPE)]
+        for one in stand_ins:
+            one.touch()
+        mlflow.pyfunc.save_model(
+            place,
+            python_model=str(_PACKAGE / "serving" / "pyfunc.py"),
+            artifacts=dict(zip(("network", "recipe"), map(str, stand_ins), strict=True)),
+            code_paths=[str(_PACKAGE)],
+            signature=_signature(distribution=distribution),
+            input_example=_example(lookback, distribution=distribution),
+            # Without a list MLflow infers it in a second interpreter that imports TensorFlow: 21 s.
+            pip_requirements=[
+                f"{name}=={importlib.metadata.version(name)}" for name in _served_with(distribution=distribution)
+            ],
+        )
+        written = {str(file.relative_to(place)): file for file in place.rglob("*") if file.is_file()}
+        own = (MLMODEL_FILE_NAME, _NETWORK, _RECIPE)
+        files = {name: file.read_bytes() for name, file in written.items() if name not in own}
+        return _Shared(Model.load(place), files)
+
+
+def _example(lookback: int, *, distribution: bool) -> pd.DataFrame:
+    """Return prices that a model can forecast from."""
+    days = pd.bdate_range("2024-01-02", periods=lookback + 1).strftime("%Y-%m-%d")
     closes = [100.0 + day % 2 for day in range(len(days))]
     example = pd.DataFrame({"session": days, "close": closes})
-    if recipe.distribution:
-        example = example.assign(open=100.5, high=101.5, low=99.5)
-    with tempfile.TemporaryDirectory() as temporary:
-        places = {network: Path(temporary) / "model.keras", recipe_name: Path(temporary) / "recipe.json"}
-        for name, place in places.items():
-            place.write_bytes(folder.read_written(name, manifest))
-        model = client.create_logged_model(
-            experiment,
-            name="model",
-            source_run_id=run_id,
-            tags={"ticker": recipe.ticker, "step_key": manifest.key},
-            params={**client.get_run(run_id).data.params, **manifest.outcome.params},
-        )
-        mlflow.pyfunc.log_model(
-            name="model",
-            model_id=model.model_id,
-            python_model=str(_PACKAGE / "serving" / "pyfunc.py"),
-            artifacts={"network": str(places[network]), "recipe": str(places[recipe_name])},
-            code_paths=[str(_PACKAGE)],
-            signature=_signature(recipe),
-            input_example=example,
-            # Without a list MLflow infers it in a second interpreter that imports TensorFlow: 21 s.
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _served_with(recipe)],
-        )
-    return str(model.model_id)
+    return example.assign(open=100.5, high=101.5, low=99.5) if distribution else example

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
@@ -21,22 +21,21 @@ from pipeline.errors import PipelineError, Unavailable, UsageError
 from pipeline.forecasting.recipe import Recipe
 from pipeline.outcome import Released
 from pipeline.tracking.client import answering, connect, gone_is_fine
+from pipeline.tracking.registration import register
 from pipeline.tracking.versions import (
     CHALLENGER,
     CHAMPION,
-    MAX_TAG,
     WEIGHTS_OF,
     Move,
     Version,
     move_tag,
     moves_of,
     name_of,
+    source_of,
     version_of,
 )
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
-
     from pipeline.forecasting.inference import Network
     from pipeline.outcome import Continuation, Release
     from pipeline.settings import Settings
@@ -106,7 +105,7 @@ class Registry:
         Raises:
             PipelineError: when its files are gone or broken.
         """
-        return self._loaded(ticker, version, (f"models:/{version.model_id}",), "artifacts")
+        return self._loaded(ticker, version, self._download_served)
 
     def load_evaluation(self, ticker: str, version: Version) -> Loaded:
         """Return the network and the recipe that a version was evaluated by: it knows no row after its cutoff.
@@ -116,16 +115,22 @@ class Registry:
         """
         if "evaluation_cutoff" not in version.tags:
             return self.load(ticker, version)  # the same network is served
-        return self._loaded(ticker, version, tuple(f"runs:/{version.run_id}/{name}" for name in _FILES))
+        return self._loaded(ticker, version, self._download_evaluated)
 
-    def _loaded(self, ticker: str, version: Version, places: Sequence[str], below: str = "") -> Loaded:
+    def _download_served(self, version: Version, folder: str) -> list[str]:
+        """Return the local files of the network and the recipe, without the model's code: this process has its own."""
+        root = self._client.get_logged_model(version.model_id).artifact_location
+        return [mlflow.artifacts.download_artifacts(f"{root}/artifacts/{name}", dst_path=folder) for name in _FILES]
+
+    def _download_evaluated(self, version: Version, folder: str) -> list[str]:
+        return [self._client.download_artifacts(version.run_id, name, folder) for name in _FILES]
+
+    def _loaded(self, ticker: str, version: Version, download: Callable[[Version, str], list[str]]) -> Loaded:
         from pipeline.forecasting import inference
 
         try:
             with tempfile.TemporaryDirectory() as folder, answering(self._uri):
-                for place in places:
-                    mlflow.artifacts.download_artifacts(place, dst_path=folder)
-                network, recipe_json = ((Path(folder) / below / name).read_bytes() for name in _FILES)
+                network, recipe_json = (Path(file).read_bytes() for file in download(version, folder))
                 recipe = Recipe.from_json(recipe_json)
                 return Loaded(inference.load(network, recipe), recipe)
         except (MlflowException, PipelineError, ValueError, TypeError) as error:
@@ -157,31 +162,36 @@ class Registry:
         """
         name = name_of(ticker)
         with answering(self._uri):
-            version = self._register(ticker, model_id, run_id, release.tags, release.description)
+            registered = register(self._client, ticker, model_id, run_id, release.tags, release.description)
+            version = registered.version
             newest = self._by_alias(ticker, CHALLENGER)
             if newest is None or newest.number < version:
                 self._client.set_registered_model_alias(name, CHALLENGER, str(version))
             if not release.promoted:
                 return Released(version=version)
             move = Move(when, version, release.champion, release.reason, continues=WEIGHTS_OF in release.tags)
-            return self._serve(ticker, move, release.tags.get("dag_run_id"))
+            return self._serve(ticker, move, release.tags.get("dag_run_id"), is_new=registered.is_new)
 
     def continue_champion(self, ticker: str, model_id: str, decided: Continuation, when: dt.datetime) -> Released:
         """Register the champion that stays once more, and serve it so, as `release` does. The challenger stays it."""
         with answering(self._uri):
-            version = self._register(ticker, model_id, decided.run_id, decided.tags, decided.description)
-            move = Move(when, version, decided.champion, decided.reason, continues=True)
-            return self._serve(ticker, move, decided.tags.get("dag_run_id"))
+            registered = register(self._client, ticker, model_id, decided.run_id, decided.tags, decided.description)
+            move = Move(when, registered.version, decided.champion, decided.reason, continues=True)
+            return self._serve(ticker, move, decided.tags.get("dag_run_id"), is_new=registered.is_new)
 
-    def _serve(self, ticker: str, decided: Move, dag_run_id: str | None) -> Released:
-        """Move the alias `champion`, if it still is where the decision found it."""
+    def _serve(self, ticker: str, decided: Move, dag_run_id: str | None, *, is_new: bool) -> Released:
+        """Move the alias `champion`, if it still is where the decision found it.
+
+        A version that is new was never served, so no move has left it. Only for another one all versions are read:
+        with 250 of them that takes longer than all other requests of a decision together.
+        """
         version = decided.to
         current = self.champion(ticker)
         number = current.number if current else None
         if number == version:
             return Released(version=version)
         again = current and current.number < version and current.dag_run_id == dag_run_id
-        left = any(move.before == version for one in self.versions(ticker) for move in moves_of(one))
+        left = not is_new and self._was_left(ticker, version)
         if (number == decided.before or again) and not left:
             self._move(ticker, decided._replace(before=number))
             return Released(version=version)
@@ -247,6 +257,9 @@ class Registry:
                 to = move.before
         return followed
 
+    def _was_left(self, ticker: str, version: int) -> bool:
+        return any(move.before == version for one in self.versions(ticker) for move in moves_of(one))
+
     def _by_alias(self, ticker: str, alias: str) -> Version | None:
         with answering(self._uri):
             try:
@@ -261,29 +274,7 @@ class Registry:
         with contextlib.suppress(MlflowException, PipelineError), answering(self._uri):
             place = str(self._client.get_logged_model(version.model_id).artifact_location)
             return unquote(place.removeprefix("file://"))
-        return f"models:/{version.model_id}"
-
-    def _register(self, ticker: str, model_id: str, run_id: str, tags: Mapping[str, str], description: str) -> int:
-        name = name_of(ticker)
-        with contextlib.suppress(MlflowException):  # the model exists
-            self._client.create_registered_model(name, {"ticker": ticker})
-        if not self._versions_of(name, model_id):
-            self._client.create_model_version(
-                name, f"models:/{model_id}", run_id, tags={**tags, "model_id": model_id}, model_id=model_id
-            )
-        # Two processes may both get here, and a client repeats a request whose answer was lost: the oldest counts.
-        oldest, *ghosts = self._versions_of(name, model_id)
-        for ghost in ghosts:
-            with gone_is_fine():
-                self._client.delete_model_version(name, ghost.version)
-        for tag, value in tags.items():
-            self._client.set_model_version_tag(name, oldest.version, tag, value[:MAX_TAG])
-        self._client.update_model_version(name, oldest.version, description)
-        return int(oldest.version)
-
-    def _versions_of(self, name: str, model_id: str) -> list[ModelVersion]:
-        found = self._client.search_model_versions(f"name = '{name}' and tags.model_id = '{model_id}'")
-        return sorted(found, key=lambda one: int(one.version))
+        return source_of(version.model_id)
 
     def _move(self, ticker: str, move: Move) -> None:
         name = name_of(ticker)

@@ -28,7 +28,14 @@ _NOTE = (
     "means as good as the forecast that tomorrow's close is today's. Errors and prices are in the currency of the tag "
     "`currency`; until November 2026 their names ended in `_usd`."
 )
+TRACKING_SECONDS = "tracking_seconds/"  # first part of a metric's name: seconds that a step waited for MLflow
 MAX_TAG = 5000  # MLflow cuts at 8,000 characters and only logs a warning
+
+
+def tracking_seconds(run: Run) -> float | None:
+    """Return how long the steps of a ticker's run waited for MLflow; None if an earlier version logged them."""
+    waited = [value for name, value in run.data.metrics.items() if name.startswith(TRACKING_SECONDS)]
+    return sum(waited) if waited else None
 
 
 class Runs:
@@ -44,6 +51,9 @@ class Runs:
         self.uri = settings.mlflow_uri
         self._page = settings.mlflow_page
         self.client: mlflow.MlflowClient = connect(settings)
+        self._parents: dict[str, str] = {}  # ids of the runs above those of tickers, by `dag_run_id`
+        self._units: dict[str, dict[str, Run]] = {}  # by `dag_run_id` and ticker, as the first look found them
+        self._asked: set[tuple[str, str]] = set()  # `dag_run_id` and ticker of units that were given out from there
         with answering(self.uri):
             self.experiment = self._find_or_create_experiment(settings)
 
@@ -52,28 +62,35 @@ class Runs:
         source = f"{plan.source} (synthetic)" if plan.synthetic else plan.source
         tags = {"tickers": ",".join(plan.tickers)[:MAX_TAG]}
         with answering(self.uri):
-            run = self._find_or_create(plan, "", f"{plan.as_of} {plan.preset_name} {source}", tags)
-            self.client.update_run(run.info.run_id, status="RUNNING")
-        return str(run.info.run_id)
+            found = self._find(plan, "")
+            run = found or self._create(plan, "", f"{plan.as_of} {plan.preset_name} {source}", tags)
+            if run.info.status != "RUNNING":
+                self.set_status(run.info.run_id, "RUNNING")
+        run_id = str(run.info.run_id)
+        self._parents[plan.dag_run_id] = run_id
+        return run_id
 
     def unit_run(self, plan: Plan, ticker: str) -> Run:
         """Return one ticker's run below the parent, opening it when it is new."""
         with answering(self.uri):
-            found = self._find(plan, ticker)
+            found = self._find_unit(plan, ticker)
             if found:
                 return found
+            parent = self._parents.get(plan.dag_run_id) or self.open_parent(plan)
             synthetic = ", synthetic prices" if plan.synthetic else ""
             name = f"{ticker} {plan.as_of} {plan.preset_name}{synthetic}"
-            return self._find_or_create(plan, ticker, name, {"mlflow.parentRunId": self.open_parent(plan)})
+            return self._create(plan, ticker, name, {"mlflow.parentRunId": parent})
 
     def live_run(self, ticker: str, *, synthetic: bool) -> Run:
         """Return the run that holds the scores of a ticker's served forecasts, opening it when it is new."""
         market = "synthetic" if synthetic else "real"
         condition = f"tags.live = '{market}' and tags.ticker = '{ticker}'"
-        if not self._search(condition):
+        found = self._search(condition)
+        if not found:
             tags = {"live": market, "ticker": ticker, "synthetic": str(synthetic).lower()}
             self.client.create_run(self.experiment, run_name=f"{ticker} served, {market} prices", tags=tags)
-        return self._keep_oldest(self._search(condition))
+            found = self._search(condition)
+        return self._keep_oldest(found)
 
     def page(self, run_id: str) -> str:
         """Return the address of a run's page."""
@@ -150,18 +167,37 @@ class Runs:
         )
 
     def _search(self, condition: str) -> Sequence[Run]:
-        runs = self.client.search_runs([self.experiment], condition, order_by=["attributes.start_time ASC"])
-        return list(runs)
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment], condition, order_by=["attributes.start_time ASC"], page_token=token
+            )
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def _find_unit(self, plan: Plan, ticker: str) -> Run | None:
+        """Return a ticker's run. One request reads the runs of all tickers; a second look at one of them reads it anew.
+
+        MLflow searches runs by the tags of all nights, which takes longer from night to night.
+        """
+        name = plan.dag_run_id
+        if (name, ticker) in self._asked:
+            return self._find(plan, ticker)
+        if name not in self._units:
+            newest_first = reversed(self._search(f"tags.dag_run_id = '{name}'"))
+            self._units[name] = {str(run.data.tags.get("ticker", "")): run for run in newest_first}
+        self._asked.add((name, ticker))
+        return self._units[name].get(ticker)
 
     def _find(self, plan: Plan, ticker: str) -> Run | None:
         """Return the oldest run of the DAG run and ticker; "" means the parent."""
         runs = self._search(f"tags.dag_run_id = '{plan.dag_run_id}' and tags.ticker = '{ticker}'")
         return runs[0] if runs else None
 
-    def _find_or_create(self, plan: Plan, ticker: str, name: str, tags: dict[str, str]) -> Run:
-        found = self._find(plan, ticker)
-        if found:
-            return found
+    def _create(self, plan: Plan, ticker: str, name: str, tags: dict[str, str]) -> Run:
         everything = {
             "dag_run_id": plan.dag_run_id,
             "ticker": ticker,

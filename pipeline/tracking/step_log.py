@@ -19,9 +19,9 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.old_names import present_name
 from pipeline.store.formats import frame_of
-from pipeline.tracking.client import answering
+from pipeline.tracking.client import answering, tracking_time
 from pipeline.tracking.logged_model import log_model
-from pipeline.tracking.runs import MAX_TAG, Runs
+from pipeline.tracking.runs import MAX_TAG, TRACKING_SECONDS, Runs
 
 if TYPE_CHECKING:
     from mlflow.data.dataset_source import DatasetSource
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pipeline.plan import Plan
     from pipeline.store.folder import Folder
 
-_BATCH = 1000  # metrics in one request
+_BATCH = 800  # metrics in one request: MLflow takes 1,000 values, with parameters and tags
+_EACH_SESSION = "sessions"  # a score of served forecasts that each point of the series has
 
 
 def log_step(runs: Runs, plan: Plan, ticker: str, manifest: Manifest, folder: Folder, *, last: bool) -> None:
@@ -62,13 +63,12 @@ def log_step(runs: Runs, plan: Plan, ticker: str, manifest: Manifest, folder: Fo
         if manifest.outcome.model:
             model_id = log_model(runs, run_id, manifest, folder, manifest.outcome.model)
         _log_dataset(runs, run_id, ticker, plan, manifest, folder)
-        _log_values(runs, run, manifest, model_id)
         if manifest.outcome.live_session:
             _log_live(runs, plan, ticker, manifest.outcome, manifest.outcome.live_session)
         status = _status(manifest, last=last)
         if run.info.status != status:
             runs.set_status(run_id, status)
-        runs.client.set_tag(run_id, tag, logged)  # last: from here on the step counts as logged
+        _log_values(runs, run, manifest, model_id, done=RunTag(tag, logged))
 
 
 def _status(manifest: Manifest, *, last: bool) -> str:
@@ -85,20 +85,22 @@ def _log_files(runs: Runs, run_id: str, manifest: Manifest, folder: Folder) -> N
             runs.client.log_artifacts(run_id, temporary)
 
 
-def _log_values(runs: Runs, run: Run, manifest: Manifest, model_id: str | None) -> None:
+def _log_values(runs: Runs, run: Run, manifest: Manifest, model_id: str | None, *, done: RunTag) -> None:
+    """Log metrics, parameters and tags; the last request has the tag from which on the step counts as logged."""
     outcome = manifest.outcome
     run_id = run.info.run_id
     stamp = int(manifest.started.timestamp() * 1000)
     model_id = model_id or run.data.tags.get("model_id")
     values = {**outcome.metrics, **_result_metrics(manifest.results), f"seconds/{manifest.step}": manifest.seconds}
     metrics = [Metric(name, value, stamp, 0, model_id=model_id) for name, value in values.items()]
-    curves = [
+    metrics += [
         Metric(name, value, stamp, epoch)
         for name, points in outcome.curves.items()
         for epoch, value in enumerate(points, start=1)
     ]
-    for first in range(0, len(curves), _BATCH):
-        runs.client.log_batch(run_id, curves[first : first + _BATCH])
+    while len(metrics) > _BATCH:
+        runs.client.log_batch(run_id, metrics[:_BATCH])
+        metrics = metrics[_BATCH:]
     tags = {
         **outcome.tags,
         **_result_tags(manifest.results),
@@ -106,11 +108,12 @@ def _log_values(runs: Runs, run: Run, manifest: Manifest, model_id: str | None) 
         **({"model_id": model_id} if model_id else {}),
         **_finding_tags(run, manifest),
     }
+    metrics.append(Metric(f"{TRACKING_SECONDS}{manifest.step}", tracking_time.lap(), stamp, 0))
     runs.client.log_batch(
         run_id,
         metrics,
         [Param(name, value) for name, value in outcome.params.items()],
-        [RunTag(name, value) for name, value in tags.items()],
+        [*(RunTag(name, value) for name, value in tags.items()), done],
     )
 
 
@@ -159,20 +162,17 @@ def _log_live(runs: Runs, plan: Plan, ticker: str, outcome: Outcome, session: dt
     """Add one point to the series of a ticker's served forecasts, unless the series has one of this session."""
     run = runs.live_run(ticker, synthetic=plan.synthetic)
     step = session.toordinal()
-    known = {
-        point.step
-        for name in outcome.live
-        if name in run.data.metrics
-        for point in runs.client.get_metric_history(run.info.run_id, name)
-    }
-    if step in known:
+    known = runs.client.get_metric_history(run.info.run_id, _EACH_SESSION) if _EACH_SESSION in run.data.metrics else []
+    if step in {point.step for point in known}:
         return
     _continue_old_series(runs, run)
     midnight = dt.datetime.combine(session, dt.time(), dt.UTC)
     stamp = int(midnight.timestamp() * 1000)
-    runs.client.log_batch(run.info.run_id, [Metric(name, value, stamp, step) for name, value in outcome.live.items()])
-    if "currency" in outcome.tags:  # earlier versions named none
-        runs.client.set_tag(run.info.run_id, "currency", outcome.tags["currency"])
+    runs.client.log_batch(
+        run.info.run_id,
+        [Metric(name, value, stamp, step) for name, value in outcome.live.items()],
+        tags=[RunTag(name, value) for name, value in outcome.tags.items() if name == "currency"],
+    )
     runs.set_status(run.info.run_id, "FINISHED")
 
 

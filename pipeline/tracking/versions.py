@@ -75,6 +75,11 @@ def name_of(ticker: str) -> str:
     return f"closecast-{ticker}"
 
 
+def source_of(model_id: str) -> str:
+    """Return MLflow's address of a logged model, which a version of it has as its source."""
+    return f"models:/{model_id}"
+
+
 def version_of(found: ModelVersion) -> Version:
     """Return a version of MLflow's registry as ours."""
     return Version(int(found.version), str(found.tags.get("model_id", "")), str(found.run_id), dict(found.tags))

@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException, RestException
 
 from pipeline.errors import PipelineError, Unavailable
 from pipeline.settings import load_settings
+from pipeline.tracking import client
 from pipeline.tracking.client import answering, connect, gone_is_fine
 from pipeline.tracking.server import check_answers
 
@@ -129,3 +130,18 @@ def test_variables_of_another_mlflow_change_no_connection(tiny, monkeypatch, tmp
     assert "MLFLOW_EXPERIMENT_NAME" not in os.environ
     assert os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] == "false"
     assert os.environ["MLFLOW_TRACKING_TOKEN"] == "mine"  # noqa: S105 - of this test
+
+
+def test_the_stopwatch_counts_blocks_once_and_laps_inside_a_block(monkeypatch):
+    """Requests are made in nested blocks; a step logs its seconds with its last request."""
+    now = iter([10.0, 13.0, 17.0, 20.0, 20.5])
+    monkeypatch.setattr(client.time, "perf_counter", lambda: next(now))
+    stopwatch = client.Stopwatch()
+    with stopwatch.running(), stopwatch.running():  # at 10
+        assert stopwatch.lap() == 3
+    # left at 17
+    assert stopwatch.lap() == 4
+    assert stopwatch.lap() == 0
+    with pytest.raises(KeyError), stopwatch.running():  # at 20
+        raise KeyError
+    assert stopwatch.lap() == 0.5
