@@ -122,7 +122,9 @@ def _models(client: mlflow.MlflowClient, experiment: str, run_id: str) -> Sequen
 def _log_new(
     client: mlflow.MlflowClient, experiment: str, run: Run, manifest: Manifest, folder: Folder, files: Sequence[str]
 ) -> str:
-    network, recipe_json = (folder.read_written(name, manifest) for name in files)
+    network_name, recipe_name = files
+    recipe_json = folder.read_written(recipe_name, manifest)
+    network = folder.read_written(network_name, manifest)
     recipe = Recipe.from_json(recipe_json)
     shared = _shared_files(recipe.lookback, distribution=recipe.distribution is not None)
     model = client.create_logged_model(

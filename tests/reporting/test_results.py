@@ -58,6 +58,13 @@ def test_the_run_in_figures():
     assert "median_skill" not in results.summary([FAILED])
 
 
+def test_the_run_has_the_seconds_of_all_tickers_in_mlflow():
+    """A ticker of an earlier version has none; without any the run has no such metric."""
+    waited = [DONE._replace(tracking_seconds=1.5), FAILED._replace(tracking_seconds=0.25), DONE]
+    assert results.summary(waited)["tracking_seconds"] == 1.75
+    assert "tracking_seconds" not in results.summary([DONE])
+
+
 def ran(settings, plan, run, as_of, skill, **changed):
     """Leave what an earlier run of AAA leaves."""
     before = plan.model_copy(update={"run": run, "as_of": dt.date.fromisoformat(as_of), **changed})

@@ -50,6 +50,40 @@ def test_a_run_is_opened_once_and_found_again(tiny, plan):
     assert statuses(tiny) == {"": "RUNNING", "AAA": "RUNNING"}
 
 
+def test_the_runs_of_all_tickers_are_read_in_one_request(tiny, plan, monkeypatch):
+    """And each of them anew, when a step asks for it again: another step may have logged meanwhile."""
+    opened = {ticker: Runs(tiny).unit_run(plan, ticker).info.run_id for ticker in ("AAA", "BBB", "CCC")}
+    tracking = Runs(tiny)
+    searches = []
+    search = mlflow.MlflowClient.search_runs
+
+    def counted(self, *given, **named):
+        searches.append(given)
+        return search(self, *given, **named)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "search_runs", counted)
+    assert {ticker: tracking.unit_run(plan, ticker).info.run_id for ticker in opened} == opened
+    assert len(searches) == 1
+    tracking.client.set_tag(opened["BBB"], "model_id", "m-1")
+    assert tracking.unit_run(plan, "BBB").data.tags["model_id"] == "m-1"
+    assert len(searches) == 2
+
+
+def test_runs_beyond_one_page_are_found_too(tiny, plan, monkeypatch):
+    """MLflow gives 1,000 runs at once; a night may have more."""
+    tracking = Runs(tiny)
+    for ticker in ("AAA", "BBB", "CCC"):
+        tracking.unit_run(plan, ticker)
+    search = mlflow.MlflowClient.search_runs
+    monkeypatch.setattr(
+        mlflow.MlflowClient,
+        "search_runs",
+        lambda self, *given, **named: search(self, *given, **{"max_results": 1} | named),
+    )
+    tracking.kill(plan)
+    assert set(statuses(tiny).values()) == {"KILLED"}
+
+
 def test_of_two_runs_that_were_opened_at_once_the_oldest_is_kept(tiny, plan, monkeypatch):
     """Both processes look before either has opened its run."""
     tracking = Runs(tiny)

@@ -7,13 +7,14 @@ import pytest
 from mlflow.entities import Metric
 
 from pipeline import runner, runs
-from pipeline.outcome import Outcome
+from pipeline.outcome import Manifest, Outcome
 from pipeline.plan import make_plan
 from pipeline.steps import FLOW
-from pipeline.store.runs import read_plan, unit_folder
+from pipeline.store.folder import Folder
+from pipeline.store.runs import read_plan, run_folder, unit_folder
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Runs
-from pipeline.tracking.step_log import _log_live
+from pipeline.tracking.step_log import _log_live, log_step
 from tests.support.nights import folder_of, logged_runs
 
 
@@ -74,6 +75,46 @@ def test_the_childs_figures_are_those_of_the_store(finished):
     assert {"forecast.png", "loss.png", "close.png", "validation.html", "metrics.json", "predictions.parquet"} <= kept
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.name == "GOOD files"
+
+
+def test_the_seconds_in_mlflow_are_logged_for_each_step_and_reported(finished):
+    """In the ticker's run, in results.json and in the run of the whole DAG run."""
+    settings, batch = finished
+    found = {run.data.tags["ticker"]: run for run in logged_runs(settings).runs}
+    waited = {
+        ticker: {
+            name.removeprefix("tracking_seconds/"): value
+            for name, value in run.data.metrics.items()
+            if name.startswith("tracking_seconds/")
+        }
+        for ticker, run in found.items()
+    }
+    assert set(waited["GOOD"]) == {step.name for step in FLOW}
+    assert set(waited["BAD"]) == {"ingest"}
+    assert all(seconds > 0 for seconds in waited["GOOD"].values())
+    reported = json.loads(run_folder(settings.store_url, batch["run"]).read("results.json"))
+    sums = {one["ticker"]: one["tracking_seconds"] for one in reported}
+    assert sums == {ticker: pytest.approx(sum(waited[ticker].values())) for ticker in ("GOOD", "BAD")}
+    assert found[""].data.metrics["tracking_seconds"] == pytest.approx(sum(sums.values()))
+
+
+def test_many_points_of_curves_are_all_logged(tiny, tmp_path):
+    """More than one request takes: each point is there, and the step counts as logged by its last request."""
+    runs.plan(tiny, "manual__1")
+    plan = read_plan(tiny.store_url, "manual__1")
+    tracking = Runs(tiny)
+    curves = {"loss": [float(epoch) for epoch in range(1, 1_501)]}
+    manifest = Manifest(
+        step="train", key="this training", inputs={}, outputs={},
+        outcome=Outcome(curves=curves, metrics={"weight": 0.5}),
+        started=dt.datetime(2025, 11, 21, tzinfo=dt.UTC), seconds=1.0, peak_memory_mb=1.0, versions={"keras": "3"},
+    )  # fmt: skip
+    for _ in range(2):
+        log_step(tracking, plan, "AAA", manifest, Folder(str(tmp_path)), last=False)
+    run = tracking.unit_run(plan, "AAA")
+    history = tracking.client.get_metric_history(run.info.run_id, "loss")
+    assert [(point.step, point.value) for point in history] == [(epoch, epoch) for epoch in range(1, 1_501)]
+    assert (run.data.metrics["weight"], run.data.tags["step.train"]) == (0.5, "this training")
 
 
 def test_the_series_of_an_earlier_version_goes_on_under_the_name_of_today(tiny):
