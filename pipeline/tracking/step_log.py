@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pipeline.plan import Plan
     from pipeline.store.folder import Folder
 
-_BATCH = 800  # metrics in one request: MLflow takes 1,000 values, with parameters and tags
+_BATCH = 700  # metrics in one request: MLflow takes 1,000 values, with parameters and tags
 _EACH_SESSION = "sessions"  # a score of served forecasts that each point of the series has
 
 
