@@ -14,6 +14,7 @@ import datetime as dt
 import json
 import os
 import re
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--versions", type=int, nargs="*", default=[1, 250], help="of each ticker, ascending, up to 4")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end the server too
     found = measured(asked.versions, asked.tickers)
     for versions, figures in found.items():
         show(versions, figures)
@@ -92,12 +94,12 @@ def served(var: Path) -> Iterator[Path]:
     }
     log = var / "server.log"
     with log.open("w") as out:
-        server = subprocess.Popen([sys.executable, *words], stdout=out, stderr=out, cwd=var)
+        server = subprocess.Popen([sys.executable, *words], stdout=out, stderr=out, cwd=var, start_new_session=True)
         try:
             wait_for(uri)
             yield log
         finally:
-            server.terminate()
+            os.killpg(server.pid, signal.SIGTERM)  # the server has children
             server.wait()
 
 
