@@ -43,7 +43,7 @@ def test_the_share_of_mlflow(tmp_path):
     assert set(figures["seconds"]) == {*(step.name for step in FLOW), "report"}
     assert figures["requests"]["POST runs/log-batch"] >= len(FLOW)
     assert figures["requests_per_ticker"] < 120  # 158 before steps logged in batches
-    assert figures["requests"]["POST model-versions/set-tag"] <= 2  # a move of the champion
+    assert figures["requests"].get("POST model-versions/set-tag", 0) <= 2  # a move of the champion
 
 
 def test_a_simulated_night(tmp_path):
