@@ -20,14 +20,12 @@ from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
 from pipeline.store.closures import presumed_closures, remove_closures, write_closures
 from pipeline.store.runs import earlier_folders, read_plan, run_folder, unit_folder
-from pipeline.tracking.runs import Runs, tracking_seconds
+from pipeline.tracking.runs import Runs, Tracked
 
 log = logging.getLogger("closecast")
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from mlflow.entities import Run
 
     from pipeline.outcome import Manifest
     from pipeline.reporting.progress import Progress
@@ -110,7 +108,7 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     planned = read_plan(settings.store_url, folder_name(dag_run_id))
     tracking = Runs(settings)
     manifests = {ticker: _manifests(settings, planned, ticker) for ticker in planned.tickers}
-    tracked = {ticker: _tracked(tracking.unit_run(planned, ticker)) for ticker in planned.tickers}
+    tracked = {ticker: tracking.tracked(planned, ticker) for ticker in planned.tickers}
     closed = _closures(planned, manifests)
     write_closures(settings.store_url, planned, closed.found)
     remove_closures(settings.store_url, planned, closed.opened)
@@ -145,17 +143,6 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
             "; ".join(reasons),
             "See the report; tickers not named here are done.",
         )
-
-
-class _Tracked(NamedTuple):
-    """One ticker's run in MLflow."""
-
-    id: str
-    seconds: float | None  # that its steps waited for MLflow
-
-
-def _tracked(run: Run) -> _Tracked:
-    return _Tracked(str(run.info.run_id), tracking_seconds(run))
 
 
 class _Closures(NamedTuple):
@@ -209,7 +196,7 @@ def _sections(
     settings: Settings,
     planned: Plan,
     manifests: Mapping[str, Sequence[Manifest | None]],
-    tracked: Mapping[str, _Tracked],
+    tracked: Mapping[str, Tracked],
     closed: _Closures,
 ) -> list[reports.Section]:
     """Return each ticker's part of the report."""

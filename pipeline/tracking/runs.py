@@ -7,7 +7,7 @@ the time stamps of the plan.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
@@ -32,10 +32,11 @@ TRACKING_SECONDS = "tracking_seconds/"  # first part of a metric's name: seconds
 MAX_TAG = 5000  # MLflow cuts at 8,000 characters and only logs a warning
 
 
-def tracking_seconds(run: Run) -> float | None:
-    """Return how long the steps of a ticker's run waited for MLflow; None if an earlier version logged them."""
-    waited = [value for name, value in run.data.metrics.items() if name.startswith(TRACKING_SECONDS)]
-    return sum(waited) if waited else None
+class Tracked(NamedTuple):
+    """One ticker's run, as the report shows it."""
+
+    id: str
+    seconds: float | None  # that its steps waited for MLflow; None if an earlier version logged them
 
 
 class Runs:
@@ -80,6 +81,12 @@ class Runs:
             synthetic = ", synthetic prices" if plan.synthetic else ""
             name = f"{ticker} {plan.as_of} {plan.preset_name}{synthetic}"
             return self._create(plan, ticker, name, {"mlflow.parentRunId": parent})
+
+    def tracked(self, plan: Plan, ticker: str) -> Tracked:
+        """Return the id of a ticker's run and its seconds in MLflow."""
+        run = self.unit_run(plan, ticker)
+        waited = [value for name, value in run.data.metrics.items() if name.startswith(TRACKING_SECONDS)]
+        return Tracked(str(run.info.run_id), sum(waited) if waited else None)
 
     def live_run(self, ticker: str, *, synthetic: bool) -> Run:
         """Return the run that holds the scores of a ticker's served forecasts, opening it when it is new."""
