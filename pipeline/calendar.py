@@ -79,6 +79,13 @@ def sessions(name: str, first: dt.date, last: dt.date, closed: Collection[dt.dat
     return found.difference(_midnights(closed)) if closed else found
 
 
+def sessions_after(name: str, day: dt.date, last: dt.date, closed: Collection[dt.date] = ()) -> int:
+    """Return the number of sessions after `day` up to `last`; 0 if `last` is not later."""
+    if last <= day:
+        return 0
+    return len(sessions(name, day + dt.timedelta(days=1), last, closed))
+
+
 def last_closed_session(name: str, now: dt.datetime, closed: Collection[dt.date] = ()) -> dt.date:
     """Return the newest session whose close lies at or before `now`.
 

@@ -15,7 +15,7 @@ from pipeline.plan import MOST_BATCHES, Batch, Plan, covers_universe, folder_nam
 from pipeline.prices import closures
 from pipeline.reporting import report as reports
 from pipeline.reporting import results
-from pipeline.serving import ledger
+from pipeline.serving import ages, ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
 from pipeline.store.closures import presumed_closures, remove_closures, write_closures
@@ -115,7 +115,11 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     sections = _sections(settings, planned, manifests, tracked, closed)
     rows = [section.result for section in sections]
     failed = [row for row in rows if row.reason]
-    notices = {"calendar": _calendar_notice(planned), "closure": closed.notice}
+    notices = {
+        "calendar": _calendar_notice(planned),
+        "closure": closed.notice,
+        "forecasts": _forecasts_notice(settings, planned, rows),
+    }
     if not closed.notice and not closed.opened:
         del notices["closure"]  # that of an earlier night still holds
     page = reports.page(planned, sections, [one for one in notices.values() if one])
@@ -184,6 +188,16 @@ def _calendar_notice(planned: Plan) -> Finding | None:
         severity="warning",
         observed=f"{ending}; no run is scheduled after that day",
         todo=calendar.UPGRADE,
+    )
+
+
+def _forecasts_notice(settings: Settings, planned: Plan, rows: Sequence[results.Result]) -> Finding | None:
+    """Return a warning while tickers have no recent forecast. A comparison makes no forecasts."""
+    if planned.until != "forecast":
+        return None
+    without = [row.ticker for row in rows if not row.forecast_session]
+    return ages.old_forecasts_finding(
+        ages.old_forecasts(settings.ledger_place, without, planned), planned.gate.max_forecast_age
     )
 
 

@@ -5,6 +5,7 @@ Without it the same finding would be sent every night.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 from typing import Literal
@@ -50,6 +51,18 @@ class Memory:
         except ValidationError:
             log.warning("alerts: %s is damaged: its alert may be sent again", self.folder.path(_file_name(key)))
             return None
+
+    def unsettled(self) -> list[SentAlert]:
+        """Return the alerts that a channel has accepted and that have not recovered, oldest first.
+
+        Raises:
+            StoreError: when the folder cannot be read.
+        """
+        found = []
+        for name in self.folder.names():
+            with contextlib.suppress(ValidationError):  # damaged: `read` says so when its alert is sent again
+                found.append(SentAlert.model_validate_json(self.folder.read(name)))
+        return sorted((one for one in found if one.channels), key=lambda one: one.when)
 
     def write(self, sent: SentAlert) -> None:
         """Replace the last alert of its key."""

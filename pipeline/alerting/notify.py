@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pipeline import calendar
 from pipeline.alerting import alerts
 from pipeline.alerting.alerts import Alert
+from pipeline.alerting.memory import Memory
 from pipeline.errors import DataError, Unavailable, UsageError
 from pipeline.outcome import Finding
 from pipeline.plan import folder_name
@@ -76,13 +77,14 @@ def send_run_alerts(
 
 
 def _of_notice(key: str, notice: Finding, links: Mapping[str, str]) -> Alert:
-    lines = {"Observed": notice.observed, "To do": notice.todo, **links}
+    lines = {"Observed": notice.observed, "Limit": notice.limit, "Rows": ", ".join(notice.rows)}
+    lines |= {"To do": notice.todo, **links}
     return Alert(
         key=key,
-        identity=notice.rule,
+        identity=" | ".join([notice.rule, *notice.rows]),
         kind="notice",
         title=notice.rule,
-        body="\n".join(f"{name}: {text}" for name, text in lines.items()),
+        body="\n".join(f"{name}: {text}" for name, text in lines.items() if text),
     )
 
 
@@ -180,6 +182,15 @@ def alert_unless_finished(settings: Settings, session: dt.date) -> bool:
     return False
 
 
+def open_alerts(settings: Settings) -> list[str]:
+    """Return the titles of sent alerts about whole runs that have not recovered, oldest first.
+
+    Those about one ticker are left out: its results name its findings.
+    """
+    memory = Memory(_memory(settings))
+    return [one.title for one in memory.unsettled() if one.kind in {"failed", "late", "notice"}]
+
+
 def _marker_name(session: dt.date, source: str) -> str:
     return f"{session}-{source}.json"
 
@@ -200,5 +211,8 @@ def _run_links(settings: Settings, dag_run_id: str, dag: str = "retrain") -> dic
 
 
 def _send(settings: Settings, news: list[Alert], settled: list[str], about: str) -> None:
-    memory = Folder(f"{settings.store_url}/_alerts")
-    alerts.send(news, settled=settled, urls=settings.alert_channels, memory=memory, about=about)
+    alerts.send(news, settled=settled, urls=settings.alert_channels, memory=_memory(settings), about=about)
+
+
+def _memory(settings: Settings) -> Folder:
+    return Folder(f"{settings.store_url}/_alerts")

@@ -12,6 +12,7 @@ from pipeline.cli.compare import compare
 from pipeline.cli.forecast import forecast
 from pipeline.cli.messages import end_like_ctrl_c, errors_for_people
 from pipeline.cli.run import run
+from pipeline.cli.status import status
 from pipeline.settings.foreign import drop_foreign, foreign_keras_settings, line_about
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(compare)
 app.command()(forecast)
+app.command()(status)
 app.add_typer(champion)
 
 

@@ -101,11 +101,7 @@ def _newest_record(place: str, ticker: str, served: Version | None) -> ForecastR
     """Return the ledger's newest forecast for the champion's kind of prices, synthetic or real."""
     from pipeline.serving import ledger
 
-    if served is None:
-        return None
-    rows = ledger.read(place, ticker)
-    rows = rows[rows["synthetic"] == served.synthetic]
-    return None if rows.empty else ledger.record_of(rows.iloc[-1])
+    return ledger.newest(place, ticker, synthetic=served.synthetic) if served else None
 
 
 def _no_forecast(ticker: str, served: Version | None) -> DataError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.old_names import present_names
 from pipeline.outcome import Results
+from pipeline.serving.served import DECAY
 from pipeline.store.folder import Folder
 from pipeline.store.formats import json_of
 
@@ -65,6 +66,10 @@ class Result(NamedTuple):
     live_skill_60: float | None = None
     live_interval_skill_60: float | None = None
     tracking_seconds: float | None = None  # that its steps waited for MLflow; reads are a part of `seconds`
+    live_coverage_95_60: float | None = None
+    served_version: int | None = None  # the champion after the gate's decision
+    served_trained: str = ""  # last session of the night on which its weights were trained
+    served_cutoff: str = ""  # last session that its weights have seen
 
 
 class Aggregate(NamedTuple):
@@ -163,6 +168,13 @@ def result(
             live_skill_20=_live(served, 20, "skill"),
             live_skill_60=_live(served, 60, "skill"),
             live_interval_skill_60=_live(served, 60, "interval_skill_95"),
+            live_coverage_95_60=_live(served, 60, "coverage_95"),
+        )
+    if served and served.champion:
+        row = row._replace(
+            served_version=served.champion.version,
+            served_trained=str(served.champion.trained),
+            served_cutoff=str(served.champion.cutoff),
         )
     return row
 
@@ -180,6 +192,11 @@ def results_of_effects(ended: Sequence[Manifest]) -> Results:
 def _live(served: Served, sessions: int, score: str) -> float | None:
     window = served.live.get(str(sessions))
     return getattr(window, score) if window else None
+
+
+def is_decayed(one: Result) -> bool:
+    """Return whether the served forecasts of a ticker have crossed a limit of decay."""
+    return any(warning.startswith(DECAY) for warning in one.warnings)
 
 
 def skills(as_of: dt.date, skill: float | None, earlier: Mapping[dt.date, Folder]) -> dict[dt.date, float]:

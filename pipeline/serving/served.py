@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.old_names import Renamed
 from pipeline.outcome import ForecastRecord
+
+DECAY = "Served forecasts should not decay"  # rule of the finding
 
 
 class ScoredForecast(ForecastRecord):
@@ -34,11 +38,22 @@ class LiveWindow(Renamed):
     late: int = Field(description="forecasts that were written after the close of their session")
 
 
+class ServedChampion(BaseModel):
+    """The version that is served, as the night found it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    trained: dt.date = Field(description="last session of the night on which its weights were trained")
+    cutoff: dt.date = Field(description="last session that its weights have seen")
+
+
 class Served(BaseModel):
     """The champion's forecast of the next session, and the scores of earlier forecasts."""
 
     model_config = ConfigDict(frozen=True)
 
+    champion: ServedChampion | None = Field(default=None, description="None in files of earlier versions too")
     forecast: ForecastRecord | None = None
     why_not: str = Field(default="", description='why there is no forecast; "" when there is one')
     scored: ScoredForecast | None = Field(default=None, description="the newest forecast whose session has closed")

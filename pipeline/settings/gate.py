@@ -44,3 +44,9 @@ class Gate(BaseModel):
     min_live_coverage_95: float = Field(
         default=0.85, ge=0, le=1, description="decay: coverage of served forecasts over 60 sessions below this"
     )
+    max_champion_age: int = Field(
+        default=60, ge=1, description="largest number of sessions since the training of the champion's weights"
+    )
+    max_forecast_age: int = Field(
+        default=1, ge=0, description="largest number of sessions that closed after those that the newest forecast knows"
+    )

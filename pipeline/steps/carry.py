@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -42,12 +41,6 @@ class _Recorded(NamedTuple):
     params: Mapping[str, str]
     tags: Mapping[str, str]
 
-    @property
-    def trained(self) -> dt.date:
-        """Return the last session of the night on which its weights were trained."""
-        known = self.version.tags.get(TRAINED)
-        return dt.date.fromisoformat(known) if known else self.version.as_of
-
 
 def carry(units: Sequence[Unit]) -> list[Outcome] | None:
     """Return the outcome of each unit without a training; None where one of them must be trained, and so all."""
@@ -71,7 +64,7 @@ def reason_to_train(unit: Unit, known: _Recorded) -> str:
     """Return why the network must be trained tonight, "" where the champion's can be used again."""
     plan = unit.plan
     arrays = arrays_of(unit.read("scaled.npz"))
-    age = int(np.sum(arrays["sessions"] > np.datetime64(known.trained)))
+    age = int(np.sum(arrays["sessions"] > np.datetime64(known.version.trained)))
     ingested = unit.manifests["ingest"]
     basis = ingested.outcome.tags.get("restatement", "unchanged") if ingested else ""
     reasons = {
@@ -124,7 +117,7 @@ def _carried(unit: Unit, known: _Recorded) -> Outcome:
             **{name: known.tags[name] for name in _KNOWN if name in known.tags},
             "cutoff": str(known.version.cutoff),
             **({"evaluation_cutoff": recipe.cutoff} if preset.refit else {}),
-            TRAINED: str(known.trained),
+            TRAINED: str(known.version.trained),
             WEIGHTS_OF: str(known.version.weights_of),
         },
     )

@@ -11,8 +11,8 @@ from pipeline.evaluation import live
 from pipeline.forecasting import forecaster
 from pipeline.forecasting.bars import Bars
 from pipeline.outcome import Effects, Finding, ForecastRecord, Outcome
-from pipeline.serving import ledger
-from pipeline.serving.served import LiveWindow, ScoredForecast, Served
+from pipeline.serving import ages, ledger
+from pipeline.serving.served import DECAY, LiveWindow, ScoredForecast, Served, ServedChampion
 from pipeline.settings.currency import UNKNOWN, differ
 from pipeline.steps import live_record
 from pipeline.store.formats import frame_bytes, frame_of
@@ -45,6 +45,7 @@ def forecast(unit: Unit) -> Outcome:
     scored = live_record.scored(written, closes, unit)
     windows = {sessions: live.summary(scored, sessions) for sessions in live_record.SESSIONS}
     served = Served(
+        champion=_served(champion),
         forecast=record,
         why_not=refusal,
         scored=_newest(scored),
@@ -59,7 +60,7 @@ def forecast(unit: Unit) -> Outcome:
         live=scores,
         live_session=served.scored.session if served.scored else None,
         effects=Effects(forecast=record, no_forecast=refusal),
-        findings=_decay(unit, windows[live_record.SESSIONS[-1]]),
+        findings=(*_decay(unit, windows[live_record.SESSIONS[-1]]), *_age(unit, served.champion, refusal)),
     )
 
 
@@ -158,10 +159,24 @@ def _live_scores(served: Served, sessions: int) -> dict[str, float]:
     return scores
 
 
+def _served(champion: Version | None) -> ServedChampion | None:
+    if champion is None:
+        return None
+    return ServedChampion(version=champion.number, trained=champion.trained, cutoff=champion.cutoff)
+
+
+def _age(unit: Unit, champion: ServedChampion | None, refusal: str) -> tuple[Finding, ...]:
+    """Return a warning about old weights, unless this run cannot use the champion anyway."""
+    if champion is None or refusal:
+        return ()
+    old = ages.old_champion(unit.ticker, champion, unit.plan)
+    return (old,) if old else ()
+
+
 def _decay(unit: Unit, summary: live.Live | None) -> tuple[Finding, ...]:
     return tuple(
         Finding(
-            rule="Served forecasts should not decay",
+            rule=DECAY,
             severity="warning",
             observed=one,
             todo=f"Look at closecast champion show {unit.ticker}; closecast champion rollback {unit.ticker} goes back.",

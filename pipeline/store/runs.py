@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -85,6 +86,55 @@ def read_plan(store_url: str, run: str) -> Plan:
             f"{folder.path('plan.json')}: {error.error_count()} problem(s)",
             "Start a new run.",
         ) from error
+
+
+class Reported(NamedTuple):
+    """A run whose report was written."""
+
+    run: str
+    as_of: dt.date
+    created: dt.datetime
+
+
+class ReportedRuns:
+    """The runs of one source that were reported, by ticker. Each plan is read once, however many tickers it has."""
+
+    def __init__(self, store_url: str, source: str) -> None:
+        self._store_url = store_url
+        self._source = source
+        self._known: dict[str, Reported | None] = {}
+
+    def newest_first(self, ticker: str, closed: Collection[dt.date] = ()) -> Iterator[Reported]:
+        """Yield the runs of a ticker: by session, and those of one session by the time of their plan.
+
+        Runs with a fault and comparisons do not count.
+
+        Args:
+            ticker: of the unit.
+            closed: sessions to leave out.
+        """
+        without = {str(day) for day in closed}
+        for day in reversed(Folder(f"{self._store_url}/{ticker}").names()):
+            if day in without:
+                continue
+            names = Folder(f"{self._store_url}/{ticker}/{day}").names()
+            reported = [one for one in map(self._reported, names) if one]
+            yield from sorted(reported, key=lambda one: one.created, reverse=True)
+
+    def _reported(self, run: str) -> Reported | None:
+        if run not in self._known:
+            self._known[run] = self._read(run)
+        return self._known[run]
+
+    def _read(self, run: str) -> Reported | None:
+        folder = run_folder(self._store_url, run)
+        if not folder.exists("results.json"):  # it still runs, or was stopped
+            return None
+        plan = json_of(folder.read("plan.json"))  # as JSON: a plan of older code has other fields
+        counts = plan["source"] == self._source and not plan.get("fault") and plan.get("until") != "evaluate"
+        if not counts:
+            return None
+        return Reported(run, dt.date.fromisoformat(plan["as_of"]), dt.datetime.fromisoformat(plan["created"]))
 
 
 def earlier_folders(store_url: str, plan: Plan, most: int = 30) -> dict[str, dict[dt.date, Folder]]:

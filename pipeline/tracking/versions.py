@@ -39,6 +39,12 @@ class Version(NamedTuple):
         return dt.date.fromisoformat(self.tags["cutoff"])
 
     @property
+    def trained(self) -> dt.date:
+        """Return the last session of the night on which its weights were trained."""
+        known = self.tags.get(TRAINED)
+        return dt.date.fromisoformat(known) if known else self.as_of
+
+    @property
     def evaluation_cutoff(self) -> dt.date:
         """Return the last session that the network of its evaluation saw."""
         return dt.date.fromisoformat(self.tags.get("evaluation_cutoff", self.tags["cutoff"]))
