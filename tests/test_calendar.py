@@ -173,3 +173,12 @@ def test_a_day_before_the_calendar_names_its_beginning():
     """Tokyo's begins in 1997."""
     with pytest.raises(DataError, match="It begins at 1997-01-06"):
         next_session("XTKS", dt.date(1990, 1, 4))
+
+
+def test_sessions_after_a_day_are_counted_up_to_another():
+    """Thanksgiving and the weekend are none; a later day has none before it."""
+    wednesday, monday = dt.date(2025, 11, 26), dt.date(2025, 12, 1)
+    assert calendar.sessions_after("XNYS", wednesday, monday) == 2
+    assert calendar.sessions_after("XNYS", wednesday, monday, [dt.date(2025, 11, 28)]) == 1
+    assert calendar.sessions_after("XNYS", wednesday, wednesday) == 0
+    assert calendar.sessions_after("XNYS", monday, wednesday) == 0

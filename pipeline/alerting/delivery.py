@@ -91,6 +91,26 @@ class Delivery(threading.Thread):
         return service
 
 
+class Channel(NamedTuple):
+    """A channel of the settings, without its address."""
+
+    number: int  # its place in the settings
+    scheme: str
+    valid: bool  # whether Apprise knows its URL
+    accepted: bool  # whether it accepted the message
+
+
+def channels(urls: Sequence[str], message: Message | None = None) -> list[Channel]:
+    """Return the channels, after sending them a message if there is one."""
+    messages = [message] if message else []
+    deliveries = [Delivery(number, url, messages) for number, url in enumerate(urls, start=1)]
+    for one in deliveries:
+        one.start()
+    for one in deliveries:
+        one.finish()
+    return [Channel(one.number, one.scheme, one.valid, bool(one.accepted_keys)) for one in deliveries]
+
+
 def _set_limits(service: apprise.NotifyBase) -> None:
     """Set the limits of a nightly run, except those that the URL sets."""
     import apprise

@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli.champion import champion
 from pipeline.cli.compare import compare
+from pipeline.cli.doctor import doctor
 from pipeline.cli.forecast import forecast
 from pipeline.cli.messages import end_like_ctrl_c, errors_for_people
 from pipeline.cli.run import run
@@ -26,6 +27,7 @@ app.command()(run)
 app.command()(compare)
 app.command()(forecast)
 app.command()(status)
+app.command()(doctor)
 app.add_typer(champion)
 
 

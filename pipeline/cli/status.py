@@ -71,23 +71,29 @@ def verdict(found: Fleet) -> str:
     """Return the counts in one line."""
     count = found.counts
     if found.in_order:
-        return f"All {count['tickers']} ticker(s) are in order."
-    limits = {
-        "old champion": f" (over {found.max_champion_age} sessions)",
-        "old forecast": f" (over {found.max_forecast_age} sessions)",
+        return f"All {count.tickers} ticker(s) are in order."
+    numbers = {
+        "stale": count.stale,
+        "failed": count.failed,
+        "decayed": count.decayed,
+        f"champion over {found.max_champion_age} sessions old": count.old_champion,
+        f"forecast over {found.max_forecast_age} session(s) old": count.old_forecast,
     }
-    problems = [name for name in count if name not in {"tickers", "in order"}]
-    parts = ", ".join(f"{name}{limits.get(name, '')} {count[name]}" for name in problems if count[name])
-    return f"{count['tickers'] - count['in order']} of {count['tickers']} ticker(s) need you: {parts}."
+    parts = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
+    return f"{count.tickers - count.in_order} of {count.tickers} ticker(s) need you: {parts}."
 
 
 def reasons(found: Fleet) -> list[str]:
     """Return a line for each of the first tickers with a problem, with the next step, and a count of the others."""
     troubled = [one for one in found.tickers if one.problems]
-    lines = [f"{one.ticker} ({', '.join(one.problems)}): {_reason(one)}" for one in troubled[:_MOST_REASONS]]
+    lines = [f"{one.ticker} ({_problems(one)}): {_reason(one)}" for one in troubled[:_MOST_REASONS]]
     if more := len(troubled) - len(lines):
         lines.append(f"... and {more} more: closecast status --json has all reasons.")
     return lines
+
+
+def _problems(one: Ticker) -> str:
+    return ", ".join(one.problems).replace("_", " ")
 
 
 def _reason(one: Ticker) -> str:
@@ -97,7 +103,7 @@ def _reason(one: Ticker) -> str:
         return f"its last run is of {one.last_night}. `closecast doctor` says whether the schedule works."
     if one.findings:
         return one.findings[0]
-    if "old champion" in one.problems:
+    if "old_champion" in one.problems:
         return f"v{one.champion} has weights of {one.champion_trained}: closecast champion show {one.ticker} says why."
     return one.no_forecast or f"its newest forecast is of {one.forecast_session}."
 
@@ -130,5 +136,5 @@ def _cells(one: Ticker) -> list[str]:
         "-" if one.coverage_95_60 is None else f"{one.coverage_95_60:.1%}",
         forecast,
         str(len(one.findings)),
-        ", ".join(one.problems) or "-",
+        _problems(one) or "-",
     ]

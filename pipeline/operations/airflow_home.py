@@ -86,7 +86,7 @@ def process_environment(settings: Settings) -> dict[str, str]:
 
 
 def _local_executor(settings: Settings) -> dict[str, object]:
-    url = f"sqlite:///{_sqlite_file(settings)}?timeout=30"  # seconds to wait for a lock
+    url = f"sqlite:///{sqlite_file(settings)}?timeout=30"  # seconds to wait for a lock
     return {"CORE__EXECUTOR": "LocalExecutor", "DATABASE__SQL_ALCHEMY_CONN": url}
 
 
@@ -110,7 +110,6 @@ def prepare(settings: Settings) -> None:
     Raises:
         PipelineError: a database could not be migrated, or a server is not installed.
     """
-    home = settings.var_dir / "airflow"
     log = settings.var_dir / "log" / "db-migrate.log"
     make_private_folders(settings.var_dir)
     settings.mlflow_artifacts.mkdir(exist_ok=True)
@@ -118,16 +117,20 @@ def prepare(settings: Settings) -> None:
     _write_secrets(settings)
     if settings.cluster:
         servers.prepare(settings)
-    database_folder = settings.var_dir / "postgres" if settings.cluster else home
-    marker = database_folder / "migrated-by"  # deleted together with the database
+    marker = migration_marker(settings)
     versions = schema_versions()
-    exists = settings.cluster or _sqlite_file(settings).exists()
+    exists = settings.cluster or sqlite_file(settings).exists()
     if exists and marker.exists() and marker.read_text() == versions:
         return
     database = servers.temporary_postgres(settings) if settings.cluster else contextlib.nullcontext()
     with database:
         _migrate(settings, log)
     marker.write_text(versions)
+
+
+def migration_marker(settings: Settings) -> Path:
+    """Return the file with the `schema_versions` that the databases have; it is deleted together with Airflow's."""
+    return settings.var_dir / ("postgres" if settings.cluster else "airflow") / "migrated-by"
 
 
 def schema_versions() -> str:
@@ -168,7 +171,8 @@ def _migrations(settings: Settings) -> dict[str, list[str]]:
     return commands
 
 
-def _sqlite_file(settings: Settings) -> Path:
+def sqlite_file(settings: Settings) -> Path:
+    """Return the SQLite database of Airflow below `var`."""
     return settings.var_dir / "airflow" / "airflow.db"
 
 

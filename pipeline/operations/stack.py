@@ -74,7 +74,7 @@ def _running_settings(settings: Settings, report: Callable[[str], None]) -> Sett
 
 def _start_all(settings: Settings, report: Callable[[str], None]) -> None:
     stop(settings)  # processes that a killed supervisord left
-    _require_free_ports(settings)
+    require_free_ports(settings)
     programs(settings)  # raises if a server is not installed
     _lock_database(settings, "`make up` needs Airflow's database for itself.").close()
     report("Starting Airflow and MLflow. The first start takes about a minute ...")
@@ -139,7 +139,12 @@ def _lock_database(settings: Settings, rule: str) -> TextIO:
     return lock
 
 
-def _require_free_ports(settings: Settings) -> None:
+def require_free_ports(settings: Settings) -> None:
+    """Check that the ports of the stack are free.
+
+    Raises:
+        PipelineError: one is taken, or two programs have the same.
+    """
     variables = ["airflow_port", "mlflow_port"]
     if settings.cluster:
         variables += ["postgres_port", "redis_port"]
@@ -171,7 +176,7 @@ def _wait_until_healthy(settings: Settings, *, log_bytes: int) -> None:
     """
     log = settings.var_dir / "log"
     deadline = time.monotonic() + UP_SECONDS
-    while silent := _first_silent_part(settings):
+    while silent := first_silent_part(settings):
         for name, exits in _count_exits(settings, log_bytes).items():
             if exits >= MAX_EXITS:
                 todo = f"Read the end of {log / name}.log."
@@ -189,7 +194,7 @@ def _count_exits(settings: Settings, log_bytes: int) -> Counter[str]:
         return Counter(re.findall(r"exited: (\S+) .*not expected", lines.read()))
 
 
-def _first_silent_part(settings: Settings) -> str:
+def first_silent_part(settings: Settings) -> str:
     """Return the name of the first part that does not answer, or an empty string."""
     supervisord = find_supervisord(settings)
     if not supervisord:

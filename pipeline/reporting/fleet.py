@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pipeline.reporting.results import Result
     from pipeline.settings import Settings
 
-Problem = Literal["stale", "failed", "decayed", "old champion", "old forecast"]
-PROBLEMS: tuple[Problem, ...] = ("stale", "failed", "decayed", "old champion", "old forecast")
+Problem = Literal["stale", "failed", "decayed", "old_champion", "old_forecast"]
+PROBLEMS: tuple[Problem, ...] = ("stale", "failed", "decayed", "old_champion", "old_forecast")
 _LOOK_BACK = 10  # nights before the last one that are searched for the champion of a ticker that failed
 
 
@@ -59,6 +59,20 @@ class Ticker(BaseModel):
     findings: tuple[str, ...] = Field(default=(), description="open: the failure and the warnings of the last night")
 
 
+class Counts(BaseModel):
+    """Numbers of tickers. One with two problems counts twice."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tickers: int
+    in_order: int
+    stale: int = Field(description="without a reported run of the session that is due")
+    failed: int = Field(description="in their last night")
+    decayed: int = Field(description="served forecasts beyond a limit of decay")
+    old_champion: int
+    old_forecast: int
+
+
 class Fleet(BaseModel):
     """All tickers of the settings."""
 
@@ -69,14 +83,14 @@ class Fleet(BaseModel):
     synthetic: bool
     max_champion_age: int
     max_forecast_age: int
-    counts: dict[str, int] = Field(description="tickers, tickers in order, and tickers by problem")
+    counts: Counts
     tickers: tuple[Ticker, ...]
     alerts: tuple[str, ...] = Field(description="titles of sent alerts about whole runs that have not recovered")
 
     @property
     def in_order(self) -> bool:
         """Return whether no ticker has a problem."""
-        return self.counts["in order"] == len(self.tickers)
+        return self.counts.in_order == self.counts.tickers
 
 
 def fleet(settings: Settings, now: dt.datetime) -> Fleet:
@@ -98,14 +112,17 @@ def fleet(settings: Settings, now: dt.datetime) -> Fleet:
     reader = _Reader(settings, due, closed)
     tickers = tuple(reader.ticker(name) for name in universe(settings))
     found = Counter(problem for one in tickers for problem in one.problems)
-    counts = {"tickers": len(tickers), "in order": sum(not one.problems for one in tickers)}
     return Fleet(
         due=due,
         source=settings.source,
         synthetic=reader.synthetic,
         max_champion_age=settings.gate.max_champion_age,
         max_forecast_age=settings.gate.max_forecast_age,
-        counts=counts | {problem: found[problem] for problem in PROBLEMS},
+        counts=Counts(
+            tickers=len(tickers),
+            in_order=sum(not one.problems for one in tickers),
+            **{problem: found[problem] for problem in PROBLEMS},
+        ),
         tickers=tickers,
         alerts=tuple(notify.open_alerts(settings)),
     )
@@ -213,8 +230,8 @@ class _Reader:
             "stale": read.last_night is None or read.last_night < self._due,
             "failed": bool(read.reason),
             "decayed": results.is_decayed(row),
-            "old champion": (read.champion_age or 0) > gate.max_champion_age,
-            "old forecast": (read.forecast_age or 0) > gate.max_forecast_age,
+            "old_champion": (read.champion_age or 0) > gate.max_champion_age,
+            "old_forecast": (read.forecast_age or 0) > gate.max_forecast_age,
         }
         return tuple(problem for problem in PROBLEMS if holds[problem])
 

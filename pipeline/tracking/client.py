@@ -20,7 +20,7 @@ from pipeline.errors import PipelineError, Unavailable, without_secrets
 from pipeline.settings.foreign import MLFLOW, drop_foreign
 from pipeline.tracking.login import USER
 from pipeline.tracking.moved import follow_var
-from pipeline.tracking.server import check_answers, no_answer
+from pipeline.tracking.server import check_answers, no_answer, refused_login
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -134,11 +134,7 @@ def _own_errors(uri: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         if "error code 401" in str(error):
-            raise PipelineError(
-                "The MLflow server must accept the login.",
-                f"{without_secrets(uri)}: HTTP 401",
-                "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD. `make up` prints those of its server.",
-            ) from None
+            raise refused_login(uri) from None
         if "API request to" in str(error) or "timed out" in str(error) or "database is locked" in str(error):
             raise no_answer(uri, str(error)) from None  # its text holds the whole URL with the password
         if "out-of-date database schema" in str(error):

@@ -97,3 +97,14 @@ def test_a_later_alert_replaces_the_one_of_its_key(memory):
 def test_a_channel_has_accepted_only_news_of_the_same_kind(sent, kind, accepted):
     """A warning that turns critical is news again."""
     assert accepted_news(sent, kind) == accepted
+
+
+def test_alerts_that_have_not_recovered_are_listed_oldest_first(memory):
+    """A damaged file hides no other; without a folder the list is empty."""
+    book = Memory(Folder(memory.url))
+    assert book.unsettled() == []
+    older = SENT.model_copy(update={"key": "BBB critical", "when": SENT.when - dt.timedelta(days=1)})
+    for one in (SENT, older, SENT.model_copy(update={"key": "recovered", "channels": {}, "settled": True})):
+        book.write(one)
+    book.folder.write("damaged.json", b"{")
+    assert book.unsettled() == [older, SENT]

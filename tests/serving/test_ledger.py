@@ -53,6 +53,18 @@ def test_rows_come_by_session_and_then_as_they_were_written(place):
     assert len(ledger.read(place, "NFLX")) == 1
 
 
+def test_the_newest_row_is_the_last_one_of_its_market(place):
+    """Of one session the one written last; forecasts from synthetic prices are another market."""
+    assert ledger.newest(place, "^GSPC", synthetic=False) is None
+    later = ROW.model_copy(update={"version": 10, "created": ROW.created + dt.timedelta(hours=1)})
+    before = ROW.model_copy(update={"session": dt.date(2025, 11, 21), "created": ROW.created + dt.timedelta(days=9)})
+    synthetic = ROW.model_copy(update={"session": dt.date(2025, 11, 25), "version": 4, "synthetic": True})
+    for row in (later, ROW, before, synthetic):
+        ledger.write(place, row)
+    assert ledger.newest(place, "^GSPC", synthetic=False) == later
+    assert ledger.newest(place, "^GSPC", synthetic=True) == synthetic
+
+
 def test_no_ledger_yet_is_an_empty_one(place):
     """With the same columns and types, so that whoever reads needs no special case."""
     empty = ledger.read(place, "NFLX")

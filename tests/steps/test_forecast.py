@@ -10,6 +10,7 @@ import pytest
 from pipeline import runs
 from pipeline.errors import DataError
 from pipeline.prices.sources import sample
+from pipeline.reporting.results import results_of
 from pipeline.serving import ledger
 from pipeline.settings import load_settings
 from pipeline.store.runs import run_folder
@@ -127,6 +128,21 @@ def test_forecasts_that_decayed_are_a_finding_and_an_alert(tiny, monkeypatch):
     (alert,) = (one for one in hook.told if "decay" in one.body)
     assert "closecast champion rollback AAA" in alert.body
     assert b"Served forecasts should not decay" in run_folder(tiny.store_url, "manual__1").read("report.html")
+
+
+def test_old_weights_are_a_finding_and_the_results_name_them(one_night):
+    """A champion that stays is registered again; its age counts from the night that trained it."""
+    folder = night("2", "2025-11-24", gate={"max_coverage_95": 0, "max_champion_age": 1})
+    assert json_in(folder, "forecast")["champion"] == {
+        "version": 3, "trained": "2025-11-20", "cutoff": "2025-11-20",
+    }  # fmt: skip
+    (finding,) = folder.manifest("forecast").outcome.findings
+    assert (finding.severity, finding.limit) == ("warning", "at most 1 sessions")
+    assert finding.observed == "v3 has weights of 2025-11-20, 2 sessions ago"
+    runs.report("manual__2", settings=load_settings(tickers=("AAA",)))
+    (row,) = results_of(run_folder(one_night.store_url, "manual__2").read("results.json"))
+    assert (row.served_version, row.served_trained, row.served_cutoff) == (3, "2025-11-20", "2025-11-20")
+    assert row.live_coverage_95_60 is None  # the forecast of 2025-11-21 was of another session
 
 
 def test_the_ledger_can_be_a_table_of_a_database(tiny, tmp_path, monkeypatch):

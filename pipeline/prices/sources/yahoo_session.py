@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +19,28 @@ if TYPE_CHECKING:
 
     from curl_cffi.requests import Response, Session
 
+ADDRESS = "https://query2.finance.yahoo.com"  # yfinance's own constant needs 2 s of imports
 _CHART = "/v8/finance/chart/"
 _CACHE_KEPT = 86_400.0  # seconds
+
+
+def check_answers(seconds: float, address: str = ADDRESS) -> None:
+    """Check that Yahoo answers, with a page or with a refusal: yfinance brings what a page needs.
+
+    Raises:
+        Unavailable: no answer in time.
+    """
+    try:
+        with urllib.request.urlopen(address, timeout=seconds):  # noqa: S310 - a constant
+            return
+    except urllib.error.HTTPError:
+        return
+    except OSError as error:
+        raise Unavailable(
+            "Yahoo must answer.",
+            f"{address}: {getattr(error, 'reason', error)}",
+            "Check network and proxy (HTTPS_PROXY). The run tries again by itself.",
+        ) from None
 
 
 class ServerError(ConnectionError):
