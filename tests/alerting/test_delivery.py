@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.alerting import delivery
 from pipeline.alerting.alerts import send
+from pipeline.alerting.delivery import Message, channels
 from tests.support.alert_channels import PASSWORD, TOKEN, webhook
 from tests.support.alert_samples import FAILED, LATE, critical, warning
 
@@ -175,3 +176,14 @@ def test_alerts_are_cheap_to_import_and_hold_no_process(memory):
         drip.answer = "drip"
         subprocess.run([sys.executable, "-c", code, drip.url, memory.url], check=True, timeout=120)
         assert drip.refused == 1
+
+
+def test_channels_are_known_without_a_message_and_answer_to_one(hook):
+    """By their place and scheme, never by their address."""
+    hidden = "s3cret"
+    urls = [hook.url, f"{hidden}-and-no-url"]
+    known, invalid = channels(urls)
+    assert (known, hook.told) == ((1, "json", True, False), [])
+    assert invalid == (2, "unknown", False, False)
+    sent, _ = channels(urls, Message("Test", "It works.", "success", ("test",)))
+    assert (sent.accepted, hook.titles) == (True, ["Test"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.cli.checks import checked
 from pipeline.errors import PipelineError
 from pipeline.operations import code_watch, processes, stack, supervisor
 from pipeline.operations.airflow_home import schema_versions
@@ -77,6 +78,15 @@ def test_both_pages_answer(started: Started) -> None:
     health = json.loads(page(started.settings.airflow_port, "/api/v2/monitor/health"))
     assert {part["status"] for part in health.values()} == {"healthy"}
     assert page(started.settings.mlflow_port, "/health") == b"OK"
+
+
+def test_doctor_finds_the_stack_its_databases_and_its_server(started: Started) -> None:
+    """Airflow's and MLflow's schemas, MLflow's version behind its login, and every part that answers."""
+    settings = started.settings.model_copy(update={"tracking_uri": started.settings.own_mlflow_server})
+    found = {one.name: one for one in checked(settings)}
+    assert {found[name].state for name in ("stack", "mlflow", "databases")} == {"ok"}, found
+    assert "Airflow and MLflow have the schemas" in found["databases"].observed
+    assert "answers with" in found["mlflow"].observed
 
 
 def test_login_works_and_the_password_is_nowhere_else(started: Started) -> None:

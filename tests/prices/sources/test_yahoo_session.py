@@ -7,10 +7,12 @@ from curl_cffi.requests.exceptions import ConnectionError as LostConnection
 from curl_cffi.requests.exceptions import Timeout
 from yfinance.exceptions import YFDataException, YFRateLimitError
 
+from pipeline.errors import Unavailable
 from pipeline.prices.sources.yahoo_session import (
     DeniedError,
     NoSuchSymbol,
     ServerError,
+    check_answers,
     describe_failure,
     open_session,
 )
@@ -82,3 +84,12 @@ def test_an_answer_passes_unchanged(ask):
 def test_a_failure_is_described_without_addresses(error, text):
     """Curl's own text may name a proxy and its password."""
     assert describe_failure(error, 2.5) == text
+
+
+def test_any_answer_shows_that_yahoo_can_be_reached():
+    """A refusal too: without yfinance's cookie Yahoo gives no page."""
+    with serve() as server:
+        server.script["NFLX"] = [page(401)]
+        check_answers(5.0, f"{server.url}/v8/finance/chart/NFLX")
+    with pytest.raises(Unavailable, match="Yahoo must answer"):
+        check_answers(1.0, "http://127.0.0.1:9")
