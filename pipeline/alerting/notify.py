@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pipeline import calendar
-from pipeline.alerting import alerts
+from pipeline.alerting import alerts, dead_man
 from pipeline.alerting.alerts import Alert
 from pipeline.alerting.memory import Memory
 from pipeline.errors import DataError, Unavailable, UsageError
@@ -152,11 +152,14 @@ def _is_in_the_report(task: str, error: BaseException | None) -> bool:
 
 
 def mark_finished(settings: Settings, plan: Plan) -> None:
-    """Write the marker of a session with a finished run, and send the recovery of an earlier alert."""
+    """Write the marker of a session with a finished run. For the last session: send a recovery, and the heartbeat."""
     text = plan.model_dump_json(include={"dag_run_id", "created"}).encode()
     _markers(settings).write(_marker_name(plan.as_of, plan.source), text)
-    settled = [] if _is_past(plan) else [_LATE]
-    _send(settings, [], settled, str(plan.as_of))
+    if _is_past(plan):
+        return
+    _send(settings, [], [_LATE], str(plan.as_of))
+    if address := settings.heartbeat_url.get_secret_value().strip():
+        dead_man.ping(address)
 
 
 def alert_unless_finished(settings: Settings, session: dt.date) -> bool:
@@ -164,9 +167,17 @@ def alert_unless_finished(settings: Settings, session: dt.date) -> bool:
     if _markers(settings).exists(_marker_name(session, settings.source)):
         _send(settings, [], [_LATE, "task look"], str(session))
         return True
+    send_late(
+        settings, session, f"{settings.late_minutes} minutes after the close, no run of this session has finished"
+    )
+    return False
+
+
+def send_late(settings: Settings, session: dt.date, observed: str) -> None:
+    """Send the alert of a session without a finished run."""
     body = [
         f"Session: {session}",
-        f"Observed: {settings.late_minutes} minutes after the close, no run of this session has finished",
+        f"Observed: {observed}",
         "To do: check that Airflow and its scheduler are running, and read the report of the last run.",
         "What the pipeline did: nothing. Earlier results and the champion stay.",
         f"Airflow: {settings.airflow_page}/dags/retrain",
@@ -179,7 +190,24 @@ def alert_unless_finished(settings: Settings, session: dt.date) -> bool:
         body="\n".join(body),
     )
     _send(settings, [news], ["task look"], str(session))
-    return False
+
+
+def send_replaced(settings: Settings, program: str, pid: int, reason: str) -> None:
+    """Send that the guard ended a program of the stack, so that supervisord starts it again."""
+    body = [
+        f"Program: {program}, process {pid}",
+        f"Reason: {reason}",
+        "To do: nothing, unless it happens again. Airflow retries interrupted tasks, which reuse finished steps.",
+        "What the pipeline did: ended the program, and supervisord starts it again.",
+    ]
+    news = Alert(
+        key=f"replaced {program}",
+        identity=str(pid),
+        kind="warning",
+        title=f"{program} was replaced",
+        body="\n".join(body),
+    )
+    _send(settings, [news], [], f"{program} was replaced")
 
 
 def open_alerts(settings: Settings) -> list[str]:

@@ -9,15 +9,20 @@ their finished steps. The same happens to a scheduler whose heartbeat has stoppe
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import psutil
 
+from pipeline.alerting import notify
 from pipeline.operations.heartbeat import Heartbeat
+from pipeline.operations.late_watch import LateWatch
 from pipeline.operations.processes import STACK, is_alive, members
+from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,19 +52,29 @@ def workers(processes: Iterable[psutil.Process]) -> dict[psutil.Process, set[psu
     return found
 
 
-def guard(var: str, seconds: float = _SECONDS, heartbeat: Heartbeat | None = None) -> None:
-    """Check the workers and the heartbeat every few seconds, for ever.
+def guard(
+    var: str,
+    seconds: float = _SECONDS,
+    heartbeat: Heartbeat | None = None,
+    *,
+    late: Callable[[], None] = lambda: None,
+    replaced: Callable[[int, str], None] = lambda pid, reason: None,  # noqa: ARG005 - names of the parameters
+) -> None:
+    """Check the workers, the heartbeat and the last night every few seconds, for ever.
 
     Args:
         var: the folder of the stack.
         seconds: pause between two checks.
         heartbeat: of the scheduler; None checks the workers only.
+        late: looks whether a night is late.
+        replaced: receives the id and the reason of each scheduler that was killed.
     """
     before: dict[psutil.Process, set[psutil.Process]] = {}
     while True:
         processes = members(var, SCHEDULER)
         if heartbeat and heartbeat.is_due():
-            _kill_if_hung(var, processes, heartbeat)
+            _kill_if_hung(var, processes, heartbeat, replaced)
+        late()
         now = workers(processes)
         for scheduler, known in before.items():
             dead = [worker for worker in known if not is_alive(worker)]  # a worker missing from `now` may be alive
@@ -68,11 +83,14 @@ def guard(var: str, seconds: float = _SECONDS, heartbeat: Heartbeat | None = Non
                     scheduler.kill()
                 pids = ", ".join(str(worker.pid) for worker in dead)
                 log.warning("Worker %s was killed. Restarting scheduler %d.", pids, scheduler.pid)
+                replaced(scheduler.pid, f"its worker {pids} was killed")
         before = now
         time.sleep(seconds)
 
 
-def _kill_if_hung(var: str, processes: Iterable[psutil.Process], heartbeat: Heartbeat) -> None:
+def _kill_if_hung(
+    var: str, processes: Iterable[psutil.Process], heartbeat: Heartbeat, replaced: Callable[[int, str], None]
+) -> None:
     """Kill the scheduler if its heartbeat has stopped."""
     supervisords = members(var, "")
     for process in processes:
@@ -80,9 +98,24 @@ def _kill_if_hung(var: str, processes: Iterable[psutil.Process], heartbeat: Hear
             if process.parent() in supervisords and heartbeat.has_stopped(process.create_time()):
                 process.kill()
                 log.warning("The heartbeat of scheduler %d has stopped. Restarting it.", process.pid)
+                replaced(process.pid, "its heartbeat has stopped")
+
+
+def main() -> None:
+    """Guard the stack whose environment this process has, for ever."""
+    var = os.environ[STACK]
+    settings = load_settings()
+    supervisord = next(iter(members(var, "")), psutil.Process())
+    watch = LateWatch(settings, dt.datetime.fromtimestamp(supervisord.create_time(), dt.UTC))
+    threshold = float(os.environ["AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD"])
+    guard(
+        var,
+        heartbeat=Heartbeat(os.environ["AIRFLOW__API__BASE_URL"], _PATIENCE * threshold),
+        late=lambda: watch.look(dt.datetime.now(dt.UTC)),
+        replaced=lambda pid, reason: notify.send_replaced(settings, SCHEDULER, pid, reason),
+    )
 
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    threshold = float(os.environ["AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD"])
-    guard(os.environ[STACK], heartbeat=Heartbeat(os.environ["AIRFLOW__API__BASE_URL"], _PATIENCE * threshold))
+    main()

@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     alert_urls: SecretStr = Field(
         SecretStr(""), description="channels that receive alerts: Apprise URLs, separated by spaces"
     )
+    heartbeat_url: SecretStr = Field(
+        SecretStr(""), description="address of a dead man's switch: it gets a request after each good night"
+    )
     airflow_url: str = Field("", description="Airflow's web page in alerts; empty: the one of `make up`")
     mlflow_url: str = Field(
         "", description="MLflow's web page in alerts; empty: the tracking server, or that of `make up`"
