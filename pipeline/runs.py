@@ -115,11 +115,10 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     sections = _sections(settings, planned, manifests, tracked, closed)
     rows = [section.result for section in sections]
     failed = [row for row in rows if row.reason]
-    notices = {
-        "calendar": _calendar_notice(planned),
-        "closure": closed.notice,
-        "forecasts": _forecasts_notice(settings, planned, rows),
-    }
+    is_whole_night = covers_universe(planned, load_settings())
+    notices = {"calendar": _calendar_notice(planned), "closure": closed.notice}
+    if is_whole_night:  # a run of one ticker says nothing about the others
+        notices["forecasts"] = _forecasts_notice(settings, planned, rows)
     if not closed.notice and not closed.opened:
         del notices["closure"]  # that of an earlier night still holds
     page = reports.page(planned, sections, [one for one in notices.values() if one])
@@ -136,7 +135,7 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
         excused=closed.stopped,
     )
     # A manual run of fewer tickers does not finish the night. On a closure there is nothing to wait for.
-    if (len(failed) < len(rows) or planned.as_of in closed.found) and covers_universe(planned, load_settings()):
+    if (len(failed) < len(rows) or planned.as_of in closed.found) and is_whole_night:
         notify.mark_finished(settings, planned)
     if failed:
         reasons = [f"{row.ticker} in {row.step}: {row.reason}" for row in failed if row.ticker not in closed.stopped]

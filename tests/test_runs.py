@@ -240,19 +240,21 @@ def test_a_calendar_that_ends_within_six_weeks_warns_in_log_report_and_alert(mon
         assert "--upgrade exchange_calendars" in one.body
 
 
-def test_a_ticker_without_a_recent_forecast_is_an_alert_until_it_has_one(tiny, hook):
-    """It failed for two nights. The alert is sent once, and recovers with the next forecast."""
+def test_a_ticker_without_a_recent_forecast_is_an_alert_until_it_has_one(tiny, hook, monkeypatch):
+    """It failed for two nights. The alert is sent once, and recovers with the next forecast in a whole night."""
+    monkeypatch.setenv("CLOSECAST_TICKERS", "AAA")
     leave_forecast(tiny, "AAA", "2025-11-20", "2025-11-19")
-    settings = load_settings(tickers=("AAA",))
-    for name in ("1", "2"):
-        runs.plan(settings, f"manual__{name}")
+    settings = load_settings()
+    for name, asked in (("1", settings), ("2", settings), ("other", load_settings(tickers=("BBB",)))):
+        runs.plan(asked, f"manual__{name}")
         with pytest.raises(DataError):
-            runs.report(f"manual__{name}", settings=settings)
+            runs.report(f"manual__{name}", settings=asked)
     rule = "Each ticker should have a recent forecast"
     (alert,) = (one for one in hook.told if one.title == rule)
     assert "1 ticker(s) without one: the oldest misses 2 sessions" in alert.body
     assert "Rows: AAA" in alert.body
     assert rule.encode() in run_folder(tiny.store_url, "manual__1").read("report.html")
+    assert f"Recovered: {rule}" not in hook.titles
     leave_forecast(tiny, "AAA", "2025-11-24", "2025-11-21")
     runs.plan(settings, "manual__3")
     with pytest.raises(DataError):
