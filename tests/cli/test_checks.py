@@ -1,7 +1,6 @@
 """Each check of `closecast doctor`, on real files, ports and servers."""
 
 import datetime as dt
-import shutil
 import socket
 import sqlite3
 from types import SimpleNamespace
@@ -153,15 +152,11 @@ def test_a_test_message_reaches_each_channel(monkeypatch):
         assert "s3cret" not in invalid.model_dump_json()
 
 
-@pytest.mark.usefixtures("tiny")
-def test_libraries_are_compared_with_the_lock_of_the_checkout(tmp_path, monkeypatch):
-    """A missing one fails, another version may be meant, and an image has no lock."""
-    home = tmp_path / "home"
-    shutil.copytree(load_settings().home / "expectations", home / "expectations")
-    monkeypatch.setenv("CLOSECAST_HOME", str(home))
-    preset = {"presets": {"daily": {}}}
-    assert look(**preset)["libraries"].state == "skipped"
-    (home / "requirements.lock").write_text("pytest==0.1 \\\n")
-    assert look(**preset)["libraries"].state == "warning"
-    (home / "requirements.lock").write_text("no-such-library==0.1 \\\n")
-    assert look(**preset)["libraries"].state == "failed"
+@pytest.mark.parametrize(
+    ("lock", "state"), [(None, "skipped"), ("pytest==0.1 \\\n", "warning"), ("no-such-library==0.1 \\\n", "failed")]
+)
+def test_libraries_are_compared_with_the_lock_of_the_checkout(tiny, tmp_path, lock, state):
+    """An image has no lock, another version may be meant, a missing library fails."""
+    if lock:
+        (tmp_path / "requirements.lock").write_text(lock)
+    assert checks._libraries(tiny.model_copy(update={"home": tmp_path})).state == state
