@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 
 TERMINAL = CliRunner()
-COMMANDS = ("run", "compare", "forecast", "champion", "up", "down", "airflow")
+COMMANDS = ("run", "compare", "forecast", "status", "doctor", "champion", "up", "down", "airflow")
 
 
 def test_help_names_every_command():

@@ -16,6 +16,8 @@ from pipeline.settings.gate import Gate
         ("max_coverage_95", 0, -0.001),
         ("min_live_coverage_95", 0, -0.001),
         ("min_live_sessions", 1, 0),
+        ("max_champion_age", 1, 0),
+        ("max_forecast_age", 0, -1),
     ],
 )
 def test_a_limit_below_its_range_is_refused(field, lowest, below):
