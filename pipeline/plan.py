@@ -28,6 +28,7 @@ _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,250}")  # what Airflow allows; it goe
 _NOT_IN_A_FOLDER_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
+LOCAL = "local__"  # the ids of the runs of `closecast run`, which Airflow does not know
 MOST_BATCHES = 1024  # what Airflow maps by default: its setting core.max_map_length
 
 

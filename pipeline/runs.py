@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pipeline import calendar, runner
 from pipeline.alerting import notify
+from pipeline.alerting.notify import airflow_run_page
 from pipeline.errors import Damaged, DataError, PartlyFailed, PipelineError, Unavailable, UsageError
 from pipeline.outcome import Finding
 from pipeline.plan import MOST_BATCHES, Batch, Plan, covers_universe, folder_name, make_plan
 from pipeline.prices import closures
 from pipeline.reporting import report as reports
 from pipeline.reporting import results
+from pipeline.reporting.closing import closing, results_json
 from pipeline.serving import ages, ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
@@ -123,7 +125,12 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
         del notices["closure"]  # that of an earlier night still holds
     page = reports.page(planned, sections, [one for one in notices.values() if one])
     folder.write("report.html", page)
-    folder.write("results.json", results.results_bytes(rows))
+    links = {
+        "Report": folder.path("report.html"),
+        "MLflow": tracking.page(tracking.open_parent(planned)),
+        "Airflow": airflow_run_page(settings, dag_run_id),
+    }
+    folder.write("results.json", results_json(closing(dag_run_id, rows, links), rows))
     tracking.close_parent(planned, failed=bool(failed), metrics=results.summary(rows), page=page)
     notify.send_run_alerts(
         settings,
@@ -251,6 +258,10 @@ def stages(planned: Plan, batches: Sequence[Batch]) -> list[Stage]:
     """Return the work of a run in an order that one process may follow.
 
     Where all tickers share a network, `train` gathers all batches and comes after every `window`.
+
+    Args:
+        planned: the run.
+        batches: those of the run, or a part of them.
     """
     steps = flow(planned)
     if not planned.shares_network:

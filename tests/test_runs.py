@@ -66,7 +66,7 @@ def test_a_run_that_was_stopped_before_its_steps_is_reported_as_failed(tiny):
     with pytest.raises(DataError, match="AAA in plan: The run was stopped"):
         runs.report("manual__1", settings=tiny)
     folder = run_folder(tiny.store_url, "manual__1")
-    assert [one["step"] for one in json.loads(folder.read("results.json"))] == ["plan"] * len(tiny.tickers)
+    assert [one["step"] for one in json.loads(folder.read("results.json"))["tickers"]] == ["plan"] * len(tiny.tickers)
     assert b"The run was stopped before this ticker was done" in folder.read("report.html")
     statuses = {run.data.tags["ticker"]: run.info.status for run in logged_runs(tiny).runs}
     assert statuses == {"": "FAILED"} | dict.fromkeys(tiny.tickers, "KILLED")

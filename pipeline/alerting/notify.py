@@ -13,7 +13,7 @@ from pipeline.alerting.alerts import Alert
 from pipeline.alerting.memory import Memory
 from pipeline.errors import DataError, Unavailable, UsageError
 from pipeline.outcome import Finding
-from pipeline.plan import folder_name
+from pipeline.plan import LOCAL, folder_name
 from pipeline.store.folder import Folder
 
 if TYPE_CHECKING:
@@ -233,9 +233,17 @@ def _is_past(plan: Plan) -> bool:
 
 
 def _run_links(settings: Settings, dag_run_id: str, dag: str = "retrain") -> dict[str, str]:
-    if dag_run_id.startswith("local__"):
+    page = airflow_run_page(settings, dag_run_id, dag)
+    if not page:
         return {"Report": f"{settings.store_url}/_runs/{folder_name(dag_run_id)}/report.html"}
-    return {"Airflow run": f"{settings.airflow_page}/dags/{dag}/runs/{quote(dag_run_id)}"}
+    return {"Airflow run": page}
+
+
+def airflow_run_page(settings: Settings, dag_run_id: str, dag: str = "retrain") -> str:
+    """Return the address of a run's page in Airflow; "" for a run of `closecast run`, which Airflow does not know."""
+    if dag_run_id.startswith(LOCAL):
+        return ""
+    return f"{settings.airflow_page}/dags/{dag}/runs/{quote(dag_run_id)}"
 
 
 def _send(settings: Settings, news: list[Alert], settled: list[str], about: str) -> None:

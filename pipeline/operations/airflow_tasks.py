@@ -5,6 +5,7 @@ Airflow parses the DAG files every few seconds, so the pipeline is imported when
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,13 @@ from pipeline.operations.lifeline import die_with_parent
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pipeline.plan import Batch
+    from pipeline.settings import Settings
 
+# Not the logger of Closecast: `make run` prints its lines on the terminal, and ends with these by itself.
+log = logging.getLogger("airflow.task")
 # After an outage `watch` and `retrain` start together: the run is about to start, so no alert is sent.
 _TOO_LATE = timedelta(hours=1)
 
@@ -105,7 +109,24 @@ def report() -> None:
     """Write the results of the run; fail when a ticker failed, with its name and reason."""
     from pipeline import runs
 
-    runs.report(get_current_context()["dag_run"].run_id)
+    dag_run_id = get_current_context()["dag_run"].run_id
+    settings = load_settings()
+    try:
+        runs.report(dag_run_id, settings=settings)
+    finally:
+        for line in closing_lines(settings, dag_run_id):
+            log.info("%s", line)
+
+
+def closing_lines(settings: Settings, dag_run_id: str) -> Iterator[str]:
+    """Yield the failures, the links and the counts of a run; nothing if it has no results."""
+    from pipeline.plan import folder_name
+    from pipeline.reporting.closing import closing_of
+    from pipeline.store.runs import run_folder
+
+    folder = run_folder(settings.store_url, folder_name(dag_run_id))
+    if folder.exists("results.json"):
+        yield from closing_of(folder.read("results.json"), dag_run_id).lines
 
 
 def look() -> bool:

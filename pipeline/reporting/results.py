@@ -244,14 +244,11 @@ def summary(results: Sequence[Result]) -> dict[str, float]:
     return counts | {name: float(value) for name, value in figures.items() if value is not None}
 
 
-def results_bytes(results: Sequence[Result]) -> bytes:
-    """Return results as JSON."""
-    return json.dumps([one._asdict() for one in results], indent=1).encode()
-
-
 def results_of(data: bytes) -> list[Result]:
-    """Return the results that `results_bytes` wrote."""
-    results = [Result(**present_names(one)) for one in json.loads(data)]  # tuples become lists in JSON
+    """Return the rows of a results.json; that of an earlier version is a list of them."""
+    content = json.loads(data)
+    rows = content["tickers"] if isinstance(content, Mapping) else content
+    results = [Result(**present_names(one)) for one in rows]  # tuples become lists in JSON
     return [
         one._replace(
             warnings=tuple(one.warnings),

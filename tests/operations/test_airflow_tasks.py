@@ -9,6 +9,7 @@ from pipeline import calendar
 from pipeline.errors import DataError, UsageError
 from pipeline.operations import airflow_tasks
 from tests.support.alert_channels import webhook
+from tests.support.past_runs import leave_plan, leave_results, row
 
 
 @pytest.fixture
@@ -98,3 +99,12 @@ def test_a_plan_has_no_more_batches_than_airflow_maps(monkeypatch, limit, most):
     assert len(batches) <= most
     assert [ticker for batch in batches for ticker in batch["tickers"]] == tickers
     assert airflow_tasks.plan() == batches
+
+
+def test_the_report_ends_with_the_counts(tiny):
+    """The log of the task has the lines of the terminal; a run without results has none."""
+    plan = leave_plan(tiny, "scheduled__1", "2025-11-20")
+    assert list(airflow_tasks.closing_lines(tiny, "scheduled__1")) == []
+    leave_results(tiny, plan, row())
+    (counts,) = airflow_tasks.closing_lines(tiny, "scheduled__1")
+    assert counts.startswith("1 ticker(s): 1 done, 0 failed; 1 promoted")

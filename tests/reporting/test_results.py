@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.cli.preflight import check
 from pipeline.reporting import results
+from pipeline.reporting.closing import closing, results_json
 from pipeline.reporting.results import Result
 from pipeline.store.formats import json_bytes
 from pipeline.store.runs import earlier_folders, run_folder, unit_folder
@@ -38,7 +39,7 @@ def test_a_result_has_what_the_table_needs(sections):
 def test_results_survive_being_written_down(sections):
     """Every field comes back, those of a ticker that failed too; nothing in it is no JSON."""
     rows = [one.result for one in sections]
-    written = results.results_bytes(rows)
+    written = results_json(closing("r", rows, {}), rows)
     assert results.results_of(written) == rows
     json.loads(written, parse_constant=pytest.fail)
 
@@ -101,6 +102,6 @@ def test_results_of_an_earlier_version_are_read(sections):
     """Their amounts are called `..._usd`."""
     rows = [one.result for one in sections]
     rows = [one._replace(currency="") for one in rows]
-    old = old_json(results.results_bytes(rows))
+    old = old_json(json.dumps([one._asdict() for one in rows]).encode())
     assert json.loads(old)[1]["forecast_low_95_usd"] == 97.0
     assert results.results_of(old) == rows

@@ -121,7 +121,7 @@ def test_a_decision_that_came_too_late_is_shown_as_refused(late_retry, monkeypat
     """In MLflow and in the report: another version became champion meanwhile."""
     settings = tiny_settings(monkeypatch, late_retry.home)
     runs.report("manual__2", settings=load_settings(tickers=("AAA",)))
-    (result,) = json.loads(run_folder(settings.store_url, "manual__2").read("results.json"))
+    (result,) = json.loads(run_folder(settings.store_url, "manual__2").read("results.json"))["tickers"]
     assert (result["decision"], result["refused_by"]) == ("refused", ["superseded"])
     client = mlflow.MlflowClient(settings.mlflow_uri)
     unit, parent = (

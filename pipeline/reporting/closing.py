@@ -1,0 +1,95 @@
+"""The end of a run: its failures, the places to read on, and one line of counts. results.json holds all of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.reporting.results import Result, results_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Counts(NamedTuple):
+    """The tickers of a run."""
+
+    tickers: int
+    done: int
+    failed: int
+    promoted: int
+    refused: int
+    warnings: int  # of all tickers
+    seconds: float  # of all steps of all tickers
+
+    @property
+    def line(self) -> str:
+        """Return the counts in one line."""
+        seconds = f"{self.seconds:,.0f} s of work"
+        decisions = f"{self.promoted} promoted, {self.refused} refused"
+        return (
+            f"{self.tickers} ticker(s): {self.done} done, {self.failed} failed; {decisions}; "
+            f"{self.warnings} warning(s); {seconds}."
+        )
+
+
+class Closing(NamedTuple):
+    """The end of a run."""
+
+    run: str  # its id
+    counts: Counts
+    failures: tuple[str, ...]  # one line for each failed ticker
+    links: Mapping[str, str]  # places by their name: Report, MLflow, Airflow
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """Yield the failures, the links, and the counts last."""
+        yield from self.failures
+        if self.failures:
+            yield f"To repeat what failed: closecast retry {self.run}"
+        width = max((len(name) for name in self.links), default=0) + 1
+        for name, place in self.links.items():
+            yield f"{f'{name}:':<{width}} {place}"
+        yield self.counts.line
+
+
+def closing(run: str, rows: Sequence[Result], links: Mapping[str, str]) -> Closing:
+    """Return the end of a run.
+
+    Args:
+        run: its id.
+        rows: the results of its tickers.
+        links: places by their name; empty ones are left out.
+    """
+    failed = [one for one in rows if one.reason]
+    counts = Counts(
+        tickers=len(rows),
+        done=len(rows) - len(failed),
+        failed=len(failed),
+        promoted=sum(one.decision == "promoted" for one in rows),
+        refused=sum(one.decision == "refused" for one in rows),
+        warnings=sum(len(one.warnings) for one in rows),
+        seconds=round(sum(one.seconds for one in rows), 1),
+    )
+    failures = tuple(f"{one.ticker} failed in {one.step}. {one.reason}" for one in failed)
+    return Closing(run, counts, failures, {name: place for name, place in links.items() if place})
+
+
+def results_json(end: Closing, rows: Sequence[Result]) -> bytes:
+    """Return the content of results.json."""
+    content = {
+        "run": end.run,
+        "counts": end.counts._asdict(),
+        "failures": list(end.failures),
+        "links": dict(end.links),
+        "tickers": [one._asdict() for one in rows],
+    }
+    return json.dumps(content, indent=1).encode()
+
+
+def closing_of(data: bytes, run: str) -> Closing:
+    """Return the end of a run from its results.json; that of an earlier version holds the tickers alone."""
+    content = json.loads(data)
+    links = content.get("links", {}) if isinstance(content, Mapping) else {}
+    return closing(run, results_of(data), links)
