@@ -9,17 +9,22 @@ import typer
 
 from pipeline.cli.champion import champion
 from pipeline.cli.compare import compare
+from pipeline.cli.completion import completion, is_completing
+from pipeline.cli.config import config, init
+from pipeline.cli.diff import diff
 from pipeline.cli.doctor import doctor
 from pipeline.cli.forecast import forecast
 from pipeline.cli.messages import end_like_ctrl_c, errors_for_people
+from pipeline.cli.retry import retry
 from pipeline.cli.run import run
+from pipeline.cli.runs import runs
 from pipeline.cli.status import status
 from pipeline.settings.foreign import drop_foreign, foreign_keras_settings, line_about
 
 app = typer.Typer(
     help="Nightly retraining of next-session closing-price forecasters that can be audited.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=False,  # `closecast completion` prints the script
     rich_markup_mode=None,  # plain help: rich alone would double its time
     pretty_exceptions_enable=False,
 )
@@ -28,7 +33,13 @@ app.command()(compare)
 app.command()(forecast)
 app.command()(status)
 app.command()(doctor)
+app.command()(retry)
+app.command()(runs)
+app.command()(diff)
 app.add_typer(champion)
+app.command()(config)
+app.command()(init)
+app.command()(completion)
 
 
 @app.command()
@@ -70,6 +81,8 @@ def airflow(context: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line without the variables of other programs; a line on stderr names them."""
+    if is_completing():
+        app(prog_name="closecast")
     keras = foreign_keras_settings(os.environ)
     ignored = [*drop_foreign(os.environ), *([keras] if keras else [])]
     if line := line_about(ignored):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,7 @@ Reason = Annotated[str, typer.Option(help="Reason of the change, for the history
 
 
 @champion.command()
-def show(ticker: Ticker) -> None:
+def show(ticker: Ticker, *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show the champion of a ticker, all versions with their verdicts, and every change of the champion."""
     with errors_for_people():
         from rich.text import Text
@@ -35,6 +36,9 @@ def show(ticker: Ticker) -> None:
         served = registry.champion(ticker)
         versions = registry.versions(ticker)
         _require_versions(ticker, versions)
+        if as_json:
+            typer.echo(_json(served, versions, registry.history(ticker)))
+            return
         screen = console.terminal()
         title = f"v{served.number}" if served else "none, because no version has passed the gate"
         screen.print(Text(f"Champion of {ticker}: {title}", style="bold"))
@@ -93,6 +97,16 @@ def _require_versions(ticker: str, versions: list[Version]) -> None:
             f"no version of {ticker}",
             f"Train one first: closecast run --tickers {ticker}.",
         )
+
+
+def _json(served: Version | None, versions: list[Version], history: list[Move]) -> str:
+    """Return the champion, all versions with their tags, and the moves of the champion."""
+    content = {
+        "champion": served.number if served else None,
+        "versions": [one._asdict() for one in versions],
+        "history": [one._asdict() for one in history],
+    }
+    return json.dumps(content, indent=1, default=str)
 
 
 def _history_line(move: Move) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.ladder import Rung
     from pipeline.outcome import Manifest
     from pipeline.plan import Plan
+    from pipeline.reporting.closing import Closing
     from pipeline.reporting.results import Result
     from pipeline.tracking.versions import Version
 
@@ -202,11 +203,13 @@ def _ladder_cells(one: Rung) -> dict[str, str]:
     }
 
 
-def show_next(console: Console, report: str, log: Path) -> None:
-    """Print the places of the report and of the log, and the command that starts the web pages."""
-    console.print(
-        Text(f"Report: {report}\nLog:    {log}\nPages:  `make up` starts Airflow and MLflow on this machine.")
-    )
+def show_closing(console: Console, end: Closing, log: Path) -> None:
+    """Print the failures again, the places to read on, and the counts last."""
+    *before, counts = end._replace(links={**end.links, "Log": str(log)}).lines
+    for at, line in enumerate(before):
+        console.print(Text(line, style="red" if at < len(end.failures) else ""))
+    console.print(Text("The pages open while `make up` runs."))
+    console.print(Text(counts, style="bold"))
 
 
 def terminal(file: object = None) -> Console:

@@ -51,7 +51,7 @@ def broken_setting(error: ValidationError, settings: type[BaseModel], given: Col
         parameter = BY_NAME.get(path[0])
         example = f"{parameter.variable}={text} or {parameter.option} {text}" if parameter else f"{path[0]}={text}"
         return _broken_rule(error, "the command", path[0], example)
-    if variable := _variable(path):
+    if variable := variable_of(path):
         inner = path[len(variable.split("__")) :]  # such as tolerance in CLOSECAST_GATE='{"tolerance": -1}'
         example = json.dumps(_nested(inner, value)) if inner else _as_text(value)
         name = f"{'.'.join(inner)} in {variable}" if inner else variable
@@ -96,7 +96,7 @@ def _rule(name: str, complaint: ErrorDetails) -> str:
     return f"{name} must be {rest}." if should and not before else f"{name}: {complaint['msg']}."
 
 
-def _variable(path: Sequence[str]) -> str:
+def variable_of(path: Sequence[str]) -> str:
     """Return the variable that set the value at `path`: its own, or that of an object around it; empty if none did."""
     found = {name.upper(): name for name, value in os.environ.items() if value.strip()}
     for length in range(len(path), 0, -1):

@@ -37,7 +37,7 @@ else:
 Gpu = Literal["off", "auto", "require", "queue"]
 
 
-class _Environment(EnvSettingsSource):
+class Environment(EnvSettingsSource):
     """Reads CLOSECAST_ variables: a list is separated by commas or in JSON, and an empty variable counts as not set."""
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
@@ -145,8 +145,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put closecast.toml below the environment."""
         del env_settings, dotenv_settings, file_secret_settings
-        toml = TomlConfigSettingsSource(settings_cls, _home() / "closecast.toml")
-        return init_settings, _Environment(settings_cls), toml
+        toml = TomlConfigSettingsSource(settings_cls, home_folder() / "closecast.toml")
+        return init_settings, Environment(settings_cls), toml
 
     @field_validator("presets", mode="before")
     @classmethod
@@ -230,7 +230,8 @@ class Settings(BaseSettings):
         return self.home / "expectations" / "prices.json"
 
 
-def _home() -> Path:
+def home_folder() -> Path:
+    """Return the folder with closecast.toml, before the settings are read."""
     return Path(os.environ.get("CLOSECAST_HOME", "").strip() or CHECKOUT).expanduser().resolve()
 
 
@@ -243,7 +244,7 @@ def load_settings(**overrides: object) -> Settings:
     check_variables(os.environ, Settings.model_fields)
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(home=_home(), **given)  # type: ignore[arg-type]
+        return Settings(home=home_folder(), **given)  # type: ignore[arg-type]
     except ValidationError as error:
         raise broken_setting(error, Settings, given) from None
     except ValueError as error:  # closecast.toml is not TOML

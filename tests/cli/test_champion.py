@@ -1,5 +1,7 @@
 """`closecast champion ...`, after two real nights or two versions without a training."""
 
+import json
+
 import pytest
 
 from pipeline.tracking.registry import Registry
@@ -21,6 +23,15 @@ def test_show_names_the_champion_all_versions_and_the_way_there(two_nights):
     for words in ("v1", "v2 *", "2025-11-20", "promoted: all 5 rules hold", "none -> v1", "v1 -> v2"):
         assert words in text
     assert Registry(two_nights).champion("AAA").number == 2
+
+
+@pytest.mark.usefixtures("two_versions")
+def test_show_as_json_has_versions_and_moves():
+    """For a program: the number of the champion, the tags of each version, the moves newest first."""
+    found = json.loads(say("champion", "show", "AAA", "--json")[1])
+    assert found["champion"] == 2
+    assert [(one["number"], one["tags"]["decision"]) for one in found["versions"]] == [(1, "because"), (2, "because")]
+    assert [(one["before"], one["to"]) for one in found["history"]] == [(1, 2), (None, 1)]
 
 
 def test_a_person_sets_and_rolls_back_with_a_reason(two_versions):

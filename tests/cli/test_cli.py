@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 
 TERMINAL = CliRunner()
-COMMANDS = ("run", "compare", "forecast", "status", "doctor", "champion", "up", "down", "airflow")
+COMMANDS = (
+    "run", "compare", "forecast", "retry", "status", "doctor", "runs", "diff", "champion", "config", "init", "completion",
+    "up", "down", "airflow",
+)  # fmt: skip
 
 
 def test_help_names_every_command():

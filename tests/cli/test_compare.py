@@ -1,5 +1,6 @@
 """`closecast compare`: its exit codes and its table. The ladder itself: tests/test_ladder.py."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,13 @@ def test_a_ticker_without_prices_fails_the_command_and_has_its_reason_in_the_tab
     for words in ("SimpleRNN", "GRU", "LSTM", "'Date', 'Price'"):
         assert words in shown
     assert Registry(tiny).versions("AAA") == []
+
+
+@pytest.mark.usefixtures("tiny")
+def test_json_is_all_that_stdout_has(tmp_path, capfd):
+    """One object per forecaster; the exit code is the same."""
+    (tmp_path / "AAA.csv").write_text("Date,Price\n2025-11-21,1\n")
+    words = ["compare", "--tickers", "AAA", "--source", "files", "--prices", str(tmp_path), "--json"]
+    assert TERMINAL.invoke(app, words).exit_code == 1
+    rungs = json.loads(capfd.readouterr().out)
+    assert {"SimpleRNN", "GRU", "LSTM"} <= {one["name"] for one in rungs}
