@@ -34,7 +34,7 @@ def run_to_retry(store_url: str, name: str | None) -> PastRun:
     """Return the named run, by default the one that was planned last.
 
     Raises:
-        UsageError: when there is none, or a comparison is named.
+        UsageError: when the store has no such run, or a comparison is named.
     """
     if name is None:
         nights = [one for one in newest_first(store_url) if one.until == "forecast"]

@@ -1,4 +1,4 @@
-"""The end of a run: its failures, the places to read on, and one line of counts. results.json holds all of it."""
+"""The end of a run: its failures, the places to read on, and one line of counts. results.json has the same."""
 
 from __future__ import annotations
 

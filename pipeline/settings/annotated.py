@@ -29,8 +29,8 @@ def annotated(checkout: Path = CHECKOUT) -> str:
         UsageError: when the checkout has no closecast.toml, which holds the presets.
     """
     head = (
-        "# Settings of Closecast. A line that begins with `# name =` shows the default, or an example where there is\n"
-        "# none; remove the sign to set another value. CLOSECAST_<NAME> in the environment wins over this file.\n"
+        "# Settings of Closecast. A line that begins with `# name =` shows the default, or an example if the\n"
+        "# default is empty. Remove the sign to set another value. CLOSECAST_<NAME> in the environment wins.\n"
         "# `closecast config` prints the effective values and where each one came from."
     )
     parts = [head, *_entries(Settings, _ELSEWHERE, _SET)]
@@ -48,7 +48,7 @@ def write(folder: Path) -> Path:
     text = annotated()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("x") as file:  # never over another file, whoever is faster
+        with path.open("x") as file:  # fails if another process has just written one
             file.write(text)
     except FileExistsError:
         raise UsageError(

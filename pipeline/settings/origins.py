@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FILE = "closecast.toml"
-# Settings whose empty value has a meaning of its own: the property that gives it.
+# Settings with an effective value beside the written one: the property that gives it.
 _PLACES = {
     "var": "var_dir",
     "store": "store_url",

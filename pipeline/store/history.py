@@ -53,7 +53,7 @@ def past_run(store_url: str, name: str) -> PastRun:
 
 
 def past_runs(store_url: str) -> Iterator[PastRun]:
-    """Yield all runs whose plan can be read, in the order of their folders."""
+    """Yield all runs with a readable plan, in the order of their folders."""
     for name in Folder(f"{store_url}/_runs").names():
         folder = run_folder(store_url, name)
         try:
@@ -88,7 +88,7 @@ def run_of_snapshot(store_url: str, ticker: str, day: dt.date) -> PastRun:
     """Return the latest run that took a snapshot of a ticker as of a session.
 
     Raises:
-        UsageError: when there is no such snapshot.
+        UsageError: when the store has no such snapshot.
     """
     runs = runs_of(store_url, ticker, str(day))
     found = [run for run in runs if run.folder_of(store_url, ticker).exists("raw.parquet")]
@@ -100,7 +100,7 @@ def run_of_snapshot(store_url: str, ticker: str, day: dt.date) -> PastRun:
 
 
 def runs_of(store_url: str, ticker: str, day: str) -> list[PastRun]:
-    """Return the runs of a ticker as of a session whose plan can be read."""
+    """Return the runs of a ticker as of a session, if their plan can be read."""
     found = []
     for name in Folder(f"{store_url}/{ticker}/{day}").names():
         folder = run_folder(store_url, name)

@@ -30,7 +30,7 @@ from pipeline.evaluation.scores import Scores
     ],
 )
 def test_each_score_has_its_direction(name, before, after, expected):
-    """Scores of rivals and counts have none."""
+    """Scores of rivals and counts have no direction."""
     assert verdict(name, before, after) == expected
 
 

@@ -1,4 +1,4 @@
-"""The differences of two runs: what is equal is counted, what differs is a line."""
+"""The differences of two runs: equal values are counted, other values have a line."""
 
 import datetime as dt
 

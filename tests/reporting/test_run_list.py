@@ -21,7 +21,7 @@ def store(tiny):
 
 
 def test_runs_are_listed_from_the_one_planned_last(store):
-    """A comparison is no night."""
+    """A comparison is left out."""
     found = last_runs(store, 10, Filters())
     assert [(one.run, one.verdict) for one in found] == [
         ("unfinished", "unfinished"), ("failed", "failed"), ("refused", "done"), ("promoted", "done"),

@@ -31,7 +31,7 @@ def test_a_plan_is_read_field_by_field(tiny):
 
 
 def test_the_run_planned_last_comes_first(tiny):
-    """Names do not sort by time, and a folder without a plan is no run."""
+    """Names do not sort by time, and a folder without a plan is left out."""
     leave_plan(tiny, "scheduled__1", "2025-11-20", hour=1)
     leave_plan(tiny, "local__2", "2025-11-19", hour=2)
     run_folder(tiny.store_url, "empty").write("report.html", b"")
