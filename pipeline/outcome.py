@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -57,6 +58,7 @@ class Release(BaseModel):
     reason: str
     tags: dict[str, str] = Field(description="of the registered version")
     description: str
+    card: str = Field(default="", description="the model card; manifests of earlier versions have none")
 
 
 class Continuation(BaseModel):
@@ -200,3 +202,9 @@ class Manifest(BaseModel):
     def retryable(self) -> bool:
         """Return whether the unit failed for a reason that another try can mend."""
         return self.failed and all(f.retryable for f in self.outcome.findings if f.severity == "critical")
+
+
+def manifests_bytes(manifests: Sequence[Manifest | None]) -> bytes:
+    """Return the manifests of a unit as one JSON list, for readers without the store."""
+    parts = [manifest.model_dump_json(indent=1) for manifest in manifests if manifest]
+    return f"[{', '.join(parts)}]".encode()

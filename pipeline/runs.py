@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pipeline import calendar, runner
 from pipeline.alerting import notify
-from pipeline.alerting.notify import airflow_run_page
 from pipeline.errors import Damaged, DataError, PartlyFailed, PipelineError, Unavailable, UsageError
-from pipeline.outcome import Finding
+from pipeline.outcome import Finding, manifests_bytes
 from pipeline.plan import MOST_BATCHES, Batch, Plan, covers_universe, folder_name, make_plan
 from pipeline.prices import closures
+from pipeline.reporting import notes, results
 from pipeline.reporting import report as reports
-from pipeline.reporting import results
-from pipeline.reporting.closing import closing, results_json
+from pipeline.reporting.closing import closing, closing_of, results_json
+from pipeline.reporting.links import links_of
+from pipeline.reporting.verdict import interval_verdict, verdict
 from pipeline.serving import ages, ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
@@ -123,21 +124,32 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
         notices["forecasts"] = _forecasts_notice(settings, planned, rows)
     if not closed.notice and not closed.opened:
         del notices["closure"]  # that of an earlier night still holds
-    page = reports.page(planned, sections, [one for one in notices.values() if one])
+    found = links_of(settings, dag_run_id, tracking.night_page())
+    pages = {ticker: tracking.page(run.id) for ticker, run in tracked.items()}
+    page = reports.page(planned, sections, [one for one in notices.values() if one], links=found, run_pages=pages)
     folder.write("report.html", page)
-    links = {
-        "Report": folder.path("report.html"),
-        "MLflow": tracking.page(tracking.open_parent(planned)),
-        "Airflow": airflow_run_page(settings, dag_run_id),
-    }
-    folder.write("results.json", results_json(closing(dag_run_id, rows, links), rows))
-    tracking.close_parent(planned, failed=bool(failed), metrics=results.summary(rows), page=page)
+    end = closing(dag_run_id, rows, found.by_name)
+    ended = results_json(end, rows)
+    folder.write("results.json", ended)
+    tracking.close_parent(
+        planned,
+        failed=bool(failed),
+        metrics=results.summary(rows),
+        files={
+            "report.html": page,
+            "results.json": ended,
+            "plan.json": folder.read("plan.json"),
+            "suite.json": settings.suite_path.read_bytes(),
+            **{f"manifests/{ticker}.json": manifests_bytes(several) for ticker, several in manifests.items()},
+        },
+        note=f"{verdict(rows)}\n\n{interval_verdict(rows)}\n\n{notes.table(rows, tracking.page)}",
+    )
     notify.send_run_alerts(
         settings,
         planned,
         {ticker: [one for one in several if one] for ticker, several in manifests.items()},
         failed={row.ticker: row.reason for row in failed},
-        pages={ticker: tracking.page(run.id) for ticker, run in tracked.items()},
+        pages=pages,
         notices=notices,
         excused=closed.stopped,
     )
@@ -153,6 +165,16 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
             "; ".join(reasons),
             "See the report; tickers not named here are done.",
         )
+
+
+def note(dag_run_id: str, settings: Settings) -> str:
+    """Return a finished run in few words, with links; "" before it has results."""
+    folder = run_folder(settings.store_url, folder_name(dag_run_id))
+    if not folder.exists("results.json"):
+        return ""
+    ended = folder.read("results.json")
+    found = closing_of(ended, dag_run_id).links
+    return notes.run_note(results.results_of(ended), (f"[MLflow]({found['MLflow']})", f"Report: {found['Report']}"))
 
 
 class _Closures(NamedTuple):

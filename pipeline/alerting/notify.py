@@ -97,7 +97,8 @@ def _findings(manifests: Sequence[Manifest], severity: str) -> list[tuple[str, F
 def _ticker_links(settings: Settings, plan: Plan, manifests: Sequence[Manifest], page: str) -> dict[str, str]:
     links = _run_links(settings, plan.dag_run_id) | {"MLflow run": page}
     if any(one.step == "validate" for one in manifests):
-        links["Validation"] = f"{page}/artifacts/validation.html"
+        address, _, query = page.partition("?")
+        links["Validation"] = f"{address}/artifacts/validation.html?{query}"
     return links
 
 

@@ -19,6 +19,7 @@ from pipeline.operations.airflow_home import password_file, prepare
 from pipeline.operations.processes import find_supervisord, stop
 from pipeline.operations.supervisor import log_size, programs, start
 from pipeline.settings.private_folders import make_private_folders
+from pipeline.tracking.opening import opening_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,8 +51,8 @@ def up(settings: Settings, report: Callable[[str], None]) -> None:
     passwords = password_file(settings)
     report(f"Airflow: http://127.0.0.1:{settings.airflow_port}")
     report(f"         user admin, password {json.loads(passwords.read_text())['admin']} (kept in {passwords})")
-    report(f"MLflow:  {settings.own_mlflow_server}")
     secret = settings.mlflow_password_file
+    report(f"MLflow:  {opening_page(settings.own_mlflow_server, settings.experiment, secret.read_text().strip())}")
     report(f"         user admin, password {secret.read_text().strip()} (kept in {secret})")
 
 

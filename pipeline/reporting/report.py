@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.evaluation.amounts import amount_text
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.errors import Damaged
     from pipeline.outcome import ForecastRecord, Manifest
     from pipeline.plan import Plan
+    from pipeline.reporting.links import Links
     from pipeline.store.folder import Folder
 
 _PICTURES = {
@@ -137,13 +138,22 @@ def _changes(decision: Decision) -> tuple[Change, ...]:
     )
 
 
-def page(plan: Plan, sections: Sequence[Section], notices: Sequence[Finding] = ()) -> bytes:
+def page(
+    plan: Plan,
+    sections: Sequence[Section],
+    notices: Sequence[Finding] = (),
+    *,
+    links: Links | None = None,
+    run_pages: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the report as HTML, with the verdict first.
 
     Args:
         plan: of the run.
         sections: one per ticker.
         notices: findings about the whole run.
+        links: to MLflow and Airflow.
+        run_pages: each ticker's page in MLflow.
     """
     results = [one.result for one in sections]
     return render(
@@ -159,6 +169,8 @@ def page(plan: Plan, sections: Sequence[Section], notices: Sequence[Finding] = (
         significant=SIGNIFICANT,
         level=LEVEL,
         amount_text=amount_text,
+        links=links,
+        run_pages=run_pages or {},
     )
 
 

@@ -109,8 +109,8 @@ def _carried(unit: Unit, known: _Recorded) -> Outcome:
         metrics={
             "fit_seconds": 0.0,
             "weight": recipe.weight,
-            "rows/train": parts.test,
-            "rows/test": parts.end - parts.test,
+            "step/rows_train": parts.test,
+            "step/rows_test": parts.end - parts.test,
         },
         params={name: value for name, value in known.params.items() if name in _PARAMS or name in Preset.model_fields},
         tags={

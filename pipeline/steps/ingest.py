@@ -38,6 +38,6 @@ def ingest(unit: Unit) -> Outcome:
             "first_session": str(raw.index[0].date()),
             **compared.tags,
         },
-        metrics={"rows/raw": len(raw)},
+        metrics={"step/rows_raw": len(raw)},
         findings=compared.findings,
     )

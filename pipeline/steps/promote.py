@@ -13,6 +13,7 @@ from pipeline.evaluation import metrics
 from pipeline.evaluation.scores import Scores
 from pipeline.outcome import Effects, Finding, Outcome, Release
 from pipeline.serving import promotion
+from pipeline.serving.model_card import model_card
 from pipeline.serving.promotion import Challenger, Champion, Changes, Decision
 from pipeline.settings.currency import UNKNOWN
 from pipeline.steps import champion
@@ -71,6 +72,7 @@ def promote(unit: Unit) -> Outcome:
                 reason=decision.reason,
                 tags=_version_tags(unit) | tags,
                 description=_table(decision) + _origin(unit),
+                card=_card(unit),
             ),
             continuation=continued.effect if continued else None,
         ),
@@ -190,6 +192,18 @@ def _cutoff(unit: Unit) -> str:
 def _training(unit: Unit) -> Mapping[str, str]:
     trained = unit.manifests["train"]
     return trained.outcome.tags if trained else {}
+
+
+def _card(unit: Unit) -> str:
+    ingested = unit.manifests["ingest"]
+    return model_card(
+        unit.plan,
+        unit.ticker,
+        first_session=ingested.outcome.tags["first_session"] if ingested else "?",
+        cutoff=_cutoff(unit),
+        currency=unit.currency,
+        scores=Scores.from_json(unit.read("metrics.json")),
+    )
 
 
 def _origin(unit: Unit) -> str:

@@ -34,7 +34,7 @@ def split_scale(unit: Unit) -> Outcome:
             "split.json": json_bytes(parts._asdict()),
         },
         attach=("scaler.json",),
-        metrics={"rows/train": parts.test, "rows/test": parts.end - parts.test},
+        metrics={"step/rows_train": parts.test, "step/rows_test": parts.end - parts.test},
         tags={
             "first_test_session": str(prices.index[parts.test].date()),
             "cutoff": str(prices.index[parts.test - 1].date()),

@@ -175,8 +175,8 @@ def _outcome(
             "epochs_trained": len(trained.curves["loss"]),
             "best_epoch": trained.best_epoch,
             "weight": recipe.weight,
-            "rows/train": one.parts.test,
-            "rows/test": one.parts.end - one.parts.test,
+            "step/rows_train": one.parts.test,
+            "step/rows_test": one.parts.end - one.parts.test,
             **weights,
         },
         params={

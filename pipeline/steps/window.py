@@ -33,5 +33,5 @@ def window(unit: Unit) -> Outcome:
             )
         },
         attach=("windows.json",),
-        metrics={f"windows/{part}": len(rows) for part, rows in named.items()},
+        metrics={f"step/windows_{part}": len(rows) for part, rows in named.items()},
     )

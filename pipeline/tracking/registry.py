@@ -167,10 +167,14 @@ class Registry:
             newest = self._by_alias(ticker, CHALLENGER)
             if newest is None or newest.number < version:
                 self._client.set_registered_model_alias(name, CHALLENGER, str(version))
-            if not release.promoted:
-                return Released(version=version)
-            move = Move(when, version, release.champion, release.reason, continues=WEIGHTS_OF in release.tags)
-            return self._serve(ticker, move, release.tags.get("dag_run_id"), is_new=registered.is_new)
+            released = Released(version=version)
+            if release.promoted:
+                move = Move(when, version, release.champion, release.reason, continues=WEIGHTS_OF in release.tags)
+                released = self._serve(ticker, move, release.tags.get("dag_run_id"), is_new=registered.is_new)
+            served = release.promoted and not released.superseded
+            if release.card and (served or version == 1):
+                self._client.update_registered_model(name, release.card)
+            return released
 
     def continue_champion(self, ticker: str, model_id: str, decided: Continuation, when: dt.datetime) -> Released:
         """Register the champion that stays once more, and serve it so, as `release` does. The challenger stays it."""

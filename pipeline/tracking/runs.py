@@ -6,14 +6,18 @@ the time stamps of the plan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlflow.entities import Metric
+from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError, without_secrets
+from pipeline.tracking import views
 from pipeline.tracking.client import answering, connect
+from pipeline.tracking.descriptions import about, night_note, origin
 
 if TYPE_CHECKING:
     import mlflow
@@ -22,13 +26,7 @@ if TYPE_CHECKING:
     from pipeline.plan import Plan
     from pipeline.settings import Settings
 
-_NOTE = (
-    "Nightly retraining of next-session closing-price forecasters. One parent run per DAG run, one child per ticker. "
-    "`rmse` and `naive_rmse` are measured on the same rows; `skill` = 1 - rmse / naive_rmse. Skill 0 "
-    "means as good as the forecast that tomorrow's close is today's. Errors and prices are in the currency of the tag "
-    "`currency`; until November 2026 their names ended in `_usd`."
-)
-TRACKING_SECONDS = "tracking_seconds/"  # first part of a metric's name: seconds that a step waited for MLflow
+TRACKING_SECONDS = "tracking_seconds."  # first part of a tag's name: seconds that a step waited for MLflow
 MAX_TAG = 5000  # MLflow cuts at 8,000 characters and only logs a warning
 
 
@@ -61,7 +59,7 @@ class Runs:
     def open_parent(self, plan: Plan) -> str:
         """Return the id of the run of the whole DAG run, opening it when it is new."""
         source = f"{plan.source} (synthetic)" if plan.synthetic else plan.source
-        tags = {"tickers": ",".join(plan.tickers)[:MAX_TAG]}
+        tags = {"tickers": ",".join(plan.tickers)[:MAX_TAG], "mlflow.note.content": night_note(plan)}
         with answering(self.uri):
             found = self._find(plan, "")
             run = found or self._create(plan, "", f"{plan.as_of} {plan.preset_name} {source}", tags)
@@ -85,7 +83,7 @@ class Runs:
     def tracked(self, plan: Plan, ticker: str) -> Tracked:
         """Return the id of a ticker's run and its seconds in MLflow."""
         run = self.unit_run(plan, ticker)
-        waited = [value for name, value in run.data.metrics.items() if name.startswith(TRACKING_SECONDS)]
+        waited = [float(value) for name, value in run.data.tags.items() if name.startswith(TRACKING_SECONDS)]
         return Tracked(str(run.info.run_id), sum(waited) if waited else None)
 
     def live_run(self, ticker: str, *, synthetic: bool) -> Run:
@@ -101,22 +99,54 @@ class Runs:
 
     def page(self, run_id: str) -> str:
         """Return the address of a run's page."""
-        return f"{self._page}/#/experiments/{self.experiment}/runs/{run_id}"
+        return views.run_page(self._page, self.experiment, run_id)
 
-    def close_parent(self, plan: Plan, *, failed: bool, metrics: dict[str, float], page: bytes) -> None:
-        """End the run of the whole DAG run, with its summary and its report.
+    def night_page(self) -> str:
+        """Return the address of the view of the last night."""
+        return views.view_page(self._page, self.experiment)
+
+    def close_parent(
+        self, plan: Plan, *, failed: bool, metrics: dict[str, float], files: Mapping[str, bytes], note: str = ""
+    ) -> None:
+        """End the run of the whole DAG run, with its summary and its files, and show it in the prepared views.
 
         Units that were stopped before their end are ended as killed.
+
+        Args:
+            plan: of the run.
+            failed: whether a ticker failed.
+            metrics: of all tickers together.
+            files: content by path, to attach.
+            note: in Markdown, for its description.
         """
         with answering(self.uri):
             run_id = self.open_parent(plan)
             stamp = int(plan.created.timestamp() * 1000)
-            self.client.log_batch(run_id, [Metric(name, value, stamp, 0) for name, value in metrics.items()])
-            self.client.log_text(run_id, page.decode(), "report.html")
+            tags = [RunTag("mlflow.note.content", f"{about(plan)}\n\n{note}"[:MAX_TAG])]
+            self.client.log_batch(run_id, [Metric(name, value, stamp, 0) for name, value in metrics.items()], tags=tags)
+            self._attach(run_id, files)
             self.set_status(run_id, "FAILED" if failed else "FINISHED")
             for child in self._search(f"tags.dag_run_id = '{plan.dag_run_id}'"):
                 if child.info.status == "RUNNING" and child.info.run_id != run_id:
                     self.set_status(child.info.run_id, "KILLED")
+            self._show_in_views(plan)
+
+    def _attach(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in files.items():
+                place = Path(folder) / name
+                place.parent.mkdir(exist_ok=True)
+                place.write_bytes(data)
+            self.client.log_artifacts(run_id, folder)
+
+    def _show_in_views(self, plan: Plan, shown_in: Sequence[views.View] = views.VIEWS) -> None:
+        """Let the prepared views show a run; a backfill of past sessions changes no view."""
+        if plan.dag_run_id.startswith("backfill__"):
+            return
+        known = self.client.get_experiment(self.experiment).tags
+        for name, value in views.view_tags(plan, shown_in).items():
+            if known.get(name) != value:
+                self.client.set_experiment_tag(self.experiment, name, value)
 
     def close_compared(
         self, plan: Plan, name: str, ladder: Sequence[dict[str, object]], medians: dict[str, float], *, failed: bool
@@ -129,6 +159,7 @@ class Runs:
             self.client.set_tag(run_id, "compare", name)
             self.client.log_batch(run_id, [Metric(one, value, stamp, 0) for one, value in skills.items()])
             self.client.log_dict(run_id, {"ladder": list(ladder)}, "compare.json")
+            self._show_in_views(plan, (views.PRESETS,))
             self.set_status(run_id, "FAILED" if failed else "FINISHED")
 
     def kill(self, plan: Plan) -> None:
@@ -151,13 +182,8 @@ class Runs:
             return self._active(found)
         # A server chooses the place of its artifacts. On SQLite it is chosen here, the same that `make up` serves.
         place = settings.mlflow_artifacts.as_uri() if self.uri.startswith("sqlite:") else None
-        tags = {
-            "mlflow.note.content": _NOTE,
-            "mlflow.experiment.primaryMetric.name": "skill",
-            "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
-        }
         try:
-            return str(self.client.create_experiment(settings.experiment, place, tags))
+            return str(self.client.create_experiment(settings.experiment, place, views.experiment_tags()))
         except MlflowException:  # another process was faster
             return self._active(self.client.get_experiment_by_name(settings.experiment))
 
@@ -213,6 +239,7 @@ class Runs:
             "synthetic": str(plan.synthetic).lower(),
             "preset": plan.preset_name,
             **({"fault": plan.fault} if plan.fault else {}),
+            **origin(plan),
             **tags,
         }
         self.client.create_run(self.experiment, run_name=name, tags=everything)

@@ -19,11 +19,14 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.old_names import present_name
 from pipeline.store.formats import frame_of
+from pipeline.tracking import descriptions, figures
 from pipeline.tracking.client import answering, tracking_time
 from pipeline.tracking.logged_model import log_model
 from pipeline.tracking.runs import MAX_TAG, TRACKING_SECONDS, Runs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlflow.data.dataset_source import DatasetSource
     from mlflow.entities import Run
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from pipeline.plan import Plan
     from pipeline.store.folder import Folder
 
-_BATCH = 700  # metrics in one request: MLflow takes 1,000 values, with parameters and tags
+_BATCH = 700  # metrics in one request: MLflow takes 1,000 entities, with parameters and tags
 _EACH_SESSION = "sessions"  # a score of served forecasts that each point of the series has
 
 
@@ -68,7 +71,7 @@ def log_step(runs: Runs, plan: Plan, ticker: str, manifest: Manifest, folder: Fo
         status = _status(manifest, last=last)
         if run.info.status != status:
             runs.set_status(run_id, status)
-        _log_values(runs, run, manifest, model_id, done=RunTag(tag, logged))
+        _log_values(runs, run, manifest, model_id, plan, folder, done=RunTag(tag, logged))
 
 
 def _status(manifest: Manifest, *, last: bool) -> str:
@@ -85,22 +88,13 @@ def _log_files(runs: Runs, run_id: str, manifest: Manifest, folder: Folder) -> N
             runs.client.log_artifacts(run_id, temporary)
 
 
-def _log_values(runs: Runs, run: Run, manifest: Manifest, model_id: str | None, *, done: RunTag) -> None:
+def _log_values(
+    runs: Runs, run: Run, manifest: Manifest, model_id: str | None, plan: Plan, folder: Folder, *, done: RunTag
+) -> None:
     """Log metrics, parameters and tags; the last request has the tag from which on the step counts as logged."""
     outcome = manifest.outcome
     run_id = run.info.run_id
-    stamp = int(manifest.started.timestamp() * 1000)
     model_id = model_id or run.data.tags.get("model_id")
-    values = {**outcome.metrics, **_result_metrics(manifest.results), f"seconds/{manifest.step}": manifest.seconds}
-    metrics = [Metric(name, value, stamp, 0, model_id=model_id) for name, value in values.items()]
-    metrics += [
-        Metric(name, value, stamp, epoch)
-        for name, points in outcome.curves.items()
-        for epoch, value in enumerate(points, start=1)
-    ]
-    while len(metrics) > _BATCH:
-        runs.client.log_batch(run_id, metrics[:_BATCH])
-        metrics = metrics[_BATCH:]
     tags = {
         **outcome.tags,
         **_result_tags(manifest.results),
@@ -108,7 +102,14 @@ def _log_values(runs: Runs, run: Run, manifest: Manifest, model_id: str | None, 
         **({"model_id": model_id} if model_id else {}),
         **_finding_tags(run, manifest),
     }
-    metrics.append(Metric(f"{TRACKING_SECONDS}{manifest.step}", tracking_time.lap(), stamp, 0))
+    before = run.data.tags.get("verdict", "")
+    tags["verdict"] = descriptions.verdict_of(tags, before, manifest.step if manifest.failed else "")
+    tags["mlflow.note.content"] = _note(plan, run, manifest, tags)
+    metrics = figures.due(manifest, folder, model_id)
+    while len(metrics) > _BATCH:
+        runs.client.log_batch(run_id, metrics[:_BATCH])
+        metrics = metrics[_BATCH:]
+    tags[f"{TRACKING_SECONDS}{manifest.step}"] = f"{tracking_time.lap():.3f}"  # no metric: it would come before the skill
     runs.client.log_batch(
         run_id,
         metrics,
@@ -117,18 +118,12 @@ def _log_values(runs: Runs, run: Run, manifest: Manifest, model_id: str | None, 
     )
 
 
-def _result_metrics(results: Results | None) -> dict[str, float]:
-    """Return the metrics of effect results."""
-    if results is None:
-        return {}
-    metrics: dict[str, float] = {}
-    if results.released and results.released.superseded:
-        metrics["promoted"] = 0.0  # the decision promoted it, and came too late
-    if results.recorded:
-        metrics["forecast"] = results.recorded.forecast
-        metrics["low_95"] = results.recorded.low_95
-        metrics["high_95"] = results.recorded.high_95
-    return metrics
+def _note(plan: Plan, run: Run, manifest: Manifest, tags: Mapping[str, str]) -> str:
+    """Return the description of the run with this step in it."""
+    known = {**run.data.tags, **tags}
+    findings = [text for name, text in known.items() if name.startswith("findings.") and text]
+    metrics = {**run.data.metrics, **manifest.outcome.metrics}
+    return descriptions.unit_note(plan, known["ticker"], known, metrics, "\n\n".join(findings))[:MAX_TAG]
 
 
 def _result_tags(results: Results | None) -> dict[str, str]:
@@ -150,12 +145,9 @@ def _result_tags(results: Results | None) -> dict[str, str]:
 def _finding_tags(run: Run, manifest: Manifest) -> dict[str, str]:
     findings = "\n\n".join(f"**{finding.severity}** {finding}" for finding in manifest.outcome.findings)
     mine = f"findings.{manifest.step}"
-    others = [name for name in run.data.tags if name.startswith("findings.")]
-    if not findings and mine not in others:  # an earlier try may have had some
+    if not findings and mine not in run.data.tags:  # an earlier try may have had some
         return {}
-    notes = [run.data.tags[name] for name in others if name != mine]
-    note = "\n\n".join(filter(None, [*notes, findings]))
-    return {mine: findings[:MAX_TAG], "mlflow.note.content": note[:MAX_TAG]}
+    return {mine: findings[:MAX_TAG]}
 
 
 def _log_live(runs: Runs, plan: Plan, ticker: str, outcome: Outcome, session: dt.date) -> None:

@@ -19,6 +19,7 @@ MLFLOW_WRITES = (
     "create_run", "update_run", "set_terminated", "log_batch", "set_tag", "log_artifacts", "log_text", "log_inputs",
     "create_registered_model", "create_model_version", "set_model_version_tag", "update_model_version",
     "set_registered_model_alias", "create_logged_model", "finalize_logged_model", "log_outputs",
+    "set_experiment_tag", "update_registered_model",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from pipeline.reporting import report
+from pipeline.reporting.links import Links
 from pipeline.store.runs import unit_folder
 from tests.support.report_units import evaluated, failed, section_of, served
 
@@ -149,6 +150,16 @@ def test_each_ticker_has_decision_changes_forecast_and_findings(html):
     ):  # fmt: skip
         assert words in html
     assert " USD" not in html
+
+
+def test_the_page_links_mlflow_and_airflow(home, sections):
+    """The view of the night, the run in Airflow, and each ticker's run, where its address is known."""
+    found = Links(report="/store/report.html", mlflow="http://m/#/night?a=1&b=2", airflow="http://a/runs/1")
+    done = sections[0]
+    html = report.page(home[1], [done], links=found, run_pages={done.result.ticker: "http://m/#/run"}).decode()
+    for address in ("http://m/#/night?a=1&amp;b=2", "http://a/runs/1", "http://m/#/run"):
+        assert f'href="{address}"' in html
+    assert "Airflow" not in report.page(home[1], [done], links=found.model_copy(update={"airflow": ""})).decode()
 
 
 def test_a_run_that_only_just_began_has_a_page(home):

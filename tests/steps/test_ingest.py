@@ -120,7 +120,7 @@ def test_the_snapshot_is_described_by_its_tags(tiny):
     tags = {name: outcome.tags[name] for name in ("source", "fault", "first_session")}
     assert tags == {"source": "sample", "fault": "partial_bar", "first_session": "2022-01-03"}
     assert outcome.tags["data_sha256"] == folder.manifest("ingest").outputs["raw.parquet"]
-    assert outcome.metrics["rows/raw"] == len(pd.read_parquet(folder.path("raw.parquet"))) == 977
+    assert outcome.metrics["step/rows_raw"] == len(pd.read_parquet(folder.path("raw.parquet"))) == 977
     (run,) = (run for run in logged_runs(tiny).runs if run.data.tags["ticker"] == "AAA")
     assert tags.items() <= run.data.tags.items()
 

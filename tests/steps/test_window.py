@@ -18,7 +18,7 @@ def test_each_session_of_a_part_is_predicted_once():
     assert laid["validation"] == [parts["validation"], parts["test"]]
     assert laid["train"][1] == parts["validation"]
     metrics = folder.manifest("window").outcome.metrics
-    assert metrics["windows/test"] == parts["end"] - parts["test"]
+    assert metrics["step/windows_test"] == parts["end"] - parts["test"]
 
 
 @pytest.mark.usefixtures("tiny")

@@ -50,10 +50,13 @@ def decision(
     as_of: str = "2025-11-21",
     synthetic: str = "false",
     run: str = "r",
+    card: str = "",
 ) -> Release:
     """Return what the gate says."""
     tags = {"as_of": as_of, "cutoff": "2023-01-03", "synthetic": synthetic, "decision": "because", "dag_run_id": run}
-    return Release(promoted=promoted, champion=champion, reason="because", tags=tags, description="| table |")
+    return Release(
+        promoted=promoted, champion=champion, reason="because", tags=tags, description="| table |", card=card
+    )
 
 
 def release(

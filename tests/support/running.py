@@ -129,7 +129,7 @@ def check(settings: Settings, run: str, tickers: Sequence[str]) -> None:
     assert ended == [(ticker, "FINISHED") for ticker in ("", *sorted(tickers))]
     for ticker in tickers:
         child = next(one for one in logged if one.data.tags["ticker"] == ticker).info.run_id
-        for metric in ("loss", "rmse", "seconds/train"):
+        for metric in ("loss", "rmse", "step/train_seconds"):
             steps = [point.step for point in client.get_metric_history(child, metric)]
             assert steps, f"{metric} is not there"
             assert steps == sorted(set(steps)), f"{metric} was logged twice"

@@ -30,6 +30,22 @@ def test_the_first_promoted_version_is_served(registry):
     assert (int(version.version), version.description) == (1, "| table |")
 
 
+def test_the_model_card_is_that_of_the_version_that_is_served(registry):
+    """The first version has one, even if it is refused; later only a promotion renews it, unless it came too late."""
+
+    def card():
+        return registry._client.get_registered_model("closecast-NFLX").description
+
+    release(registry, promoted=False, card="first")
+    assert card() == "first"
+    release(registry, 1, promoted=False, card="refused")
+    assert card() == "first"
+    release(registry, 2, card="promoted")
+    assert card() == "promoted"
+    release(registry, 3, champion=1, card="too late")  # its decision has never seen v3
+    assert card() == "promoted"
+
+
 def test_a_refused_version_is_kept_and_not_served(registry):
     """The champion stays."""
     release(registry)

@@ -102,12 +102,18 @@ def test_a_closed_run_has_its_figures_its_page_and_no_open_child(tiny, plan):
     done = tracking.unit_run(plan, "BBB").info.run_id
     tracking.set_status(done, "FINISHED")
     for _ in range(2):  # the answer of the first call was lost
-        tracking.close_parent(plan, failed=True, metrics={"tickers_done": 1.0}, page=b"<p>page</p>")
+        tracking.close_parent(
+            plan,
+            failed=True,
+            metrics={"tickers_done": 1.0},
+            files={"report.html": b"<p>page</p>", "manifests/AAA.json": b"[]"},
+            note="**1** done",
+        )
     assert statuses(tiny) == {"": "FAILED", "AAA": "KILLED", "BBB": "FINISHED"}
     parent = tracking.client.get_run(tracking.unit_run(plan, "").info.run_id)
     history = tracking.client.get_metric_history(parent.info.run_id, "tickers_done")
     assert [(point.value, point.timestamp) for point in history] == [(1.0, int(plan.created.timestamp() * 1000))]
-    assert [one.path for one in tracking.client.list_artifacts(parent.info.run_id)] == ["report.html"]
+    assert [one.path for one in tracking.client.list_artifacts(parent.info.run_id)] == ["manifests", "report.html"]
 
 
 def test_a_killed_run_has_no_open_run_left_and_another_run_stays_open(tiny, plan):
@@ -144,7 +150,9 @@ def test_the_experiment_names_its_first_metric_and_its_page(tiny, plan):
     experiment = logged_runs(tiny).experiment
     assert experiment.tags["mlflow.experiment.primaryMetric.name"] == "skill"
     run_id = tracking.open_parent(plan)
-    assert tracking.page(run_id).endswith(f"/#/experiments/{experiment.experiment_id}/runs/{run_id}")
+    assert tracking.page(run_id).endswith(
+        f"/#/experiments/{experiment.experiment_id}/runs/{run_id}?workflowType=machine_learning"
+    )
 
 
 def test_a_deleted_experiment_ends_a_run_with_one_message(tiny):
@@ -181,5 +189,5 @@ def test_deleted_runs_are_opened_again(tiny, plan):
         tracking.client.delete_run(run)
     assert tracking.open_parent(plan) not in deleted
     assert tracking.unit_run(plan, "AAA").info.run_id not in deleted
-    tracking.close_parent(plan, failed=False, metrics={}, page=b"")
+    tracking.close_parent(plan, failed=False, metrics={}, files={})
     assert statuses(tiny) == {"": "FINISHED", "AAA": "KILLED"}
