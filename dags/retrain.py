@@ -8,7 +8,7 @@ from typing import Any
 from airflow import sdk
 from airflow.sdk import DAG, Param, RetryAction, RetryRule, task, task_group
 
-from pipeline.operations import airflow_tasks
+from pipeline.operations import airflow_tasks, dag_docs
 from pipeline.operations.kubernetes_pod import executor_config
 from pipeline.settings import load_settings
 from pipeline.settings.parameters import trigger_form
@@ -20,6 +20,7 @@ SERVE = ("evaluate", "promote", "forecast")
 
 # Only a service that did not answer is tried again: bad data and wrong parameters fail at once.
 RETRIES: dict[str, Any] = {
+    "owner": dag_docs.OWNER,
     "on_execute_callback": airflow_tasks.die_with_supervisor,
     "on_failure_callback": airflow_tasks.alert_of_failure,
     "retries": SETTINGS.retries,
@@ -44,6 +45,7 @@ def step_task(name: str, **arguments: Any) -> Any:
     return task(
         task_id=name,
         map_index_template="{{ batch_name }}",
+        doc_md=dag_docs.TASKS[name],
         executor_config=executor_config(name, SETTINGS.pod_gpus),
         **{**RETRIES, **QUEUE.get(name, {}), **arguments},
     )(airflow_tasks.run_step)
@@ -76,12 +78,12 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),  # a hanging run must not keep the next night from starting
     params={name: Param(**field) for name, field in trigger_form(SETTINGS).items()},
-    tags=["closecast"],
-    doc_md=__doc__,
+    tags=dag_docs.TAGS,
+    doc_md=dag_docs.retrain_text(SETTINGS),
 ) as dag:
-    batches = task(**RETRIES)(airflow_tasks.plan)()
-    trainings = task(trigger_rule=GO_ON, **RETRIES)(airflow_tasks.gather)(batches)
+    batches = task(doc_md=dag_docs.TASKS["plan"], **RETRIES)(airflow_tasks.plan)()
+    trainings = task(trigger_rule=GO_ON, doc_md=dag_docs.TASKS["gather"], **RETRIES)(airflow_tasks.gather)(batches)
     train = step_task("train").partial(name="train").expand(batch=trainings)
-    report = task(trigger_rule=GO_ON, **RETRIES)(airflow_tasks.report)()
+    report = task(trigger_rule=GO_ON, doc_md=dag_docs.TASKS["report"], **RETRIES)(airflow_tasks.report)()
     prepare.expand(batch=batches) >> trainings
     train >> serve.expand(batch=batches) >> report

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, task
 
-from pipeline.operations import airflow_tasks
+from pipeline.operations import airflow_tasks, dag_docs
 from pipeline.settings import load_settings
 from pipeline.timetable import SessionTimetable
 
@@ -24,8 +24,10 @@ with DAG(
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    tags=["closecast"],
-    doc_md=__doc__,
+    tags=dag_docs.TAGS,
+    doc_md=dag_docs.watch_text(SETTINGS),
 ) as dag:
-    retries = {"retries": 2, "retry_delay": timedelta(minutes=5)}
-    task(**retries, on_failure_callback=airflow_tasks.alert_of_failure)(airflow_tasks.look)()
+    retries = {"retries": 2, "retry_delay": timedelta(minutes=5), "owner": dag_docs.OWNER}
+    task(**retries, doc_md=dag_docs.TASKS["look"], on_failure_callback=airflow_tasks.alert_of_failure)(
+        airflow_tasks.look
+    )()

@@ -109,13 +109,15 @@ def report() -> None:
     """Write the results of the run; fail when a ticker failed, with its name and reason."""
     from pipeline import runs
 
-    dag_run_id = get_current_context()["dag_run"].run_id
+    context = get_current_context()
+    dag_run_id = context["dag_run"].run_id
     settings = load_settings()
     try:
         runs.report(dag_run_id, settings=settings)
     finally:
         for line in closing_lines(settings, dag_run_id):
             log.info("%s", line)
+        _leave_note(context, settings)
 
 
 def closing_lines(settings: Settings, dag_run_id: str) -> Iterator[str]:
@@ -127,6 +129,15 @@ def closing_lines(settings: Settings, dag_run_id: str) -> Iterator[str]:
     folder = run_folder(settings.store_url, folder_name(dag_run_id))
     if folder.exists("results.json"):
         yield from closing_of(folder.read("results.json"), dag_run_id).lines
+
+
+def _leave_note(context: Mapping[str, Any], settings: Settings) -> None:
+    """Leave the counts of the run and its links for the note on Airflow's page, if there are results."""
+    from pipeline.operations.run_note import KEY
+    from pipeline.runs import note
+
+    if text := note(context["dag_run"].run_id, settings):
+        context["ti"].xcom_push(KEY, text)
 
 
 def look() -> bool:

@@ -72,7 +72,14 @@ def _run_dag(path: Path, moment: dt.datetime, conf: dict[str, object]) -> None:
     assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - a path to a .py file has both
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.dag.test(run_after=moment, logical_date=moment, run_conf=conf)
+    ended = module.dag.test(run_after=moment, logical_date=moment, run_conf=conf)
+
+    from sqlalchemy.exc import OperationalError
+
+    from pipeline.operations.run_note import write_note
+
+    with _log_failure(OperationalError):
+        write_note(ended.run_id)
 
 
 def _kill_group(airflow: BaseProcess) -> None:

@@ -71,6 +71,16 @@ def test_airflow_shows_red_where_it_failed_and_nowhere_else(night):
     assert {tries for *_, tries in rows} <= {0, 1}
 
 
+def test_the_note_of_the_run_counts_its_tickers(night):
+    """On Airflow's page, beside the run; the failed tickers are named, and MLflow's view is one click away."""
+    home, _ = night
+    with sqlite3.connect(home / "var" / "airflow" / "airflow.db") as database:
+        ((note,),) = database.execute("select content from dag_run_note").fetchall()
+    assert note.startswith(("1 promoted, 3 failed\n\n", "1 kept, 3 failed\n\n"))
+    assert "BAD failed in ingest; WORSE failed in ingest; WORST failed in ingest" in note
+    assert "viewStateShareKey=last-night" in note
+
+
 def test_the_embedded_run_listens_nowhere_and_keeps_its_state_below_var(night):
     """SQLite for both; nothing is written elsewhere."""
     home, _ = night

@@ -83,16 +83,16 @@ def test_the_seconds_in_mlflow_are_logged_for_each_step_and_reported(finished):
     found = {run.data.tags["ticker"]: run for run in logged_runs(settings).runs}
     waited = {
         ticker: {
-            name.removeprefix("tracking_seconds/"): value
-            for name, value in run.data.metrics.items()
-            if name.startswith("tracking_seconds/")
+            name.removeprefix("tracking_seconds."): float(value)
+            for name, value in run.data.tags.items()
+            if name.startswith("tracking_seconds.")
         }
         for ticker, run in found.items()
     }
     assert set(waited["GOOD"]) == {step.name for step in FLOW}
     assert set(waited["BAD"]) == {"ingest"}
     assert all(seconds > 0 for seconds in waited["GOOD"].values())
-    reported = json.loads(run_folder(settings.store_url, batch["run"]).read("results.json"))
+    reported = json.loads(run_folder(settings.store_url, batch["run"]).read("results.json"))["tickers"]
     sums = {one["ticker"]: one["tracking_seconds"] for one in reported}
     assert sums == {ticker: pytest.approx(sum(waited[ticker].values())) for ticker in ("GOOD", "BAD")}
     assert found[""].data.metrics["tracking_seconds"] == pytest.approx(sum(sums.values()))

@@ -1,0 +1,32 @@
+"""What Airflow's pages say."""
+
+import re
+
+from pipeline.operations import dag_docs
+from pipeline.steps import FLOW
+
+
+def test_every_task_has_a_text():
+    """A new step needs one; none is left over."""
+    assert set(dag_docs.TASKS) == {"plan", "gather", "report", "look", *(step.name for step in FLOW)}
+
+
+def test_the_text_of_retrain_names_this_deployment(tiny):
+    """The flow, how to repeat a step, each task, and the addresses; nothing is left to fill in."""
+    text = dag_docs.retrain_text(tiny)
+    for words in (
+        "plan -> [ ingest",
+        "How to repeat a step",
+        "What a red task means",
+        tiny.store_url,
+        "http://127.0.0.1:5000/#/",
+    ):
+        assert words in text
+    for step in FLOW:
+        assert re.search(rf"^\|[^|]*\b{step.name}\b", text, re.MULTILINE), step.name
+    assert not re.search(r"\{\w*\}", text)
+
+
+def test_the_text_of_watch_has_its_minutes(tiny):
+    """As they are set."""
+    assert f"{tiny.late_minutes} minutes after its close" in dag_docs.watch_text(tiny)
