@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 MAX_NOTE = 1000  # characters that Airflow accepts
 _MOST_NAMED = 10  # failed tickers with their step in a note
-_MOST_ROWS = 30  # of a description: MLflow cuts tags at 8,000 characters
+_MOST_ROWS = 20  # of a description: about 180 characters each, of 5,000 in a tag
 
 
 def counts(results: Sequence[Result]) -> str:

@@ -38,4 +38,4 @@ def test_the_table_has_failed_tickers_first_and_links():
         "| [CCC](http://x/run-of-CCC) | failed in ingest | - | - | - | - |",
         "| [AAA](http://x/run-of-AAA) | promoted | +0.0123 | +0.050 | 95.1% | 1,234.50 |",
     ]
-    assert notes.table([KEPT] * 100, str).endswith("70 more are in `results.json` and in the view of the night.")
+    assert notes.table([KEPT] * 100, str).endswith("80 more are in `results.json` and in the view of the night.")
