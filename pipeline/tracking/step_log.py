@@ -109,7 +109,9 @@ def _log_values(
     while len(metrics) > _BATCH:
         runs.client.log_batch(run_id, metrics[:_BATCH])
         metrics = metrics[_BATCH:]
-    tags[f"{TRACKING_SECONDS}{manifest.step}"] = f"{tracking_time.lap():.3f}"  # no metric: it would come before the skill
+    tags[f"{TRACKING_SECONDS}{manifest.step}"] = (
+        f"{tracking_time.lap():.3f}"  # no metric: it would come before the skill
+    )
     runs.client.log_batch(
         run_id,
         metrics,
