@@ -123,6 +123,19 @@ class ForecastRecord(Renamed):
     )
 
 
+class LedgerHead(BaseModel):
+    """The newest row of a ticker in the ledger, for the copies outside: report, results.json, messages, MLflow."""
+
+    model_config = ConfigDict(frozen=True)
+
+    position: int = Field(description="1 for the first row of the ticker")
+    hash: str = Field(description="of the row and of all rows before it")
+    row: str = Field(description='session and version, such as "2025-11-24 v2"')
+
+    def __str__(self) -> str:
+        return f"row {self.position}, {self.row}, {self.hash}"
+
+
 class Effects(BaseModel):
     """Changes outside the unit's folder that a step asks for. `runner` performs them."""
 
@@ -145,6 +158,7 @@ class Results(BaseModel):
         default=None, description="the ledger's row: where another run wrote one first, that one"
     )
     no_forecast: str = ""
+    ledger_head: LedgerHead | None = Field(default=None, description="after the effects; None without a row")
 
 
 class Outcome(BaseModel):

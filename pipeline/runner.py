@@ -196,6 +196,9 @@ def _with_effects(manifest: Manifest, unit: Unit, runs: Runs, registry: Registry
             recorded=ledger.write(unit.settings.ledger_place, effects.forecast) if effects.forecast else None,
             no_forecast=effects.no_forecast,
         )
+        if effects.forecast or effects.no_forecast:
+            newest = ledger.head(unit.settings.ledger_place, unit.ticker)
+            results = results.model_copy(update={"ledger_head": newest})
         manifest = manifest.model_copy(update={"results": results})
     except StoreError:
         raise

@@ -99,6 +99,9 @@ def _ticker_links(settings: Settings, plan: Plan, manifests: Sequence[Manifest],
     if any(one.step == "validate" for one in manifests):
         address, _, query = page.partition("?")
         links["Validation"] = f"{address}/artifacts/validation.html?{query}"
+    heads = [one.results.ledger_head for one in manifests if one.results and one.results.ledger_head]
+    if heads:
+        links["Ledger"] = str(heads[-1])
     return links
 
 

@@ -14,6 +14,8 @@ from pipeline.cli.config import config, init
 from pipeline.cli.diff import diff
 from pipeline.cli.doctor import doctor
 from pipeline.cli.forecast import forecast
+from pipeline.cli.leaks import leaks
+from pipeline.cli.ledger import ledger
 from pipeline.cli.messages import end_like_ctrl_c, errors_for_people
 from pipeline.cli.retry import retry
 from pipeline.cli.run import run
@@ -37,6 +39,8 @@ app.command()(retry)
 app.command()(runs)
 app.command()(diff)
 app.add_typer(champion)
+app.add_typer(ledger)
+app.command()(leaks)
 app.command()(config)
 app.command()(init)
 app.command()(completion)

@@ -62,6 +62,9 @@ class Result(NamedTuple):
     forecast_high_95: float | None = None
     forecast_quantiles: tuple[float, ...] = ()  # 5, 10, ..., 95 %
     no_forecast: str = ""  # reason of a missing forecast
+    ledger_position: int | None = None  # of the newest row of the ticker's ledger
+    ledger_row: str = ""  # its session and version
+    ledger_hash: str = ""
     live_skill_20: float | None = None  # of the forecasts that were served for the last 20 sessions
     live_skill_60: float | None = None
     live_interval_skill_60: float | None = None
@@ -163,6 +166,12 @@ def result(
             forecast_high_95=effects.recorded.high_95,
             forecast_quantiles=effects.recorded.quantiles,
         )
+    if effects.ledger_head:
+        row = row._replace(
+            ledger_position=effects.ledger_head.position,
+            ledger_row=effects.ledger_head.row,
+            ledger_hash=effects.ledger_head.hash,
+        )
     if served:
         row = row._replace(
             live_skill_20=_live(served, 20, "skill"),
@@ -186,6 +195,7 @@ def results_of_effects(ended: Sequence[Manifest]) -> Results:
         released=next((one.released for one in results if one.released), None),
         recorded=next((one.recorded for one in results if one.recorded), None),
         no_forecast=next((one.no_forecast for one in results if one.no_forecast), ""),
+        ledger_head=next((one.ledger_head for one in results if one.ledger_head), None),
     )
 
 

@@ -15,6 +15,7 @@ from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError, without_secrets
+from pipeline.outcome import LedgerHead
 from pipeline.tracking import views
 from pipeline.tracking.client import answering, connect
 from pipeline.tracking.descriptions import about, night_note, origin
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 TRACKING_SECONDS = "tracking_seconds."  # first part of a tag's name: seconds that a step waited for MLflow
+LEDGER_HEAD = "ledger.head"  # tag: the newest row of the ticker's ledger, as JSON
+_MOST_RUNS = 1000  # of a ticker, the newest first: four years of nights
 MAX_TAG = 5000  # MLflow cuts at 8,000 characters and only logs a warning
 
 
@@ -96,6 +99,16 @@ class Runs:
             self.client.create_run(self.experiment, run_name=f"{ticker} served, {market} prices", tags=tags)
             found = self._search(condition)
         return self._keep_oldest(found)
+
+    def ledger_heads(self, ticker: str) -> dict[str, LedgerHead]:
+        """Return the newest row of a ticker's ledger as each DAG run recorded it, by name of the DAG run."""
+        with answering(self.uri):
+            found = self.client.search_runs([self.experiment], f"tags.ticker = '{ticker}'", max_results=_MOST_RUNS)
+        return {
+            run.data.tags["dag_run_id"]: LedgerHead.model_validate_json(run.data.tags[LEDGER_HEAD])
+            for run in found
+            if LEDGER_HEAD in run.data.tags
+        }
 
     def page(self, run_id: str) -> str:
         """Return the address of a run's page."""

@@ -22,7 +22,7 @@ from pipeline.store.formats import frame_of
 from pipeline.tracking import descriptions, figures
 from pipeline.tracking.client import answering, tracking_time
 from pipeline.tracking.logged_model import log_model
-from pipeline.tracking.runs import MAX_TAG, TRACKING_SECONDS, Runs
+from pipeline.tracking.runs import LEDGER_HEAD, MAX_TAG, TRACKING_SECONDS, Runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,6 +141,8 @@ def _result_tags(results: Results | None) -> dict[str, str]:
         tags["forecast"] = f"v{results.recorded.version} for {results.recorded.session}"
     elif results.no_forecast:
         tags["forecast"] = results.no_forecast
+    if results.ledger_head:
+        tags[LEDGER_HEAD] = results.ledger_head.model_dump_json()
     return tags
 
 

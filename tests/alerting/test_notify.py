@@ -5,8 +5,10 @@ import pytest
 from pipeline import runner, runs
 from pipeline.alerting import notify
 from pipeline.errors import DataError, Unavailable, UsageError
+from pipeline.serving import ledger
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW
+from pipeline.store.runs import read_plan, unit_folder
 from tests.support.alert_channels import PASSWORD, webhook
 from tests.support.nights import logged_runs, sample_prices
 
@@ -53,6 +55,17 @@ def test_people_are_told_of_a_bad_ticker_once_and_of_a_run_that_did_not_come(tin
         assert words in hook.told[0].body
     found = logged_runs(tiny).runs
     assert PASSWORD not in str([run.to_dictionary() for run in found])
+
+
+def test_a_message_about_a_ticker_has_the_newest_hash_of_its_ledger(two_nights):
+    """A copy that lies outside; a night without a forecast has none."""
+    settings = load_settings()
+    planned = read_plan(settings.store_url, "manual__2")
+    folder = unit_folder(settings.store_url, "AAA", planned)
+    ended = [folder.manifest(step.name) for step in FLOW]
+    links = notify._ticker_links(settings, planned, ended, "page")
+    assert links["Ledger"] == str(ledger.head(two_nights.ledger_place, "AAA"))
+    assert "Ledger" not in notify._ticker_links(settings, planned, ended[:3], "page")
 
 
 @pytest.mark.usefixtures("tiny")

@@ -12,8 +12,8 @@ from pipeline.cli import app
 
 TERMINAL = CliRunner()
 COMMANDS = (
-    "run", "compare", "forecast", "retry", "status", "doctor", "runs", "diff", "champion", "config", "init",
-    "completion", "up", "down", "airflow",
+    "run", "compare", "forecast", "retry", "status", "doctor", "runs", "diff", "champion", "ledger", "leaks",
+    "config", "init", "completion", "store", "up", "down", "airflow",
 )  # fmt: skip
 
 

@@ -146,7 +146,7 @@ def test_each_ticker_has_decision_changes_forecast_and_findings(html):
         "Next session, 2025-11-24: <strong>102.50 JPY</strong> by v3", "inside its 95 % interval",
         "97.00 to 108.20 JPY", "close 102.00 JPY, error +0.50 JPY", "<td>8.20 JPY</td>", "<td>2.1000 JPY</td>",
         "<td>12 of the last 20</td>", "Rows: 2024-03-28, 2024-03-29.", "failed in ingest",
-        "<td>forecast</td>", "<td>AR(1)</td>",
+        "<td>forecast</td>", "<td>AR(1)</td>", f"Ledger: row 14, 2025-11-24 v3, hash <code>{'5e' * 32}</code>.",
     ):  # fmt: skip
         assert words in html
     assert " USD" not in html

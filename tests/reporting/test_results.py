@@ -33,6 +33,8 @@ def test_a_result_has_what_the_table_needs(sections):
     assert refused.forecast_quantiles == ROW.quantiles
     assert [one.currency for one in (promoted, refused, bad)] == ["JPY", "JPY", ""]
     assert (refused.live_skill_20, refused.live_skill_60) == (0.0455, None)
+    assert (refused.ledger_position, refused.ledger_row, refused.ledger_hash) == (14, "2025-11-24 v3", "5e" * 32)
+    assert (bad.ledger_position, bad.ledger_hash) == (None, "")
     assert (bad.decision, bad.forecast, bad.rmse_over_naive, bad.weight) == ("", None, None, None)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import Damaged, StoreError, Unavailable, UsageError
-from pipeline.serving import ledger
+from pipeline.serving import ledger, ledger_table
 from pipeline.store.folder import Folder
 from pipeline.store.formats import frame_bytes, frame_of
 from tests.support.ledger_rows import (
@@ -18,6 +18,8 @@ from tests.support.ledger_rows import (
     make_old_table,
 )
 from tests.support.old_names import old_frame
+
+CHAIN = ("position", "previous_hash", "hash", "hashed_later")  # columns beside those of a record
 
 
 @pytest.fixture(params=["folder", "sqlite"])
@@ -143,9 +145,10 @@ def old_ledger(place):
         return
     ledger.write(place, OLD)
     folder = Folder(f"{place}/{OLD.ticker}")
-    (name,) = folder.names()
-    added = ["low_50", "high_50", "scale", "quantiles"]
+    (name,) = [one for one in folder.names() if one != "_chain"]
+    added = ["low_50", "high_50", "scale", "quantiles", *CHAIN]
     folder.write(name, frame_bytes(old_frame(frame_of(folder.read(name)).drop(columns=added))))
+    Folder(f"{folder.url}/_chain").remove("0000001.json")
 
 
 def columns_of(place):
@@ -169,7 +172,7 @@ def test_a_table_of_an_earlier_version_is_migrated_once(tmp_path):
     """By eight readers at once."""
     place = f"sqlite:///{tmp_path / 'ledger.db'}"
     check_that_an_old_table_is_migrated_once(place)
-    assert sorted(columns_of(place)) == sorted(type(ROW).model_fields)
+    assert sorted(columns_of(place)) == sorted([*type(ROW).model_fields, *CHAIN])
 
 
 def test_a_migration_that_stops_halfway_changes_nothing(tmp_path, monkeypatch):
@@ -177,13 +180,13 @@ def test_a_migration_that_stops_halfway_changes_nothing(tmp_path, monkeypatch):
     place = f"sqlite:///{tmp_path / 'ledger.db'}"
     old_ledger(place)
     before = columns_of(place)
-    changes = ledger._missing_changes
+    changes = ledger_table._missing_changes
 
     def broken(bind):
         return [*changes(bind)[:3], "ALTER TABLE closecast_ledger RENAME COLUMN nothing TO something"]
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "_missing_changes", broken)
+        patch.setattr(ledger_table, "_missing_changes", broken)
         with pytest.raises(Unavailable, match="nothing"):
             ledger.read(place, "^GSPC")
     assert columns_of(place) == before

@@ -28,7 +28,7 @@ def test_a_night_is_read_as_it_was_written():
 def test_the_names_in_the_file_are_those_that_readers_know():
     """The store outlives the code."""
     written = json.loads(Served(forecast=ROW, live={"20": LIVE}).to_json())
-    assert list(written) == ["forecast", "why_not", "scored", "live"]
+    assert list(written) == ["champion", "forecast", "why_not", "scored", "live"]
     assert (written["forecast"]["session"], written["forecast"]["forecast"]) == ("2025-11-24", 6603.5)
     assert set(written["live"]["20"]) == set(LiveWindow.model_fields)
 

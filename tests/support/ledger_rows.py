@@ -12,7 +12,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from pipeline.outcome import ForecastRecord
-from pipeline.serving import ledger
+from pipeline.serving import ledger, ledger_table
 
 ROW = ForecastRecord(
     ticker="^GSPC", session=dt.date(2025, 11, 24), version=2, run="manual__1", as_of=dt.date(2025, 11, 21),
@@ -69,7 +69,7 @@ def check_that_one_writer_wins(place: str) -> None:
 
 def make_old_table(place: str) -> None:
     """Make the table of an earlier version, with `OLD` in it."""
-    engine = ledger._engine(place)
+    engine = ledger_table._engine(place)
     with engine.begin() as connection:
         connection.exec_driver_sql(OLD_TABLE)
         connection.exec_driver_sql(OLD_ROW)
@@ -79,7 +79,7 @@ def make_old_table(place: str) -> None:
 def check_that_an_old_table_is_migrated_once(place: str) -> None:
     """Let 8 threads find the old columns before one of them changes them: each reads the row."""
     make_old_table(place)
-    missing_changes = ledger._missing_changes
+    missing_changes = ledger_table._missing_changes
     all_have_looked = threading.Barrier(8)
 
     def looked(bind: sa.Engine | sa.Connection) -> list[str]:
@@ -93,7 +93,7 @@ def check_that_an_old_table_is_migrated_once(place: str) -> None:
     def read(_number: int) -> pd.DataFrame:
         return ledger.read(place, ROW.ticker)
 
-    with mock.patch.object(ledger, "_missing_changes", looked), ThreadPoolExecutor(8) as pool:
+    with mock.patch.object(ledger_table, "_missing_changes", looked), ThreadPoolExecutor(8) as pool:
         found = list(pool.map(read, range(8)))
     assert [[ledger.record_of(row) for _, row in rows.iterrows()] for rows in found] == [[OLD]] * 8
-    assert ledger._missing_changes(ledger._engine(place)) == []
+    assert ledger_table._missing_changes(ledger_table._engine(place)) == []

@@ -14,7 +14,7 @@ from pipeline.evaluation import metrics
 from pipeline.evaluation.scores import ReferenceScores, Scores
 from pipeline.forecasting.forecasts import Forecasts
 from pipeline.forecasting.intervals import LEVELS
-from pipeline.outcome import Finding, ForecastRecord, Manifest, Outcome, Released, Results
+from pipeline.outcome import Finding, ForecastRecord, LedgerHead, Manifest, Outcome, Released, Results
 from pipeline.plan import Plan
 from pipeline.prices.snapshot import FILE, Currencies
 from pipeline.reporting import plots, report
@@ -30,6 +30,7 @@ from tests.support.ledger_rows import ROW
 
 NASTY = """A<b>&"'"""
 CURRENCY = "JPY"
+HEAD = LedgerHead(position=14, hash="5e" * 32, row="2025-11-24 v3")
 LIVE = LiveWindow(
     rows=12,
     rmse=2.1,
@@ -172,7 +173,7 @@ def served(folder: Folder, *, promoted: bool, said: str = "") -> None:
     night = Served(forecast=row, live={"20": None, "60": None})
     if not promoted:
         night = Served(forecast=row, scored=_scored(row), live={"20": LIVE, "60": None})
-    write(folder, "forecast", files={"forecast.json": night.to_json()}, results=Results(recorded=row))
+    write(folder, "forecast", files={"forecast.json": night.to_json()}, results=Results(recorded=row, ledger_head=HEAD))
 
 
 def _decision(*, promoted: bool, said: str) -> Decision:
