@@ -15,7 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.rivals import REFERENCES
-from pipeline.prices.snapshot import Currencies
+from pipeline.prices.snapshot import SnapshotRecord
 from pipeline.store.formats import arrays_of, frame_of
 from pipeline.store.runs import read_plan, unit_folder
 from pipeline.tracking.runs import Runs
@@ -119,7 +119,7 @@ def _ladder(settings: Settings, ticker: str, plans: Sequence[Plan]) -> list[Rung
             rungs.append(Rung(ticker, name, reason=_failures(done)))
             continue
         scores = Scores.from_json(folder.read("metrics.json"))
-        currency = Currencies.of(folder).currency
+        currency = SnapshotRecord.of(folder).currency
         trained = folder.manifest("train")
         assert trained is not None  # noqa: S101 - counted above
         if first is None:

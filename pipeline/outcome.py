@@ -167,6 +167,9 @@ class Outcome(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     files: dict[str, bytes] = Field(default={}, exclude=True, description="content by name, for the unit's folder")
+    shared: dict[str, bytes] = Field(
+        default={}, exclude=True, description="content by path below the store; each path has the hash of its content"
+    )
     attach: tuple[str, ...] = Field(default=(), description="names of files that are copied to MLflow")
     metrics: dict[str, float] = Field(default={}, description="names carry the unit")
     curves: dict[str, list[float]] = Field(default={}, description="one value per epoch or fold")

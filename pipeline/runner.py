@@ -4,7 +4,7 @@ For each ticker of the batch, in this order (for all tickers at once where `trai
 
 1. reuse the result if the step already finished here with the same inputs, plan and code;
 2. else call the step; a `PipelineError` becomes a critical finding of this ticker and stops no other;
-3. write its files, then its manifest, each atomically;
+3. write the files that runs share, then its own, then its manifest, each atomically;
 4. perform its effects, and write their results into the manifest;
 5. log the manifest to MLflow.
 
@@ -25,10 +25,12 @@ from pipeline.errors import Damaged, DataError, NothingLeft, PartlyFailed, Pipel
 from pipeline.forecasting import device
 from pipeline.outcome import Effects, Finding, Manifest, Outcome, Released, Results
 from pipeline.plan import Batch, Plan
+from pipeline.prices import snapshot
 from pipeline.reporting.progress import LogProgress, Progress
 from pipeline.serving import ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step, Unit
+from pipeline.store.folder import Folder
 from pipeline.store.formats import sha256
 from pipeline.store.runs import read_plan, unit_folder
 from pipeline.tracking.logged_model import log_model
@@ -122,7 +124,7 @@ def _reused(step: Step, group: Sequence[Unit]) -> list[Done] | None:
     done = [
         Done(manifest, reused=True)
         for unit, manifest in zip(group, manifests, strict=True)
-        if _is_done(manifest, keys[unit]) and unit.folder.is_sound(manifest)
+        if _is_done(manifest, keys[unit]) and _is_whole(manifest, unit)
     ]
     return done if len(done) == len(group) else None
 
@@ -154,10 +156,12 @@ def _called_and_saved(step: Step, group: Sequence[Unit]) -> list[Done]:
         key = keys.get(unit, "")
         # Another attempt, which Airflow had given up, may have finished meanwhile. The first one publishes, once.
         now = unit.folder.manifest(step.name)
-        if now != before[unit] and _is_done(now, key) and unit.folder.is_sound(now):
+        if now != before[unit] and _is_done(now, key) and _is_whole(now, unit):
             done.append(Done(now, reused=True))
             continue
         outcome = outcomes[unit]
+        for path, data in outcome.shared.items():
+            Folder(unit.settings.store_url).keep(path, data)
         for name, data in outcome.files.items():
             unit.folder.write(name, data)
         manifest = Manifest(
@@ -268,6 +272,12 @@ def _key(step: Step, unit: Unit, inputs: dict[str, str], shared: dict[str, dict[
 
 def _is_done(manifest: Manifest | None, key: str) -> TypeGuard[Manifest]:
     return manifest is not None and manifest.key == key and not manifest.failed
+
+
+def _is_whole(manifest: Manifest, unit: Unit) -> bool:
+    """Return whether all files of a step are as it wrote them, its snapshot included."""
+    sound = unit.folder.is_sound(manifest)
+    return sound and snapshot.is_whole(unit.settings.store_url, unit.ticker, unit.folder, manifest)
 
 
 def _raise_if_failed(step: Step, ended: list[tuple[str, Manifest]], *, last_try: bool) -> None:

@@ -1,57 +1,54 @@
-"""The snapshot of one ticker: fetched from its source and compared with the last one."""
+"""The snapshot of one ticker in one run: fetched from its source, kept in the archive, and read. No other module reads it.
+
+`snapshot.json` in the unit's folder names the snapshot by the hash of its rows; `pipeline.prices.archive` has the rows.
+Runs of earlier versions have the rows in `raw.parquet` instead.
+"""
 
 from __future__ import annotations
 
-import math
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from pipeline.outcome import Finding
-from pipeline.prices.restatement import compare
-from pipeline.settings.currency import UNKNOWN
+from pipeline.errors import Damaged, StoreError
+from pipeline.prices import archive
+from pipeline.prices.pieces import rows_sha256
+from pipeline.store.folder import Folder
 from pipeline.store.formats import frame_of, json_bytes, json_of
-from pipeline.store.runs import last_snapshot
 
 if TYPE_CHECKING:
+    from pipeline.outcome import Manifest
     from pipeline.plan import Plan
     from pipeline.prices.sources import Quoted
     from pipeline.settings import Settings
-    from pipeline.store.folder import Folder
 
+log = logging.getLogger("closecast")
 FILE = "snapshot.json"
-_LOST_SHARE = 0.01
-_ROWS_SHOWN = 10
+OLD_FILE = "raw.parquet"  # of earlier versions
 
 
-class Compared(NamedTuple):
-    """The comparison of a history with the last snapshot, for the step's outcome."""
-
-    files: dict[str, bytes]
-    tags: dict[str, str]
-    findings: tuple[Finding, ...]
-    last_currency: str = ""  # of the newest snapshot that named one
-
-
-class Currencies(NamedTuple):
-    """The currency of a snapshot: `snapshot.json`, written and read here alone."""
+class SnapshotRecord(NamedTuple):
+    """What a run records of its snapshot: `snapshot.json`, written and read here alone."""
 
     currency: str  # "" if the source does not name it
     last_known: str  # the same; if it is unknown, that of the newest earlier snapshot that named one
+    name: str = ""  # of the snapshot's file in the archive; "" for a snapshot of an earlier version
+    sha256: str = ""  # of the rows
 
     def to_json(self) -> bytes:
         """Return the content of snapshot.json."""
         return json_bytes(self._asdict())
 
     @classmethod
-    def from_json(cls, data: bytes) -> Currencies:
+    def from_json(cls, data: bytes) -> SnapshotRecord:
         """Return the object that `to_json` wrote."""
         return cls(**json_of(data))
 
     @classmethod
-    def of(cls, folder: Folder) -> Currencies:
-        """Return those of a unit's folder; unknown for a snapshot of an earlier version.
+    def of(cls, folder: Folder) -> SnapshotRecord:
+        """Return that of a unit's folder; the currency is unknown for a snapshot of an earlier version.
 
         Raises:
             Damaged: when the file has changed since `ingest` wrote it.
@@ -60,6 +57,30 @@ class Currencies(NamedTuple):
         if ingested is None or FILE not in ingested.outputs:
             return cls("", "")
         return cls.from_json(folder.read_written(FILE, ingested))
+
+
+class Snapshot(NamedTuple):
+    """The prices of one ticker as a run saw them."""
+
+    prices: pd.DataFrame
+    stored: archive.Stored | None  # None for a snapshot of an earlier version
+
+
+class Last(NamedTuple):
+    """The newest earlier snapshot of a ticker that passed validation."""
+
+    folder: Folder  # of its unit
+    record: SnapshotRecord
+    prices: pd.DataFrame
+    stored: archive.Stored | None
+
+
+class Kept(NamedTuple):
+    """A snapshot that is ready to be written."""
+
+    name: str  # of its file in the archive
+    sha256: str  # of the rows
+    files: dict[str, bytes]  # by path below the store: those that the snapshot before does not have
 
 
 def fetch(ticker: str, plan: Plan, settings: Settings) -> Quoted:
@@ -74,78 +95,79 @@ def fetch(ticker: str, plan: Plan, settings: Settings) -> Quoted:
     return quoted
 
 
-def compared_with_last(ticker: str, plan: Plan, settings: Settings, quoted: Quoted) -> Compared:
-    """Return how prices and currency differ from the last snapshot that passed; empty without one."""
-    raw = quoted.prices
-    before = last_snapshot(settings.store_url, ticker, plan)
-    if before is None:
-        return Compared({}, {}, ())
-    then = frame_of(before.read("raw.parquet"))
-    found = compare(then, raw)
-    last_currency = Currencies.of(before).last_known
-    others = _currency_findings(quoted.currency, last_currency, plan) + _lost_sessions(then, raw, plan)
-    factor = found.factor if math.isfinite(found.factor) else None
-    files = {"restatement.json": json_bytes({**found._asdict(), "factor": factor, "last_snapshot": before.url})}
-    if found.kind == "unchanged":
-        return Compared(files, {"restatement": found.kind}, others, last_currency)
-    unexplained = found.kind == "unexplained"
-    # Sources often correct the newest bar of a night until the next one.
-    revised = len(found.rows) == 1 and found.rows[0].startswith(str(then.index[-1].date()))
-    settled = "Nothing: sources often correct the newest bar until the next night."
-    todo = {
-        "explained": f"Multiply prices before {found.since} of older runs by {factor} to compare them with this run.",
-        "basis": "Do not compare prices with those of older runs.",
-        "unexplained": "Compare with another source; if the new history is right, run with ACCEPT_RESTATED=1.",
-    }
-    finding = Finding(
-        rule="Past prices should match the last snapshot, except for a split",
-        severity="critical" if unexplained and not revised and not plan.accept_restated else "warning",
-        observed=found.reason,
-        limit="the same closes" if unexplained else "",
-        rows=found.rows,
-        todo=settled if unexplained and revised else todo[found.kind],
-    )
-    return Compared(
-        files, {"restatement": found.kind, "restatement.factor": str(factor)}, (finding, *others), last_currency
+def keep(ticker: str, prices: pd.DataFrame, before: archive.Stored | None) -> Kept:
+    """Return a snapshot with the files that the runner writes; `before` is an earlier one that shares files with it."""
+    made = archive.prepare(prices, before)
+    files = {f"{archive.ROOT}/{ticker}/{name}": data for name, data in made.files.items()}
+    return Kept(made.name, rows_sha256(prices), files)
+
+
+def read(store_url: str, ticker: str, folder: Folder, ingested: Manifest) -> Snapshot:
+    """Return the snapshot of a unit.
+
+    Args:
+        store_url: the store.
+        ticker: of the unit.
+        folder: of the unit.
+        ingested: its manifest of `ingest`.
+
+    Raises:
+        Damaged: when a file is missing or has changed, or the rows are not those that `ingest` took.
+        StoreError: when the store refuses.
+    """
+    if OLD_FILE in ingested.outputs:
+        return Snapshot(frame_of(folder.read_written(OLD_FILE, ingested)), None)
+    record = SnapshotRecord.from_json(folder.read_written(FILE, ingested))
+    stored = archive.load(store_url, ticker, record.name)
+    found = rows_sha256(stored.prices)
+    if found == record.sha256:
+        return Snapshot(stored.prices, stored)
+    raise Damaged(
+        "The rows of a snapshot must be those that `ingest` took.",
+        f"{record.name} of {ticker}: rows with hash {found[:12]}, taken with {record.sha256[:12]}",
+        "Clear ingest and the steps after it in Airflow, which takes the snapshot again. Or start a new run.",
     )
 
 
-def _currency_findings(now: str, then: str, plan: Plan) -> tuple[Finding, ...]:
-    """Return a finding if the prices are in another currency than before, or in one that is unknown now."""
-    if not then or now == then:
-        return ()
-    changed = Finding(
-        rule="Prices must be in the currency of the last snapshot",
-        severity="warning" if plan.accept_restated else "critical",
-        observed=now,
-        limit=then,
-        todo="Correct CURRENCY or the source; if the new currency is right, run with ACCEPT_RESTATED=1.",
-    )
-    unknown = Finding(
-        rule="The currency of the last snapshot should still be known",
-        severity="warning",
-        observed=UNKNOWN,
-        limit=then,
-        todo=f"Set CURRENCY={then}." if plan.source == "files" else "Nothing: amounts are shown without a currency.",
-    )
-    return (changed if now else unknown,)
+def is_whole(store_url: str, ticker: str, folder: Folder, manifest: Manifest) -> bool:
+    """Return whether a step took no snapshot, or its snapshot can be read; log a warning if not."""
+    if not {FILE, OLD_FILE} & set(manifest.outputs):
+        return True
+    return _read_if_whole(store_url, ticker, folder, manifest) is not None
 
 
-def _lost_sessions(then: pd.DataFrame, now: pd.DataFrame, plan: Plan) -> tuple[Finding, ...]:
-    """Return a finding if more than 1 % of the sessions of the last snapshot are gone."""
-    had = then.index[then["close"].notna()]
-    if plan.start:
-        had = had[had >= pd.Timestamp(plan.start)]
-    gone = had.difference(now.index[now["close"].notna()])
-    if len(gone) <= _LOST_SHARE * len(had):
-        return ()
-    return (
-        Finding(
-            rule="The history should still have the sessions of the last snapshot",
-            severity="warning",
-            observed=f"{len(gone):,} of {len(had):,} are gone, the last on {gone[-1].date()}",
-            limit=f"at most {_LOST_SHARE:.0%} gone",
-            rows=tuple(str(day.date()) for day in gone[-_ROWS_SHOWN:]),
-            todo="Check whether the source delivers its whole history; training uses only the rest.",
-        ),
-    )
+def last_snapshot(store_url: str, ticker: str, plan: Plan) -> Last | None:
+    """Return the newest snapshot before `plan.as_of` that passed validation; None without one.
+
+    Only snapshots of the same source count, and no snapshot with a fault: the next night would not match it.
+    """
+    for day in reversed(Folder(f"{store_url}/{ticker}").names()):
+        if day >= str(plan.as_of):
+            continue
+        folders = [Folder(f"{store_url}/{ticker}/{day}/{run}") for run in Folder(f"{store_url}/{ticker}/{day}").names()]
+        validated = [(folder.manifest("validate"), folder) for folder in folders]
+        passed = [(manifest.started, folder) for manifest, folder in validated if manifest and not manifest.failed]
+        for _, folder in sorted(passed, reverse=True):
+            if found := _as_last(store_url, ticker, folder, plan.source):
+                return found
+    return None
+
+
+def _as_last(store_url: str, ticker: str, folder: Folder, source: str) -> Last | None:
+    """Return the snapshot of a unit if it is one of `source`, without a fault, and whole."""
+    ingested = folder.manifest("ingest")
+    if ingested is None:
+        return None
+    tags = ingested.outcome.tags
+    if tags.get("source") != source or "fault" in tags:
+        return None
+    found = _read_if_whole(store_url, ticker, folder, ingested)
+    return Last(folder, SnapshotRecord.of(folder), found.prices, found.stored) if found else None
+
+
+def _read_if_whole(store_url: str, ticker: str, folder: Folder, ingested: Manifest) -> Snapshot | None:
+    try:
+        return read(store_url, ticker, folder, ingested)
+    except (Damaged, StoreError) as error:
+        log.warning("A damaged snapshot is ignored: %s", error)
+        return None

@@ -11,7 +11,7 @@ from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.rivals import REFERENCES
 from pipeline.outcome import Finding
 from pipeline.pages import render
-from pipeline.prices.snapshot import FILE, Currencies
+from pipeline.prices.snapshot import FILE, SnapshotRecord
 from pipeline.reporting.results import (
     LEVEL,
     SIGNIFICANT,
@@ -100,7 +100,7 @@ def section(ticker: str, folder: Folder, manifests: Sequence[Manifest | None], m
     effects = results_of_effects(ended)
     scores = Scores.from_json(contents["metrics.json"]) if "metrics.json" in contents else None
     served = Served.from_json(contents["forecast.json"]) if "forecast.json" in contents else None
-    currency = Currencies.from_json(contents[FILE]).currency if FILE in contents else ""
+    currency = SnapshotRecord.from_json(contents[FILE]).currency if FILE in contents else ""
     decision = None
     if "decision.json" in contents:
         decision = Decision.from_json(contents["decision.json"]).as_released(effects.released)

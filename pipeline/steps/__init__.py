@@ -23,7 +23,7 @@ __all__ = ["FLOW", "Step", "Unit"]
 _CURRENCY = (snapshot.FILE,)  # missing in runs that an earlier version began
 FLOW = (
     Step(ingest, ()),
-    Step(validate, ("raw.parquet",), judges=True),
+    Step(validate, (), may_read=(snapshot.FILE, snapshot.OLD_FILE), judges=True),
     Step(split_scale, ("validated.parquet",)),
     Step(window, ("split.json",)),
     Step(train, ("scaled.npz", "scaler.json", "split.json", "windows.json"), may_read=_CURRENCY, gathers=True),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DataError
 from pipeline.outcome import Outcome
 from pipeline.prices import snapshot
+from pipeline.prices.comparison import compared_with
 from pipeline.settings.currency import UNKNOWN
-from pipeline.store.formats import frame_bytes, sha256
 
 if TYPE_CHECKING:
     from pipeline.steps.unit import Unit
@@ -24,17 +24,20 @@ def ingest(unit: Unit) -> Outcome:
             f"no row since {unit.plan.start}" if unit.plan.start else "no row",
             "Take an earlier START, or a later AS_OF." if unit.plan.start else "Take a later AS_OF.",
         )
-    data = frame_bytes(raw)
-    compared = snapshot.compared_with_last(unit.ticker, unit.plan, unit.settings, quoted)
-    currencies = snapshot.Currencies(quoted.currency, quoted.currency or compared.last_currency)
+    before = snapshot.last_snapshot(unit.settings.store_url, unit.ticker, unit.plan)
+    compared = compared_with(before, unit.plan, quoted)
+    kept = snapshot.keep(unit.ticker, raw, before.stored if before else None)
+    last_known = quoted.currency or compared.last_currency
+    record = snapshot.SnapshotRecord(quoted.currency, last_known, kept.name, kept.sha256)
     return Outcome(
-        files={"raw.parquet": data, snapshot.FILE: currencies.to_json(), **compared.files},
+        shared=kept.files,
+        files={snapshot.FILE: record.to_json(), **compared.files},
         attach=(snapshot.FILE, *compared.files),
         tags={
             "source": unit.plan.source,
             "currency": quoted.currency or UNKNOWN,
             **({"fault": unit.plan.fault} if unit.plan.fault else {}),
-            "data_sha256": sha256(data),
+            "data_sha256": kept.sha256,
             "first_session": str(raw.index[0].date()),
             **compared.tags,
         },

@@ -16,6 +16,8 @@ from pipeline.steps.rows import fitted_rows, windows_of
 from pipeline.store.formats import json_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipeline.outcome import Manifest, Outcome
     from pipeline.plan import Plan
     from pipeline.settings import Settings
@@ -88,6 +90,19 @@ class Unit:
             ) from error
 
     @cached_property
+    def raw(self) -> pd.DataFrame:
+        """Return the snapshot that `ingest` took.
+
+        Raises:
+            Damaged: when it is not as it was taken.
+        """
+        ingested = self.manifests["ingest"]
+        if ingested is None or not {snapshot.FILE, snapshot.OLD_FILE} & set(self.inputs):
+            message = f"Step {self.step.name} must declare the snapshot in its `may_read`. Declared: {self.inputs}."
+            raise ValueError(message)
+        return snapshot.read(self.settings.store_url, self.ticker, self.folder, ingested).prices
+
+    @cached_property
     def split(self) -> Split:
         """Return the parts that `split_scale` cut."""
         return Split(**json_of(self.read("split.json")))
@@ -107,7 +122,7 @@ class Unit:
         """Return the currency of the prices; "" if it is unknown."""
         if snapshot.FILE not in self.inputs:
             return ""
-        return snapshot.Currencies.from_json(self.read(snapshot.FILE)).currency
+        return snapshot.SnapshotRecord.from_json(self.read(snapshot.FILE)).currency
 
     @cached_property
     def recipe(self) -> Recipe:

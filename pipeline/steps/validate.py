@@ -10,7 +10,7 @@ from pipeline import calendar
 from pipeline.errors import DataError
 from pipeline.outcome import Finding, Outcome
 from pipeline.prices import closures
-from pipeline.store.formats import frame_bytes, frame_of
+from pipeline.store.formats import frame_bytes
 
 if TYPE_CHECKING:
     from pipeline.steps.unit import Unit
@@ -21,7 +21,7 @@ def validate(unit: Unit) -> Outcome:
     from pipeline.prices import suite as checks
     from pipeline.prices.clean import clean
 
-    raw = frame_of(unit.read("raw.parquet"))
+    raw = unit.raw
     early = rows_before_calendar(raw, unit.plan.calendar)
     raw = raw[len(early) :]
     expected = calendar.sessions(unit.plan.calendar, raw.index[0].date(), unit.plan.as_of, unit.plan.closed_sessions)

@@ -103,6 +103,15 @@ class Folder(NamedTuple):
                 raise
         return True
 
+    def keep(self, name: str, data: bytes) -> None:
+        """Write a file, with the hash of `data` in its name, once; only a damaged one is written again.
+
+        Raises:
+            StoreError: when the store refuses.
+        """
+        if not self.create(name, data) and self.read(name) != data:
+            self.write(name, data)
+
     def remove(self, name: str) -> None:
         """Remove a file.
 

@@ -2,6 +2,7 @@
 
 <store>/<ticker>/<as_of>/<run>/     files of one unit
 <store>/_runs/<run>/                files of a whole run: plan.json, results.json, report.html
+<store>/_snapshots/<ticker>/        snapshots, which runs share: see pipeline.prices.archive
 """
 
 from __future__ import annotations
@@ -13,56 +14,15 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from pipeline.errors import Damaged, StoreError
-from pipeline.outcome import Manifest
+from pipeline.errors import Damaged
 from pipeline.plan import Plan
 from pipeline.store.folder import Folder
 from pipeline.store.formats import json_of
-
-log = logging.getLogger("closecast")
 
 
 def unit_folder(store_url: str, ticker: str, plan: Plan) -> Folder:
     """Return the folder of one ticker in one run."""
     return Folder(f"{store_url}/{ticker}/{plan.as_of}/{plan.run}")
-
-
-def last_snapshot(store_url: str, ticker: str, plan: Plan) -> Folder | None:
-    """Return the folder of the newest snapshot before `plan.as_of` that passed validation; None without one.
-
-    Only snapshots of the same source count, and no snapshot with a fault: the next night would not match it.
-    """
-    for day in reversed(Folder(f"{store_url}/{ticker}").names()):
-        if day >= str(plan.as_of):
-            continue
-        passed = []
-        for run in Folder(f"{store_url}/{ticker}/{day}").names():
-            folder = Folder(f"{store_url}/{ticker}/{day}/{run}")
-            validated = folder.manifest("validate")
-            if validated and not validated.failed and _is_snapshot_of(plan.source, folder):
-                passed.append((validated.started, folder))
-        if passed:
-            return max(passed)[1]
-    return None
-
-
-def _is_snapshot_of(source: str, folder: Folder) -> bool:
-    """Return whether a folder holds an undamaged snapshot of `source` without a fault."""
-    ingested = folder.manifest("ingest")
-    if ingested is None:
-        return False
-    tags = ingested.outcome.tags
-    return tags.get("source") == source and "fault" not in tags and _is_whole(folder, ingested)
-
-
-def _is_whole(folder: Folder, ingested: Manifest) -> bool:
-    """Return whether the snapshot is as the step `ingest` wrote it; log a warning if not."""
-    try:
-        folder.read_written("raw.parquet", ingested)
-    except (Damaged, StoreError) as error:
-        log.warning("A damaged snapshot is ignored: %s", error)
-        return False
-    return True
 
 
 def run_folder(store_url: str, run: str) -> Folder:

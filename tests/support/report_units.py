@@ -16,7 +16,7 @@ from pipeline.forecasting.forecasts import Forecasts
 from pipeline.forecasting.intervals import LEVELS
 from pipeline.outcome import Finding, ForecastRecord, LedgerHead, Manifest, Outcome, Released, Results
 from pipeline.plan import Plan
-from pipeline.prices.snapshot import FILE, Currencies
+from pipeline.prices.snapshot import FILE, SnapshotRecord
 from pipeline.reporting import plots, report
 from pipeline.reporting.report import Picture, Section
 from pipeline.serving.promotion import Changes, Decision, Rule
@@ -128,7 +128,7 @@ def evaluated(folder: Folder, ticker: str, findings: Sequence[Finding] = ()) -> 
     write(
         folder,
         "ingest",
-        files={"raw.parquet": b"", FILE: Currencies(CURRENCY, CURRENCY).to_json()},
+        files={"raw.parquet": b"", FILE: SnapshotRecord(CURRENCY, CURRENCY).to_json()},
         tags={"source": "sample"},
     )
     write(folder, "validate", metrics={"sessions": 3000.0}, findings=findings)
