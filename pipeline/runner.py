@@ -8,7 +8,8 @@ For each ticker of the batch, in this order (for all tickers at once where `trai
 4. perform its effects, and write their results into the manifest;
 5. log the manifest to MLflow.
 
-A process that is killed between two of these writes repeats the missing ones: each of them is idempotent.
+Only the fourth registers a version, moves the alias `champion` for a run, or writes the ledger. A process that is
+killed between two of these writes repeats the missing ones: each of them is idempotent.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ def _called_and_saved(step: Step, group: Sequence[Unit]) -> list[Done]:
             continue
         outcome = outcomes[unit]
         for path, data in outcome.shared.items():
-            Folder(unit.settings.store_url).keep(path, data)
+            Folder(unit.store_url).keep(path, data)
         for name, data in outcome.files.items():
             unit.folder.write(name, data)
         manifest = Manifest(
@@ -186,10 +187,7 @@ def _failure(step: Step, unit: Unit, error: PipelineError) -> Outcome:
 
 
 def _with_effects(manifest: Manifest, unit: Unit, runs: Runs, registry: Registry) -> Manifest:
-    """Perform the effects of a step that have no result yet, and return the manifest with their results.
-
-    This is the only place that registers a version, moves the alias `champion` for a run, or writes the ledger.
-    """
+    """Perform the effects of a step that have no result yet, and return the manifest with their results."""
     effects = manifest.outcome.effects
     if effects is None or manifest.results is not None or manifest.failed:
         return manifest
@@ -276,8 +274,7 @@ def _is_done(manifest: Manifest | None, key: str) -> TypeGuard[Manifest]:
 
 def _is_whole(manifest: Manifest, unit: Unit) -> bool:
     """Return whether all files of a step are as it wrote them, its snapshot included."""
-    sound = unit.folder.is_sound(manifest)
-    return sound and snapshot.is_whole(unit.settings.store_url, unit.ticker, unit.folder, manifest)
+    return unit.folder.is_sound(manifest) and snapshot.is_whole(unit.store_url, unit.ticker, unit.folder, manifest)
 
 
 def _raise_if_failed(step: Step, ended: list[tuple[str, Manifest]], *, last_try: bool) -> None:

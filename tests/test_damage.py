@@ -8,15 +8,17 @@ import pytest
 
 from pipeline import runner, runs
 from pipeline.errors import Damaged, DataError
+from pipeline.prices.snapshot import last_snapshot
 from pipeline.steps import FLOW, Unit
 from pipeline.store.folder import Folder
-from pipeline.store.runs import last_snapshot, read_plan, run_folder, unit_folder
+from pipeline.store.runs import read_plan, run_folder, unit_folder
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Runs
 from pipeline.tracking.step_log import log_step
 from tests.support.tiny import tiny_settings
 
 READERS = {name: step.name for step in reversed(FLOW) for name in step.reads}  # each file and its first reader
+READERS["snapshot.json"] = "validate"
 
 
 def flipped(data):
@@ -138,10 +140,10 @@ def test_a_damaged_snapshot_is_never_compared_with(unit):
     settings, batch, folder = unit
     plan = read_plan(settings.store_url, batch["run"])
     tomorrow = plan.model_copy(update={"as_of": plan.as_of.replace(day=24)})
-    assert last_snapshot(settings.store_url, "AAA", tomorrow).url == str(folder)
-    (folder / "raw.parquet").write_bytes(flipped((folder / "raw.parquet").read_bytes()))
+    assert last_snapshot(settings.store_url, "AAA", tomorrow).folder.url == str(folder)
+    (folder / "snapshot.json").write_bytes(flipped((folder / "snapshot.json").read_bytes()))
     found = last_snapshot(settings.store_url, "AAA", tomorrow)
-    assert found.url == str(folder.with_name("copy"))  # the same night of another run, which is whole
+    assert found.folder.url == str(folder.with_name("copy"))  # the same night of another run, which is whole
 
 
 def test_a_damaged_file_is_not_logged(unit):

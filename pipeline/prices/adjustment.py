@@ -73,7 +73,8 @@ def restored(closes: npt.NDArray[np.float64], made: Adjustment) -> npt.NDArray[n
 
 def same_bits(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     """Return whether two arrays are equal to the last bit; all NaN are equal, and -0.0 is not 0.0."""
-    return np.array_equal(one, other, equal_nan=True) and np.array_equal(np.signbit(one), np.signbit(other))
+    signs = np.signbit(one) == np.signbit(other)
+    return np.array_equal(one, other, equal_nan=True) and bool(np.all(signs | np.isnan(one)))
 
 
 def _factors(closes: npt.NDArray[np.float64], adjusted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

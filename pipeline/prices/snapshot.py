@@ -1,4 +1,4 @@
-"""The snapshot of one ticker in one run: fetched from its source, kept in the archive, and read. No other module reads it.
+"""The snapshot of one ticker in one run: fetched from its source, kept in the archive, and read here alone.
 
 `snapshot.json` in the unit's folder names the snapshot by the hash of its rows; `pipeline.prices.archive` has the rows.
 Runs of earlier versions have the rows in `raw.parquet` instead.

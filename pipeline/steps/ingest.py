@@ -24,7 +24,7 @@ def ingest(unit: Unit) -> Outcome:
             f"no row since {unit.plan.start}" if unit.plan.start else "no row",
             "Take an earlier START, or a later AS_OF." if unit.plan.start else "Take a later AS_OF.",
         )
-    before = snapshot.last_snapshot(unit.settings.store_url, unit.ticker, unit.plan)
+    before = snapshot.last_snapshot(unit.store_url, unit.ticker, unit.plan)
     compared = compared_with(before, unit.plan, quoted)
     kept = snapshot.keep(unit.ticker, raw, before.stored if before else None)
     last_known = quoted.currency or compared.last_currency

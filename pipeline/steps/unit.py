@@ -55,6 +55,11 @@ class Unit:
         return self._contents[name]
 
     @property
+    def store_url(self) -> str:
+        """Return the store of the settings."""
+        return self.settings.store_url
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """Return the names of the files that the step reads in this run."""
         return self.step.reads + tuple(name for name in self.step.may_read if name in self._writers)
@@ -100,7 +105,7 @@ class Unit:
         if ingested is None or not {snapshot.FILE, snapshot.OLD_FILE} & set(self.inputs):
             message = f"Step {self.step.name} must declare the snapshot in its `may_read`. Declared: {self.inputs}."
             raise ValueError(message)
-        return snapshot.read(self.settings.store_url, self.ticker, self.folder, ingested).prices
+        return snapshot.read(self.store_url, self.ticker, self.folder, ingested).prices
 
     @cached_property
     def split(self) -> Split:

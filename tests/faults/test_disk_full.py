@@ -13,10 +13,11 @@ import pytest
 
 from pipeline import runner, runs
 from pipeline.errors import StoreError, Unavailable
+from pipeline.prices.snapshot import last_snapshot
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW
 from pipeline.store.folder import Folder
-from pipeline.store.runs import last_snapshot, read_plan
+from pipeline.store.runs import read_plan
 from pipeline.tracking.registry import Registry
 from tests.support.running import check, set_tiny
 

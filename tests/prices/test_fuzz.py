@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from pipeline.calendar import sessions
 from pipeline.cli.preflight import check
 from pipeline.errors import DataError
+from pipeline.prices import archive
+from pipeline.prices.pieces import rows_sha256
+from pipeline.prices.snapshot import SnapshotRecord
 from pipeline.prices.sources import sample
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW, Unit
@@ -185,13 +188,18 @@ def judge(unit, verdicts, hits):
     one, file = unit
     file.write_text(damaged(hits), encoding="utf-8")
     try:
-        snapshot = ingest(one)
+        taken = ingest(one)
     except DataError:
         verdicts["reading error"] += 1
         return
-    one.folder.write("raw.parquet", snapshot.files["raw.parquet"])
-    outcome = validate(dataclasses.replace(one, step=STEPS["validate"]))
-    raw = frame_of(snapshot.files["raw.parquet"])
+    for path, data in taken.shared.items():
+        Folder(one.store_url).keep(path, data)
+    record = SnapshotRecord.from_json(taken.files["snapshot.json"])
+    raw = archive.load(one.store_url, one.ticker, record.name).prices
+    assert rows_sha256(raw) == record.sha256
+    judged = dataclasses.replace(one, step=STEPS["validate"])
+    vars(judged)["raw"] = raw  # the unit has no manifest that names the snapshot
+    outcome = validate(judged)
     broken = breaks(raw, set(sessions("XNYS", raw.index[0].date(), AS_OF)))
     assert outcome.failed == bool(broken), (broken, outcome.findings)
     assert outcome.failed == ("validated.parquet" not in outcome.files)

@@ -1,159 +1,107 @@
-"""A snapshot beside the last one, through the real steps and a real store."""
+"""The snapshot of a run in a real store: taken again, damaged, of an earlier version, and the last one."""
 
-import contextlib
-import datetime as dt
-import json
+from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from pipeline import runner, runs
-from pipeline.errors import DataError, UnknownTicker
-from pipeline.prices.snapshot import Currencies, compared_with_last, fetch
-from pipeline.prices.sources import Quoted
-from pipeline.store.runs import last_snapshot, read_plan, unit_folder
+from pipeline.errors import DataError
+from pipeline.prices import snapshot
+from pipeline.prices.snapshot import SnapshotRecord, last_snapshot
+from pipeline.settings import load_settings
+from pipeline.steps import FLOW
+from pipeline.store.formats import frame_bytes, sha256
+from pipeline.store.runs import read_plan, unit_folder
+from tests.support.nights import night
 
-FIRST = dt.date(2025, 11, 20)
-
-
-@pytest.fixture(scope="module")
-def two_nights(tmp_path_factory):
-    """Return settings, the plan of the second night, and its prices; the first night has passed validation."""
-    from pipeline.settings import load_settings
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLOSECAST_VAR", str(tmp_path_factory.mktemp("nights")))
-        patch.setenv("CLOSECAST_START", "2022-01-03")
-        settings = load_settings(tickers=("AAA",), source="sample")
-        first = settings.model_copy(update={"as_of": FIRST})
-        (batch,) = runs.plan(first, "manual__first")
-        for step in ("ingest", "validate"):
-            runner.run(step, batch, settings=first)
-        second = settings.model_copy(update={"as_of": dt.date(2025, 11, 21)})
-        (batch,) = runs.plan(second, "manual__second")
-        plan = read_plan(second.store_url, batch["run"])
-        yield second, plan, fetch("AAA", plan, second).prices
+TAKE = FLOW[:2]  # ingest, validate
 
 
-def test_the_first_snapshot_has_nothing_to_compare_with(two_nights):
-    """Neither a file nor a finding."""
-    settings, plan, raw = two_nights
-    assert compared_with_last("BBB", plan, settings, Quoted(raw, "USD")) == ({}, {}, (), "")
+def content(store_url):
+    """Return every file of the archive by its path."""
+    root = Path(store_url, "_snapshots")
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def test_one_more_session_leaves_the_history_unchanged(two_nights):
-    """The comparison is recorded without a finding."""
-    settings, plan, raw = two_nights
-    compared = compared_with_last("AAA", plan, settings, Quoted(raw, "USD"))
-    assert compared.findings == ()
-    assert compared.tags == {"restatement": "unchanged"}
-    assert json.loads(compared.files["restatement.json"])["overlap"] == len(raw) - 1
+def prices_of(settings, folder):
+    """Return the rows of a unit's snapshot."""
+    return snapshot.read(settings.store_url, "AAA", folder, folder.manifest("ingest")).prices
 
 
-def test_a_split_is_a_warning_with_its_factor(two_nights):
-    """All earlier prices are halved, and the split is reported for the new session."""
-    settings, plan, raw = two_nights
-    restated = raw.assign(close=raw["close"] / 2)
-    restated.loc[restated.index[-1], "splits"] = 2.0
-    compared = compared_with_last("AAA", plan, settings, Quoted(restated, "USD"))
-    (finding,) = compared.findings
-    assert finding.severity == "warning"
-    assert "0.5" in finding.todo
-    assert compared.tags == {"restatement": "explained", "restatement.factor": "0.5"}
+def test_a_cleared_night_under_changed_code_leaves_the_first_snapshot_as_it_was(tiny, monkeypatch):
+    """Equal rows are the same snapshot; other rows are another one, and the first can still be read."""
+    folder = night("1", "2025-11-21", steps=TAKE)
+    first = SnapshotRecord.of(folder)
+    rows = prices_of(tiny, folder)
+    before = content(tiny.store_url)
+    monkeypatch.setattr(runner, "code_version", lambda: "changed")
+    assert night("1", "2025-11-21", steps=TAKE) == folder
+    assert folder.manifest("ingest").key != ""
+    assert SnapshotRecord.of(folder) == first
+    assert content(tiny.store_url) == before
+    real = snapshot.fetch
+
+    def corrected(ticker, plan, settings):
+        quoted = real(ticker, plan, settings)
+        quoted.prices.iloc[-1, quoted.prices.columns.get_loc("volume")] += 1
+        return quoted
+
+    monkeypatch.setattr(snapshot, "fetch", corrected)
+    monkeypatch.setattr(runner, "code_version", lambda: "changed again")
+    night("1", "2025-11-21", steps=TAKE)
+    assert SnapshotRecord.of(folder).sha256 != first.sha256
+    after = content(tiny.store_url)
+    assert {path: after[path] for path in before} == before
+    assert snapshot.archive.load(tiny.store_url, "AAA", first.name).prices.equals(rows)
 
 
-@pytest.mark.parametrize(("row", "severity"), [(-100, "critical"), (-2, "warning")])
-def test_an_altered_close_is_critical_unless_it_is_the_newest_of_the_last_night(two_nights, row, severity):
-    """Sources correct the newest bar; ACCEPT_RESTATED=1 accepts any change."""
-    settings, plan, raw = two_nights
-    altered = raw.copy()
-    altered.iloc[row, altered.columns.get_loc("close")] *= 1.1
-    (finding,) = compared_with_last("AAA", plan, settings, Quoted(altered, "USD")).findings
-    assert finding.severity == severity
-    assert len(finding.rows) == 1
-    assert ("ACCEPT_RESTATED" in finding.todo) == (severity == "critical")
-    accepting = plan.model_copy(update={"accept_restated": True})
-    (accepted,) = compared_with_last("AAA", accepting, settings, Quoted(altered, "USD")).findings
-    assert accepted.severity == "warning"
+def test_a_damaged_file_is_named_and_ingest_writes_it_again(tiny):
+    """The file of a closed year, which all nights share."""
+    folder = night("1", "2025-11-21", steps=TAKE)
+    (year,) = Path(tiny.store_url, "_snapshots", "AAA").glob("2023-*.parquet")
+    good = year.read_bytes()
+    for damaged in (good[:-9], b"", None):
+        year.unlink()
+        if damaged is not None:
+            year.write_bytes(damaged)
+        (Path(folder.url) / "validate.manifest.json").unlink()
+        with pytest.raises(DataError, match=rf"A snapshot must be as it was written.*{year.name}"):
+            night("1", "2025-11-21", steps=TAKE[1:])
+        night("1", "2025-11-21", steps=TAKE)
+        assert year.read_bytes() == good
 
 
-def test_more_than_one_percent_of_lost_sessions_is_a_warning(two_nights):
-    """Of 974 sessions 9 may be lost, 10 may not."""
-    settings, plan, raw = two_nights
-    allowed = int(0.01 * (len(raw) - 1))
-
-    def lost(stop):
-        return compared_with_last("AAA", plan, settings, Quoted(raw.drop(raw.index[5:stop]), "USD")).findings
-
-    assert lost(5 + allowed) == ()
-    (finding,) = lost(6 + allowed)
-    assert finding.severity == "warning"
-    assert finding.observed.startswith(f"{allowed + 1} of {len(raw) - 1} are gone")
-    assert len(finding.rows) == min(10, allowed + 1)
-
-
-def test_the_source_of_the_plan_is_asked(two_nights, tmp_path):
-    """A plan with files reads the file; an unknown ticker is an error of that source."""
-    settings, plan, raw = two_nights
-    (tmp_path / "AAA.csv").write_text("Date,Close\n2025-11-20,3.5\n2025-11-24,4.5\n")
-    planned = plan.model_copy(update={"source": "files", "prices": tmp_path, "currency": "JPY"})
-    read = fetch("AAA", planned, settings)
-    assert (read.prices["close"].tolist(), read.currency) == ([3.5], "JPY")
-    with pytest.raises(UnknownTicker):
-        fetch("BBB", planned, settings)
-    assert len(raw) == len(pd.DatetimeIndex(raw.index).unique())
-
-
-def test_a_change_of_currency_is_critical_until_it_is_accepted(two_nights):
-    """The closes are the same: only the name tells yen from dollars."""
-    settings, plan, raw = two_nights
-    (finding,) = compared_with_last("AAA", plan, settings, Quoted(raw, "JPY")).findings
-    assert (finding.severity, finding.observed, finding.limit) == ("critical", "JPY", "USD")
-    assert "ACCEPT_RESTATED=1" in finding.todo
-    accepting = plan.model_copy(update={"accept_restated": True})
-    (accepted,) = compared_with_last("AAA", accepting, settings, Quoted(raw, "JPY")).findings
-    assert accepted.severity == "warning"
-
-
-def test_a_currency_that_is_no_longer_named_is_a_warning_and_not_forgotten(two_nights, tmp_path):
-    """USD, then unknown, then JPY: the third night is compared with the first."""
-    settings, plan, raw = two_nights
-    compared = compared_with_last("AAA", plan, settings, Quoted(raw, ""))
-    (finding,) = compared.findings
-    assert (finding.severity, finding.observed, finding.limit) == ("warning", "unknown", "USD")
-    assert compared.last_currency == "USD"
-    stated = settings.model_copy(update={"source": "files", "prices": tmp_path, "var": tmp_path / "var"})
-    raw.to_csv(tmp_path / "AAA.csv")
-    ended = {}
-    for day, currency in (("18", "USD"), ("19", ""), ("20", ""), ("21", "jpy")):
-        night = stated.model_copy(update={"as_of": dt.date(2025, 11, int(day)), "currency": currency})
-        (batch,) = runs.plan(night, f"manual__{day}")
-        with contextlib.suppress(DataError):
-            for step in ("ingest", "validate"):
-                runner.run(step, batch, settings=night)
-        folder = unit_folder(night.store_url, "AAA", read_plan(night.store_url, batch["run"]))
-        ended[day] = folder.manifest("ingest").outcome
-    severities = {day: [finding.severity for finding in outcome.findings] for day, outcome in ended.items()}
-    assert severities == {"18": [], "19": ["warning"], "20": ["warning"], "21": ["critical"]}
-    assert {day: outcome.tags["currency"] for day, outcome in ended.items()} == {
-        "18": "USD",
-        "19": "unknown",
-        "20": "unknown",
-        "21": "JPY",
-    }
-    assert ended["19"].findings[0].todo == "Set CURRENCY=USD."
-
-
-def test_the_snapshot_of_an_earlier_version_has_no_currency(two_nights):
-    """It has no snapshot.json, so no currency contradicts it."""
-    settings, plan, raw = two_nights
-    folder = last_snapshot(settings.store_url, "AAA", plan)
-    assert Currencies.of(folder) == ("USD", "USD")
+def test_a_snapshot_of_an_earlier_version_is_read(tiny):
+    """Its rows are in raw.parquet; a night after it takes a whole snapshot."""
+    folder = night("1", "2025-11-20", steps=TAKE)
+    rows = prices_of(tiny, folder)
     manifest = folder.manifest("ingest")
-    outputs = {name: digest for name, digest in manifest.outputs.items() if name != "snapshot.json"}
+    folder.write("raw.parquet", frame_bytes(rows))
+    outputs = {"raw.parquet": sha256(folder.read("raw.parquet"))}
     folder.write_manifest(manifest.model_copy(update={"outputs": outputs}))
-    try:
-        assert Currencies.of(folder) == ("", "")
-        assert compared_with_last("AAA", plan, settings, Quoted(raw, "JPY")).findings == ()
-    finally:
-        folder.write_manifest(manifest)
+    (Path(folder.url) / "validate.manifest.json").unlink()
+    night("1", "2025-11-20", steps=TAKE[1:])
+    assert not folder.manifest("validate").failed
+    later = night("2", "2025-11-21", steps=TAKE)
+    assert prices_of(tiny, later).iloc[:-1].equals(rows)
+
+
+def test_the_last_snapshot_is_an_earlier_one_that_passed_and_had_no_fault(tiny):
+    """Not this session's own, not a failed one, not one with a fault, not another source's."""
+    folders = {}
+    for name, as_of, fault in (
+        ("old", "2025-11-18", None), ("good", "2025-11-19", None), ("fault", "2025-11-20", "partial_bar"),
+        ("failed", "2025-11-20", "bad_bar"), ("now", "2025-11-21", None),
+    ):  # fmt: skip
+        (batch,) = runs.plan(load_settings(tickers=("AAA",), as_of=as_of, fault=fault), f"manual__{name}")
+        runner.run("ingest", batch, settings=tiny)
+        if name == "failed":
+            with pytest.raises(DataError, match="AAA failed"):
+                runner.run("validate", batch, settings=tiny)
+        else:
+            runner.run("validate", batch, settings=tiny)
+        folders[name] = unit_folder(tiny.store_url, "AAA", read_plan(tiny.store_url, batch["run"]))
+    plan = read_plan(tiny.store_url, "manual__now")
+    assert last_snapshot(tiny.store_url, "AAA", plan).folder == folders["good"]
+    assert last_snapshot(tiny.store_url, "BBB", plan) is None
+    assert last_snapshot(tiny.store_url, "AAA", plan.model_copy(update={"source": "yahoo"})) is None

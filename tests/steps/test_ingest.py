@@ -7,6 +7,9 @@ import pytest
 
 from pipeline import runner, runs
 from pipeline.errors import DataError
+from pipeline.prices import archive
+from pipeline.prices.pieces import rows_sha256
+from pipeline.prices.snapshot import SnapshotRecord
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW
 from tests.support.nights import folder_of, logged_runs, night, sample_prices
@@ -119,8 +122,10 @@ def test_the_snapshot_is_described_by_its_tags(tiny):
     outcome = folder.manifest("ingest").outcome
     tags = {name: outcome.tags[name] for name in ("source", "fault", "first_session")}
     assert tags == {"source": "sample", "fault": "partial_bar", "first_session": "2022-01-03"}
-    assert outcome.tags["data_sha256"] == folder.manifest("ingest").outputs["raw.parquet"]
-    assert outcome.metrics["step/rows_raw"] == len(pd.read_parquet(folder.path("raw.parquet"))) == 977
+    record = SnapshotRecord.of(folder)
+    taken = archive.load(tiny.store_url, "AAA", record.name).prices
+    assert outcome.tags["data_sha256"] == record.sha256 == rows_sha256(taken)
+    assert outcome.metrics["step/rows_raw"] == len(taken) == 977
     (run,) = (run for run in logged_runs(tiny).runs if run.data.tags["ticker"] == "AAA")
     assert tags.items() <= run.data.tags.items()
 

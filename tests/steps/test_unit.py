@@ -32,7 +32,7 @@ def test_a_unit_reads_each_file_once(tmp_path):
 def test_every_declared_file_is_written_by_a_step_before():
     """FLOW itself: no step reads a file that no earlier step can have written."""
     writes = {
-        "ingest": {"raw.parquet", "restatement.json", "snapshot.json"},
+        "ingest": {"raw.parquet", "restatement.json", "snapshot.json"},  # the first of earlier versions
         "validate": {"validation.html", "validation.json", "validated.parquet"},
         "split_scale": {"scaled.npz", "scaler.json", "split.json"},
         "window": {"windows.json"},

@@ -5,11 +5,10 @@ import json
 
 import pytest
 
-from pipeline import runner, runs
-from pipeline.errors import Damaged, DataError, StoreError
-from pipeline.settings import load_settings
+from pipeline import runs
+from pipeline.errors import Damaged, StoreError
 from pipeline.store.folder import Folder
-from pipeline.store.runs import earlier_folders, last_snapshot, read_plan, run_folder, unit_folder
+from pipeline.store.runs import earlier_folders, read_plan, run_folder, unit_folder
 
 
 @pytest.fixture
@@ -61,28 +60,6 @@ def test_of_several_runs_on_a_day_the_one_planned_last_counts(tiny, plan):
     assert folder.url.endswith("/late")
 
 
-def test_an_empty_store_has_neither_a_snapshot_nor_earlier_runs(tiny, plan):
+def test_an_empty_store_has_no_earlier_runs(tiny, plan):
     """The first night compares nothing."""
-    assert last_snapshot(tiny.store_url, "AAA", plan) is None
     assert earlier_folders(tiny.store_url, plan) == {ticker: {} for ticker in plan.tickers}
-
-
-def test_the_last_snapshot_is_an_earlier_one_that_passed_and_had_no_fault(tiny):
-    """Not this session's own, not a failed one, not one with a fault, not another source's."""
-    folders = {}
-    for name, as_of, fault in (
-        ("old", "2025-11-18", None), ("good", "2025-11-19", None), ("fault", "2025-11-20", "partial_bar"),
-        ("failed", "2025-11-20", "bad_bar"), ("now", "2025-11-21", None),
-    ):  # fmt: skip
-        (batch,) = runs.plan(load_settings(tickers=("AAA",), as_of=as_of, fault=fault), f"manual__{name}")
-        runner.run("ingest", batch, settings=tiny)
-        if name == "failed":
-            with pytest.raises(DataError, match="AAA failed"):
-                runner.run("validate", batch, settings=tiny)
-        else:
-            runner.run("validate", batch, settings=tiny)
-        folders[name] = unit_folder(tiny.store_url, "AAA", read_plan(tiny.store_url, batch["run"]))
-    plan = read_plan(tiny.store_url, "manual__now")
-    assert last_snapshot(tiny.store_url, "AAA", plan) == folders["good"]
-    assert last_snapshot(tiny.store_url, "BBB", plan) is None
-    assert last_snapshot(tiny.store_url, "AAA", plan.model_copy(update={"source": "yahoo"})) is None

@@ -247,7 +247,7 @@ def test_a_slow_drip_is_unavailable(server: YahooServer, prices: pd.DataFrame, t
 def test_no_snapshot_is_written_of_an_answer_that_is_none(
     server: YahooServer, tiny: Settings, monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
-    """Through the real step: the ticker failed for a reason that may pass, and there is no raw.parquet."""
+    """Through the real step: the ticker failed for a reason that may pass, and there is no snapshot.json."""
     server.script["NFLX"] = [answer]
     monkeypatch.setattr(yahoo, "fetch", partial(yahoo.fetch, wait_seconds=0.001))
     settings = tiny.model_copy(update={"source": "yahoo", "tickers": ("NFLX",), "yahoo_timeout": 0.2})
