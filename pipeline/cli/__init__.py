@@ -21,6 +21,7 @@ from pipeline.cli.retry import retry
 from pipeline.cli.run import run
 from pipeline.cli.runs import runs
 from pipeline.cli.status import status
+from pipeline.cli.store import store
 from pipeline.settings.foreign import drop_foreign, foreign_keras_settings, line_about
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.command()(runs)
 app.command()(diff)
 app.add_typer(champion)
 app.add_typer(ledger)
+app.add_typer(store)
 app.command()(leaks)
 app.command()(config)
 app.command()(init)

@@ -30,6 +30,19 @@ def run_folder(store_url: str, run: str) -> Folder:
     return Folder(f"{store_url}/_runs/{run}")
 
 
+def runs_in_progress(store_url: str, since: dt.datetime) -> list[str]:
+    """Return the runs that were planned after `since`, an aware time, and have no results yet, sorted."""
+    found = []
+    for run in Folder(f"{store_url}/_runs").names():
+        folder = run_folder(store_url, run)
+        if folder.exists("results.json") or not folder.exists("plan.json"):
+            continue
+        created = dt.datetime.fromisoformat(str(json_of(folder.read("plan.json"))["created"]))
+        if created > since:
+            found.append(run)
+    return found
+
+
 def read_plan(store_url: str, run: str) -> Plan:
     """Return the plan of a run.
 
