@@ -67,7 +67,7 @@ def _convert_unit(
 ) -> tuple[Converted, archive.Stored | None]:
     """Convert the snapshot of one unit if that is needed; return what was done, and the snapshot for the next one.
 
-    The manifest changes after the new files, and `raw.parquet` goes last: a kill leaves the old snapshot or the new one.
+    The manifest changes after the new files, and `raw.parquet` goes last: a kill leaves the rows of one of the two.
     """
     taken = snapshot.read(store_url, ticker, folder, ingested)
     if taken.stored:

@@ -133,7 +133,12 @@ def is_whole(store_url: str, ticker: str, folder: Folder, manifest: Manifest) ->
     """Return whether a step took no snapshot, or its snapshot can be read; log a warning if not."""
     if not {FILE, OLD_FILE} & set(manifest.outputs):
         return True
-    return _read_if_whole(store_url, ticker, folder, manifest) is not None
+    try:
+        read(store_url, ticker, folder, manifest)
+    except (Damaged, StoreError) as error:
+        log.warning("A damaged snapshot is taken again: %s", error)
+        return False
+    return True
 
 
 def last_snapshot(store_url: str, ticker: str, plan: Plan) -> Last | None:
@@ -161,13 +166,9 @@ def _as_last(store_url: str, ticker: str, folder: Folder, source: str) -> Last |
     tags = ingested.outcome.tags
     if tags.get("source") != source or "fault" in tags:
         return None
-    found = _read_if_whole(store_url, ticker, folder, ingested)
-    return Last(folder, SnapshotRecord.of(folder), found.prices, found.stored) if found else None
-
-
-def _read_if_whole(store_url: str, ticker: str, folder: Folder, ingested: Manifest) -> Snapshot | None:
     try:
-        return read(store_url, ticker, folder, ingested)
+        found = read(store_url, ticker, folder, ingested)
+        return Last(folder, SnapshotRecord.of(folder), found.prices, found.stored)
     except (Damaged, StoreError) as error:
         log.warning("A damaged snapshot is ignored: %s", error)
         return None
