@@ -18,6 +18,18 @@ def test_what_was_written_is_read(tmp_path):
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["x.json"]
 
 
+def test_a_kept_file_is_written_once_and_again_only_if_it_is_damaged(tmp_path):
+    """Its name has the hash of its content."""
+    folder = Folder(str(tmp_path))
+    folder.keep("x-hash", b"whole")
+    first = (tmp_path / "x-hash").stat()
+    folder.keep("x-hash", b"whole")
+    assert (tmp_path / "x-hash").stat() == first
+    folder.write("x-hash", b"who")
+    folder.keep("x-hash", b"whole")
+    assert folder.read("x-hash") == b"whole"
+
+
 def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     """No half file and no temporary one."""
     folder = Folder(str(tmp_path))

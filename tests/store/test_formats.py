@@ -20,6 +20,17 @@ def test_equal_content_is_equal_bytes():
     assert np.isnan(arrays["y"]).all()
 
 
+def test_columns_keep_types_and_every_bit():
+    """Integers, sessions and floats with a missing value; equal columns are equal bytes."""
+    days = np.array(["2020-01-02", "2020-01-03"], "datetime64[ms]")
+    columns = {"session": days, "close": np.array([0.1 + 0.2, np.nan]), "steps": np.array([-(2**63), 7])}
+    data = formats.columns_bytes(**columns)
+    assert data == formats.columns_bytes(**columns)
+    read = formats.columns_of(data)
+    assert {name: array.dtype for name, array in read.items()} == {name: one.dtype for name, one in columns.items()}
+    assert all(read[name].tobytes() == array.tobytes() for name, array in columns.items())
+
+
 def test_json_keeps_floats_to_the_last_digit():
     """A recipe read back gives the same forecasts; dates become text."""
     value = {"center": 0.1 + 0.2, "tiny": 5e-324, "day": dt.date(2025, 11, 21)}

@@ -8,7 +8,7 @@ import pytest
 from pipeline import runs
 from pipeline.errors import Damaged, StoreError
 from pipeline.store.folder import Folder
-from pipeline.store.runs import earlier_folders, read_plan, run_folder, unit_folder
+from pipeline.store.runs import earlier_folders, read_plan, run_folder, runs_in_progress, unit_folder
 
 
 @pytest.fixture
@@ -63,3 +63,11 @@ def test_of_several_runs_on_a_day_the_one_planned_last_counts(tiny, plan):
 def test_an_empty_store_has_no_earlier_runs(tiny, plan):
     """The first night compares nothing."""
     assert earlier_folders(tiny.store_url, plan) == {ticker: {} for ticker in plan.tickers}
+
+
+def test_a_run_is_in_progress_until_it_has_results(tiny, plan):
+    """A run that was planned long ago was killed."""
+    assert runs_in_progress(tiny.store_url, plan.created - dt.timedelta(hours=1)) == [plan.run]
+    assert runs_in_progress(tiny.store_url, plan.created) == []
+    run_folder(tiny.store_url, plan.run).write("results.json", b"[]")
+    assert runs_in_progress(tiny.store_url, plan.created - dt.timedelta(hours=1)) == []

@@ -15,8 +15,12 @@ from pipeline import runs
 from pipeline.alerting import notify
 from pipeline.cli.preflight import check
 from pipeline.errors import PipelineError, StoreError, Unavailable
+from pipeline.prices import archive, snapshot
+from pipeline.prices.pieces import rows_sha256
+from pipeline.prices.snapshot import SnapshotRecord
 from pipeline.serving import ledger
 from pipeline.settings import load_settings
+from pipeline.steps import FLOW
 from pipeline.store.folder import Folder, check_writable
 from tests.support.alert_channels import webhook
 from tests.support.cutting_proxy import cutting
@@ -63,6 +67,12 @@ def at(monkeypatch, endpoint):
 def keys(client):
     """Return all keys of the bucket."""
     return [one["Key"] for one in client.list_objects_v2(Bucket="closecast").get("Contents", [])]
+
+
+def content(client, key):
+    """Return an object's bytes and the time of its last change."""
+    found = client.get_object(Bucket="closecast", Key=key)
+    return found["Body"].read(), found["LastModified"]
 
 
 def lines(error: PipelineError) -> list[str]:
@@ -253,6 +263,31 @@ def test_a_second_call_on_an_object_store_changes_nothing(s3, monkeypatch):
     monkeypatch.setattr("pipeline.forecasting.training.train", None)  # would be called by nobody
     night("1", "2025-11-21")
     assert {one["Key"]: one["LastModified"] for one in s3.list_objects_v2(Bucket="closecast")["Contents"]} == before
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_cleared_night_leaves_the_first_snapshot_as_it_was(s3, monkeypatch):
+    """The source has other rows now: the bucket has a second snapshot, and each object of the first one is untouched."""
+    monkeypatch.setenv("CLOSECAST_STORE", "s3://closecast/nightly")
+    folder = night("1", "2025-11-21", steps=FLOW[:2])
+    first = SnapshotRecord.of(folder)
+    before = {key: content(s3, key) for key in keys(s3) if "/_snapshots/" in key}
+    real = snapshot.fetch
+
+    def corrected(ticker, plan, settings):
+        quoted = real(ticker, plan, settings)
+        quoted.prices.iloc[0, quoted.prices.columns.get_loc("volume")] += 1
+        return quoted
+
+    monkeypatch.setattr(snapshot, "fetch", corrected)
+    monkeypatch.setattr("pipeline.runner.code_version", lambda: "changed")
+    night("1", "2025-11-21", steps=FLOW[:2])
+    assert SnapshotRecord.of(folder).sha256 != first.sha256
+    after = {key: content(s3, key) for key in keys(s3) if "/_snapshots/" in key}
+    assert len(after) > len(before)
+    assert {key: after[key] for key in before} == before
+    rows = archive.load("s3://closecast/nightly", "AAA", first.name).prices
+    assert rows_sha256(rows) == first.sha256
 
 
 @pytest.mark.usefixtures("s3")
