@@ -6,6 +6,7 @@ keeps closes and factors apart: after a dividend only the factors are written ag
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -82,7 +83,7 @@ def _factors(closes: npt.NDArray[np.float64], adjusted: npt.NDArray[np.float64])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = pd.Series(adjusted / closes)
     ratio = ratio.where(np.isfinite(ratio) & (ratio > 0)).ffill().bfill().fillna(1.0)
-    between = (np.log(ratio).diff().abs() > _STEP).cumsum()
+    between = (ratio.map(math.log).diff().abs() > _STEP).cumsum()
     return np.asarray(ratio.groupby(between).transform("median"), dtype="float64")
 
 

@@ -51,7 +51,7 @@ def test_a_night_adds_one_small_file(tmp_path):
     """A row of today and the name of the night before; a corrected bar is written with it."""
     prices = market("2025-03-12")
     first = write(tmp_path, prices[:-2])
-    assert len(names(tmp_path)) == 2 + 2 + 1 + 1 + 1  # years, months, history, factors, snapshot
+    assert len(names(tmp_path)) == 3 + 2 + 1 + 1 + 1  # years, months, history, factors, snapshot
     for then, now in (
         (-2, prices[:-1]),
         (-1, prices.assign(volume=prices["volume"].where(prices.index < "2025-03-11", 7))),

@@ -267,7 +267,7 @@ def test_a_second_call_on_an_object_store_changes_nothing(s3, monkeypatch):
 
 @pytest.mark.usefixtures("tiny")
 def test_a_cleared_night_leaves_the_first_snapshot_as_it_was(s3, monkeypatch):
-    """The source has other rows now: the bucket has a second snapshot, and each object of the first one is untouched."""
+    """The source has other rows now: the bucket gets a second snapshot, and no object of the first one changes."""
     monkeypatch.setenv("CLOSECAST_STORE", "s3://closecast/nightly")
     folder = night("1", "2025-11-21", steps=FLOW[:2])
     first = SnapshotRecord.of(folder)
