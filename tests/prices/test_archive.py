@@ -136,19 +136,22 @@ def test_a_damaged_file_is_written_again(tmp_path):
     assert same_rows(write(tmp_path, prices).prices, prices)
 
 
-def test_250_nights_of_a_dividend_payer_need_less_than_twice_the_newest_snapshot(test_data, tmp_path):
+def test_250_nights_of_a_dividend_payer_need_less_than_twice_the_newest_snapshot(test_data):
     """Apple, 15 years, 250 nights: each as Yahoo would have sent it, with the dividends that were paid by then."""
     path = test_data / "restated" / "AAPL_asof_2020-12-11.csv"
     prices = files.fetch("AAPL", dt.date(2005, 12, 12), dt.date(2020, 12, 11), path=path)
     factor = factored(prices["close"].to_numpy(), prices["adj_close"].to_numpy()).factor
+    store = "memory://250-nights"
     before = None
+    total = 0
     for end in range(len(prices) - 249, len(prices) + 1):
         night = prices[:end].copy()
         since = factor[:end] == factor[end - 1]
         night["adj_close"] = np.where(since, night["close"], (night["adj_close"] / factor[end - 1]).round(6))
-        before = write(tmp_path, night, before)
+        total += sum(map(len, archive.prepare(night, before).files.values()))
+        before = write(store, night, before)
         assert rows_sha256(before.prices) == rows_sha256(night)
-    total = sum(path.stat().st_size for path in Path(tmp_path).rglob("*-*"))
     alone = sum(map(len, archive.prepare(prices, None).files.values()))
-    assert len([name for name in names(tmp_path) if name.startswith("adjusted")]) == 5
+    kinds = [name.partition("-")[0] for name in archive.folder(store, "AAA").names()]
+    assert (kinds.count("snapshot"), kinds.count("adjusted")) == (250, 5)
     assert total < 1.75 * alone
