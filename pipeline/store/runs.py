@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
