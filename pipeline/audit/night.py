@@ -14,7 +14,7 @@ from pipeline.prices.clean import clean
 from pipeline.settings.gate import Gate
 from pipeline.steps import FLOW, Unit
 from pipeline.store.folder import Folder
-from pipeline.store.formats import frame_bytes, frame_of, sha256
+from pipeline.store.formats import frame_bytes, sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def made(
             units = [_unit(ticker, planned, alone, name, before, home) for ticker in planned.tickers]
             for unit, outcome in zip(units, _called(name, units, trained, shared=plan.shares_network), strict=True):
                 outcomes[unit.ticker][name] = outcome
-                _write(unit.folder, name, outcome)
+                _write(unit, name, outcome)
     return Night(outcomes)
 
 
@@ -106,17 +106,19 @@ def _called(name: str, units: Sequence[Unit], trained: Night | None, *, shared: 
 
 
 def _cleaned(unit: Unit) -> Outcome:
-    raw = frame_of(unit.read("raw.parquet"))
+    raw = unit.raw
     plan = unit.plan
     closed = (*plan.closed_sessions, *plan.presumed_closures)
     sessions = calendar.sessions(plan.calendar, raw.index[0].date(), plan.as_of, closed)
     return Outcome(files={"validated.parquet": frame_bytes(clean(raw, sessions).prices)})
 
 
-def _write(folder: Folder, step: str, outcome: Outcome) -> None:
+def _write(unit: Unit, step: str, outcome: Outcome) -> None:
+    for path, data in outcome.shared.items():
+        Folder(unit.store_url).keep(path, data)
     for name, data in outcome.files.items():
-        folder.write(name, data)
-    folder.write_manifest(
+        unit.folder.write(name, data)
+    unit.folder.write_manifest(
         Manifest(
             step=step,
             key="",

@@ -10,8 +10,8 @@ import pandas as pd
 from pipeline import calendar
 from pipeline.errors import UsageError
 from pipeline.prices.restatement import compare
+from pipeline.prices.snapshot import read
 from pipeline.store.folder import Folder
-from pipeline.store.formats import frame_of
 from pipeline.store.runs import read_plan
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def snapshots(store_url: str, ticker: str) -> list[Snapshot]:
             ingested = folder.manifest("ingest")
             if ingested is None or ingested.failed or "fault" in ingested.outcome.tags:
                 continue
-            prices = frame_of(folder.read_written("raw.parquet", ingested))
-            found.append(Snapshot(ticker, run, ingested, prices))
+            found.append(Snapshot(ticker, run, ingested, read(store_url, ticker, folder, ingested).prices))
         if len(found) > _MOST:
             break
     return sorted(found, key=lambda one: (one.prices.index[-1], one.ingested.started))

@@ -129,6 +129,11 @@ def read(store_url: str, ticker: str, folder: Folder, ingested: Manifest) -> Sna
     )
 
 
+def identity(ingested: Manifest) -> str:
+    """Return the hash of the snapshot that `ingest` took, by its manifest; "" without one."""
+    return ingested.outputs.get(OLD_FILE) or ingested.outcome.tags.get("data_sha256", "")
+
+
 def is_whole(store_url: str, ticker: str, folder: Folder, manifest: Manifest) -> bool:
     """Return whether a step took no snapshot, or its snapshot can be read; log a warning if not."""
     if not {FILE, OLD_FILE} & set(manifest.outputs):

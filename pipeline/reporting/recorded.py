@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import Damaged
 from pipeline.evaluation.scores import Scores
 from pipeline.outcome import Manifest
+from pipeline.prices import snapshot
 from pipeline.reporting.results import ended_steps, results_of_effects
 from pipeline.serving.promotion import Decision
 from pipeline.store.folder import Folder
-from pipeline.store.formats import frame_of, sha256
 from pipeline.store.history import PastRun
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _TAGS_OF_DATA = ("currency", "first_session")
-_SNAPSHOT = "raw.parquet"
 _SUITE = "prices.json"
 
 
@@ -27,27 +27,12 @@ class Recorded(NamedTuple):
 
     ticker: str
     run: PastRun
-    folder: Folder
     data: Mapping[str, str]  # facts about the prices, by name
-    snapshot: str  # hash of raw.parquet; "" without one
+    snapshot: str  # hash of the prices; "" without one
     code: Mapping[str, str]  # versions of code, suite and libraries
     decision: Mapping[str, str]
     scores: Mapping[str, float]  # by their name in MLflow
-
-    def prices(self) -> pd.DataFrame:
-        """Return the raw prices of the snapshot.
-
-        Raises:
-            Damaged: when the file has changed since `ingest` wrote it.
-        """
-        data = self.folder.read(_SNAPSHOT)
-        if sha256(data) != self.snapshot:
-            raise Damaged(
-                "A snapshot must be as it was written.",
-                f"{self.folder.path(_SNAPSHOT)}: {len(data):,} bytes with another hash",
-                "Compare other runs.",
-            )
-        return frame_of(data)
+    prices: Callable[[], pd.DataFrame]  # reads the snapshot; raises Damaged when it has changed since `ingest`
 
 
 def recorded(store_url: str, ticker: str, run: PastRun, flow: Sequence[str]) -> Recorded:
@@ -68,13 +53,19 @@ def recorded(store_url: str, ticker: str, run: PastRun, flow: Sequence[str]) -> 
     return Recorded(
         ticker=ticker,
         run=run,
-        folder=folder,
         data={"as of": str(run.as_of)} | {name.replace("_", " "): tags[name] for name in _TAGS_OF_DATA if name in tags},
-        snapshot=ingested.outputs.get(_SNAPSHOT, "") if ingested else "",
+        snapshot=snapshot.identity(ingested) if ingested else "",
         code=_code(ended),
         decision=_decision(folder, ended, flow[-1] if run.until == "forecast" else run.until),
         scores=Scores.from_json(folder.read("metrics.json")).metrics() if "evaluate" in ended_whole(ended) else {},
+        prices=partial(_prices, store_url, ticker, folder, ingested),
     )
+
+
+def _prices(store_url: str, ticker: str, folder: Folder, ingested: Manifest | None) -> pd.DataFrame:
+    if ingested is None:
+        raise Damaged("A comparison of prices needs two snapshots.", f"{folder.url}: none", "Compare other runs.")
+    return snapshot.read(store_url, ticker, folder, ingested).prices
 
 
 def ended_whole(ended: Mapping[str, Manifest]) -> set[str]:

@@ -17,6 +17,9 @@ from pipeline.store.runs import run_folder
 _NAMES = ("run", "dag_run_id", "created", "as_of", "tickers", "batch_size", "presumed_closures")
 
 
+_SNAPSHOT = ("snapshot.json", "raw.parquet")  # the second of earlier versions
+
+
 class PastRun(NamedTuple):
     """The plan of one run."""
 
@@ -91,7 +94,7 @@ def run_of_snapshot(store_url: str, ticker: str, day: dt.date) -> PastRun:
         UsageError: when the store has no such snapshot.
     """
     runs = runs_of(store_url, ticker, str(day))
-    found = [run for run in runs if run.folder_of(store_url, ticker).exists("raw.parquet")]
+    found = [run for run in runs if any(map(run.folder_of(store_url, ticker).exists, _SNAPSHOT))]
     if found:
         return max(found, key=lambda one: one.created)
     days = [name for name in Folder(f"{store_url}/{ticker}").names() if name < str(day)]

@@ -1,7 +1,8 @@
 """A night of its own gives the figures of a run, and leaves nothing behind."""
 
 from pipeline.audit import night
-from pipeline.store.formats import frame_of
+from pipeline.prices.pieces import rows_sha256
+from pipeline.store.formats import frame_of, json_of
 from tests.support.markets import prepared
 
 
@@ -10,9 +11,9 @@ def test_a_night_has_the_files_of_a_run(tiny):
     plan, prices, settings = prepared(tiny)
     made = night.made(plan, prices, settings, until="window")
     assert list(made.outcomes["BBB"]) == ["ingest", "validate", "split_scale", "window"]
-    raw = frame_of(made.file("BBB", "raw.parquet"))
-    assert raw["close"].tolist() == prices["BBB"]["close"].tolist()
-    assert {*raw.columns} == {*prices["BBB"].columns}
+    kept = frame_of(made.file("BBB", "validated.parquet"))
+    assert kept["close"].tolist() == prices["BBB"]["close"].tolist()
+    assert json_of(made.file("BBB", "snapshot.json"))["sha256"] == rows_sha256(prices["BBB"])
     assert not (tiny.var_dir / "store").exists()
 
 

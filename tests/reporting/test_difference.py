@@ -4,10 +4,9 @@ import datetime as dt
 
 import pandas as pd
 
+from pipeline.prices.pieces import rows_sha256
 from pipeline.reporting.difference import Line, data_difference, difference
 from pipeline.reporting.recorded import Recorded
-from pipeline.store.folder import Folder
-from pipeline.store.formats import frame_bytes, sha256
 from pipeline.store.history import PastRun
 
 DAYS = pd.DatetimeIndex(["2025-11-18", "2025-11-19"], name="session")
@@ -23,15 +22,13 @@ def run(**changed):
     return made._replace(**changed)
 
 
-def unit(folder, ticker="AAA", closes=(10.0, 11.0), **changed):
-    """Write a snapshot and return the ticker's record."""
-    place = Folder(str(folder))
-    prices = frame_bytes(pd.DataFrame({"close": closes}, DAYS))
-    place.write("raw.parquet", prices)
+def unit(ticker="AAA", closes=(10.0, 11.0), **changed):
+    """Return the record of a ticker."""
+    prices = pd.DataFrame({"close": closes}, DAYS)
     made = Recorded(
-        ticker=ticker, run=run(), folder=place, data={"currency": "USD"}, snapshot=sha256(prices),
+        ticker=ticker, run=run(), data={"currency": "USD"}, snapshot=rows_sha256(prices),
         code={"code": "c1", "numpy": "2"}, decision={"result": "promoted"},
-        scores={"rmse": 2.0, "skill": 0.1, "coverage_95": 0.95},
+        scores={"rmse": 2.0, "skill": 0.1, "coverage_95": 0.95}, prices=lambda: prices,
     )  # fmt: skip
     return made._replace(**changed)
 
@@ -41,19 +38,19 @@ def compared(one, other, run_a=None, run_b=None):
     return difference("A", "B", run_a or run(), run_b or run(), [(one, other)], whole_runs=True)
 
 
-def test_equal_runs_have_no_line(tmp_path):
+def test_equal_runs_have_no_line():
     """Two parameters, one fact and the snapshot, two versions, one decision, three scores."""
-    found = compared(unit(tmp_path), unit(tmp_path))
+    found = compared(unit(), unit())
     assert (found.lines, found.all_equal, found.counts) == ([], 2 + 2 + 2 + 1 + 3, {})
 
 
-def test_each_difference_is_a_line_of_its_section(tmp_path):
+def test_each_difference_is_a_line_of_its_section():
     """A score is better or worse where the prices are equal; a missing value is None."""
     other = unit(
-        tmp_path, code={"code": "c2", "numpy": "2"}, decision={"result": "refused"},
+        code={"code": "c2", "numpy": "2"}, decision={"result": "refused"},
         scores={"rmse": 1.9, "skill": 0.05, "coverage_95": 0.95, "mase": 1.0},
     )  # fmt: skip
-    found = compared(unit(tmp_path), other, run_b=run(parameters={"preset.epochs": "5", "gate.tolerance": "0.01"}))
+    found = compared(unit(), other, run_b=run(parameters={"preset.epochs": "5", "gate.tolerance": "0.01"}))
     assert found.lines == [
         Line("parameters", "preset.epochs", "80", "5"),
         Line("code", "code", "c1", "c2"),
@@ -65,10 +62,10 @@ def test_each_difference_is_a_line_of_its_section(tmp_path):
     assert found.counts == {"parameters": 1, "code": 1, "decision": 1, "metrics": 3}
 
 
-def test_errors_of_other_prices_have_no_verdict(tmp_path):
+def test_errors_of_other_prices_have_no_verdict():
     """The changed row is named; skill still compares."""
-    one = unit(tmp_path / "a")
-    other = unit(tmp_path / "b", closes=(10.5, 11.0), scores={"rmse": 1.9, "skill": 0.2, "coverage_95": 0.95})
+    one = unit()
+    other = unit(closes=(10.5, 11.0), scores={"rmse": 1.9, "skill": 0.2, "coverage_95": 0.95})
     found = compared(one, other)
     lines = {line.name: line for line in found.lines}
     assert lines["closes"].rows == ("2025-11-18: 10 -> 10.5",)
@@ -77,9 +74,9 @@ def test_errors_of_other_prices_have_no_verdict(tmp_path):
     assert [line.name for line in data_difference("A", "B", (one, other)).lines] == ["snapshot", "closes"]
 
 
-def test_lines_of_every_ticker_are_shown_once(tmp_path):
+def test_lines_of_every_ticker_are_shown_once():
     """New code is new for all; a ticker of one run alone is named."""
-    pairs = [(unit(tmp_path, name), unit(tmp_path, name, code={"code": "c2", "numpy": "2"})) for name in ("AAA", "BBB")]
+    pairs = [(unit(name), unit(name, code={"code": "c2", "numpy": "2"})) for name in ("AAA", "BBB")]
     found = difference(
         "A", "B", run(tickers=("AAA", "BBB", "CCC")), run(tickers=("AAA", "BBB")), pairs, whole_runs=True
     )
