@@ -280,12 +280,9 @@ def _is_whole(manifest: Manifest, unit: Unit) -> bool:
 def _raise_if_failed(step: Step, ended: list[tuple[str, Manifest]], *, last_try: bool) -> None:
     failed = [(ticker, manifest) for ticker, manifest in ended if manifest.failed]
     retryable = [one for one in failed if one[1].retryable]
+    rule = f"Step {step.name} must leave at least one ticker of its batch."
     if not ended:
-        raise NothingLeft(
-            f"Step {step.name} must leave at least one ticker of its batch.",
-            "all of them failed in a step before",
-            "See above.",
-        )
+        raise NothingLeft(rule, "all of them failed in a step before", "See above.")
     if not failed:
         return
     lost = len(failed) == len(ended)
@@ -298,6 +295,4 @@ def _raise_if_failed(step: Step, ended: list[tuple[str, Manifest]], *, last_try:
             "See the report. The other tickers go on.",
         )
     kind = Unavailable if retryable else DataError
-    raise kind(
-        f"Step {step.name} must leave at least one ticker of its batch.", f"{names} failed. {reasons}", "See above."
-    )
+    raise kind(rule, f"{names} failed. {reasons}", "See above.")

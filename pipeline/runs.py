@@ -112,7 +112,7 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     tracking = Runs(settings)
     manifests = {ticker: _manifests(settings, planned, ticker) for ticker in planned.tickers}
     tracked = {ticker: tracking.tracked(planned, ticker) for ticker in planned.tickers}
-    closed = _closures(planned, manifests)
+    closed = closures.of_run(planned, manifests)
     write_closures(settings.store_url, planned, closed.found)
     remove_closures(settings.store_url, planned, closed.opened)
     sections = _sections(settings, planned, manifests, tracked, closed)
@@ -177,36 +177,6 @@ def note(dag_run_id: str, settings: Settings) -> str:
     return notes.run_note(results.results_of(ended), (f"[MLflow]({found['MLflow']})", f"Report: {found['Report']}"))
 
 
-class _Closures(NamedTuple):
-    """The unscheduled closures that the tickers of a run show together."""
-
-    found: tuple[dt.date, ...] = ()  # sessions that no ticker has
-    opened: tuple[dt.date, ...] = ()  # presumed closures whose bars have come
-    stopped: frozenset[str] = frozenset()  # tickers that failed for this reason alone
-    notice: Finding | None = None  # of those that earlier runs have not found
-
-
-def _closures(planned: Plan, manifests: Mapping[str, Sequence[Manifest | None]]) -> _Closures:
-    """Compare the last bars of all tickers; a fault is the same for each ticker, and shows nothing."""
-    checked = {
-        ticker: one.outcome for ticker, several in manifests.items() for one in several if one and one.outcome.bars
-    }
-    if planned.fault or not checked:
-        return _Closures()
-    found = closures.closures([outcome.bars for outcome in checked.values()])
-    presumed = planned.presumed_closures
-    held = {day for outcome in checked.values() for day, bar in outcome.bars.items() if bar != "none"}
-    closed = {*found, *presumed} - held
-    new = [day for day in found if day not in presumed or day == planned.as_of]
-    explained = [ticker for ticker, one in checked.items() if closures.explain(closed, one.bars, one.findings)]
-    return _Closures(
-        found=found,
-        opened=tuple(day for day in presumed if day in held),
-        stopped=frozenset(explained if new else ()),
-        notice=closures.closure_finding(planned.calendar, new, len(checked)) if new else None,
-    )
-
-
 def _calendar_notice(planned: Plan) -> Finding | None:
     """Return a warning while the calendar ends soon."""
     if not (ending := calendar.nearing_end(planned.calendar, planned.created)):
@@ -239,7 +209,7 @@ def _sections(
     planned: Plan,
     manifests: Mapping[str, Sequence[Manifest | None]],
     tracked: Mapping[str, Tracked],
-    closed: _Closures,
+    closed: closures.Closures,
 ) -> list[reports.Section]:
     """Return each ticker's part of the report."""
     from pipeline.reporting import plots

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
 from pipeline.outcome import Bar, Finding
 from pipeline.prices.clean import priced
 from pipeline.prices.flags import LAST
+
+if TYPE_CHECKING:
+    from pipeline.outcome import Manifest
+    from pipeline.plan import Plan
 
 _SESSIONS = 20  # that are compared: older gaps stop no ticker
 _WITNESSES = 2  # tickers that must have the session before
@@ -92,4 +97,39 @@ def closure_finding(calendar: str, closed: Sequence[dt.date], tickers: int) -> F
         rows=tuple(str(day) for day in closed),
         todo="Nothing was filled in, and the next night goes on without it. If the exchange was open, run again when "
         f"the source has the bars. If it was closed, you may set CLOSECAST_CLOSED_SESSIONS={days.replace(' ', '')}.",
+    )
+
+
+class Closures(NamedTuple):
+    """The unscheduled closures that the tickers of a run show together."""
+
+    found: tuple[dt.date, ...] = ()  # sessions that no ticker has
+    opened: tuple[dt.date, ...] = ()  # presumed closures whose bars have come
+    stopped: frozenset[str] = frozenset()  # tickers that failed for this reason alone
+    notice: Finding | None = None  # of those that earlier runs have not found
+
+
+def of_run(planned: Plan, manifests: Mapping[str, Sequence[Manifest | None]]) -> Closures:
+    """Compare the last bars of all tickers; a fault is the same for each ticker, and shows nothing.
+
+    Args:
+        planned: the run.
+        manifests: of each ticker, one per step; None for a step that has not ended.
+    """
+    checked = {
+        ticker: one.outcome for ticker, several in manifests.items() for one in several if one and one.outcome.bars
+    }
+    if planned.fault or not checked:
+        return Closures()
+    found = closures([outcome.bars for outcome in checked.values()])
+    presumed = planned.presumed_closures
+    held = {day for outcome in checked.values() for day, bar in outcome.bars.items() if bar != "none"}
+    closed = {*found, *presumed} - held
+    new = [day for day in found if day not in presumed or day == planned.as_of]
+    explained = [ticker for ticker, one in checked.items() if explain(closed, one.bars, one.findings)]
+    return Closures(
+        found=found,
+        opened=tuple(day for day in presumed if day in held),
+        stopped=frozenset(explained if new else ()),
+        notice=closure_finding(planned.calendar, new, len(checked)) if new else None,
     )
