@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.operations import processes
 from pipeline.plan import folder_name
 from pipeline.settings import load_settings
+from pipeline.settings.foreign import foreign_variables
 from pipeline.steps import FLOW
 from pipeline.store.folder import Folder
 from pipeline.store.formats import sha256
@@ -46,6 +48,8 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 def set_tiny(patch: pytest.MonkeyPatch, home: Path, **more: str) -> Settings:
     """Set the environment to a small network with all of its state in `home`."""
+    for name in foreign_variables(os.environ):  # MLflow's client leaves some in this process
+        patch.delenv(name)
     for name, value in (NIGHT | {"VAR": str(home)} | more).items():
         patch.setenv(f"CLOSECAST_{name}", value)
     patch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
