@@ -8,6 +8,7 @@ from pipeline import runs
 from pipeline.audit import ledger_check
 from pipeline.outcome import LedgerHead
 from pipeline.reporting import results
+from pipeline.reporting.closing import closing, results_json
 from pipeline.serving import chain, ledger
 from pipeline.settings import load_settings
 from pipeline.store.folder import Folder
@@ -28,7 +29,9 @@ def result(head):
 def record(settings, run):
     """Write results.json of a run that ends now."""
     head = ledger.head(settings.ledger_place, TICKER)
-    Folder(f"{settings.store_url}/_runs/{run}").write("results.json", results.results_bytes([result(head)]))
+    rows = [result(head)]
+    written = results_json(closing(run, rows, {}), rows)
+    Folder(f"{settings.store_url}/_runs/{run}").write("results.json", written)
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def test_the_page_links_mlflow_and_airflow(home, sections):
     html = report.page(home[1], [done], links=found, run_pages={done.result.ticker: "http://m/#/run"}).decode()
     for address in ("http://m/#/night?a=1&amp;b=2", "http://a/runs/1", "http://m/#/run"):
         assert f'href="{address}"' in html
-    assert "Airflow" not in report.page(home[1], [done], links=found.model_copy(update={"airflow": ""})).decode()
+    assert "Airflow" not in report.page(home[1], [done], links=found._replace(airflow="")).decode()
 
 
 def test_a_run_that_only_just_began_has_a_page(home):

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from pipeline import calendar
 from pipeline.plan import make_plan
-from pipeline.reporting.results import Result, results_bytes
+from pipeline.reporting.closing import closing, results_json
+from pipeline.reporting.results import Result
 from pipeline.serving import ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.store.runs import run_folder, unit_folder
@@ -62,7 +63,7 @@ def leave_night(settings: Settings, as_of: str, rows: Sequence[Result], *, run: 
     made = make_plan(asked, f"manual__{run or as_of}", now=now, moment=now, overrides={}).model_copy(update=plan)
     folder = run_folder(settings.store_url, made.run)
     folder.write("plan.json", made.model_dump_json().encode())
-    folder.write("results.json", results_bytes(rows))
+    folder.write("results.json", results_json(closing(made.dag_run_id, rows, {}), rows))
     for one in rows:
         Path(unit_folder(settings.store_url, one.ticker, made).url).mkdir(parents=True)
 

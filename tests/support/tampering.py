@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import multiprocessing
+from multiprocessing.synchronize import Barrier
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -151,7 +152,8 @@ IN_FOLDER: dict[str, tuple[Callable[[str], None], str, int | None, str]] = {
 }  # fmt: skip
 
 
-def _write_many(place: str, version: int, rows: int) -> None:
+def _write_many(place: str, version: int, rows: int, start: Barrier) -> None:
+    start.wait(120)
     for number in range(rows):
         ledger.write(place, row(dt.date(2025, 1, 1) + dt.timedelta(days=number), version=version))
 
@@ -159,7 +161,8 @@ def _write_many(place: str, version: int, rows: int) -> None:
 def check_that_two_processes_keep_one_chain(place: str, rows: int = 12) -> None:
     """Let two processes write rows of their own at the same time: each row has one place, in one whole chain."""
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write_many, args=(place, version, rows)) for version in (1, 2)]
+    start = context.Barrier(2)  # one of them would else be done before the other has imported
+    writers = [context.Process(target=_write_many, args=(place, version, rows, start)) for version in (1, 2)]
     for writer in writers:
         writer.start()
     for writer in writers:

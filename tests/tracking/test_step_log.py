@@ -105,7 +105,7 @@ def test_many_points_of_curves_are_all_logged(tiny, tmp_path):
     tracking = Runs(tiny)
     curves = {"loss": [float(epoch) for epoch in range(1, 1_501)]}
     manifest = Manifest(
-        step="train", key="this training", inputs={}, outputs={},
+        step="evaluate", key="this training", inputs={}, outputs={},
         outcome=Outcome(curves=curves, metrics={"weight": 0.5}),
         started=dt.datetime(2025, 11, 21, tzinfo=dt.UTC), seconds=1.0, peak_memory_mb=1.0, versions={"keras": "3"},
     )  # fmt: skip
@@ -114,7 +114,7 @@ def test_many_points_of_curves_are_all_logged(tiny, tmp_path):
     run = tracking.unit_run(plan, "AAA")
     history = tracking.client.get_metric_history(run.info.run_id, "loss")
     assert [(point.step, point.value) for point in history] == [(epoch, epoch) for epoch in range(1, 1_501)]
-    assert (run.data.metrics["weight"], run.data.tags["step.train"]) == (0.5, "this training")
+    assert (run.data.metrics["weight"], run.data.tags["step.evaluate"]) == (0.5, "this training")
 
 
 def test_the_series_of_an_earlier_version_goes_on_under_the_name_of_today(tiny):
