@@ -139,7 +139,7 @@ def test_results_of_an_earlier_version_lack_the_champion(tiny, look):
     """Its number comes from the forecast, its age is unknown until the next night."""
     leave_night(tiny, "2025-11-21", [row("AAA")])
     folder = run_folder(tiny.store_url, "manual__2025-11-21")
-    rows = json.loads(folder.read("results.json"))
+    rows = json.loads(folder.read("results.json"))["tickers"]
     added = ("served_version", "served_trained", "served_cutoff", "live_coverage_95_60")
     old = [{name: value for name, value in one.items() if name not in added} for one in rows]
     folder.write("results.json", json.dumps(old).encode())
