@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.champion import checked_ticker
-from pipeline.cli.messages import errors_for_people
+from pipeline.cli.messages import announce_wait, errors_for_people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ def leaks(
         from pipeline.audit import night, snapshots
         from pipeline.plan import universe
 
+        announce_wait("Training three times; this takes minutes")
         wanted = tuple(checked_ticker(one) for one in tickers) if tickers else universe(settings)
         with terminal.output_to(log):
             plan, prices, leak = snapshots.newest(settings.store_url, wanted)

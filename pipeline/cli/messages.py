@@ -38,6 +38,12 @@ def lines_to(screen: Console) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+def announce_wait(text: str) -> None:
+    """Print what a person at a terminal waits for; a script, which reads errors on stderr, gets no line."""
+    if sys.stderr.isatty():
+        typer.echo(f"{text} ...", err=True)
+
+
 @contextlib.contextmanager
 def errors_for_people() -> Iterator[Path]:
     """Yield the path of the command's log file. Print an error as three lines, then exit with its code."""

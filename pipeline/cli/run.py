@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.messages import end_like_ctrl_c, errors_for_people, lines_to
+from pipeline.cli.messages import announce_wait, end_like_ctrl_c, errors_for_people, lines_to
 from pipeline.cli.options import AsOf, Currency, Prices, Source, Start, Tickers, option, settings_with
 from pipeline.settings.fault import FAULTS
 
@@ -55,6 +55,7 @@ def run(
 ) -> None:
     """Run all steps once in this process, or with --airflow through Airflow without its servers."""
     end_like_ctrl_c()
+    announce_wait("Checking the settings and loading the libraries")
     with errors_for_people() as log:
         settings = settings_with(
             tickers=tickers,

@@ -45,7 +45,7 @@ def up(settings: Settings, report: Callable[[str], None]) -> None:
     with _stack_lock(settings):
         if find_supervisord(settings):
             settings = _running_settings(settings, report)
-            _wait_until_healthy(settings, log_bytes=log_size(settings))
+            _wait_until_healthy(settings, report, log_bytes=log_size(settings))
         else:
             _start_all(settings, report)
     passwords = password_file(settings)
@@ -82,7 +82,7 @@ def _start_all(settings: Settings, report: Callable[[str], None]) -> None:
     prepare(settings)
     started.write(settings)
     try:
-        _wait_until_healthy(settings, log_bytes=start(settings))
+        _wait_until_healthy(settings, report, log_bytes=start(settings))
     except BaseException:
         stop(settings)
         raise
@@ -165,11 +165,12 @@ def require_free_ports(settings: Settings) -> None:
                 ) from None
 
 
-def _wait_until_healthy(settings: Settings, *, log_bytes: int) -> None:
+def _wait_until_healthy(settings: Settings, report: Callable[[str], None], *, log_bytes: int) -> None:
     """Wait until every part answers.
 
     Args:
         settings: which stack.
+        report: receives the name of each part that the start waits for.
         log_bytes: size of supervisord's log before this start; only exits that were logged later count.
 
     Raises:
@@ -177,7 +178,11 @@ def _wait_until_healthy(settings: Settings, *, log_bytes: int) -> None:
     """
     log = settings.var_dir / "log"
     deadline = time.monotonic() + UP_SECONDS
+    reported = ""
     while silent := first_silent_part(settings):
+        if silent != reported:
+            report(f"Waiting for {silent} ...")
+            reported = silent
         for name, exits in _count_exits(settings, log_bytes).items():
             if exits >= MAX_EXITS:
                 todo = f"Read the end of {log / name}.log."

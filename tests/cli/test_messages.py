@@ -148,3 +148,12 @@ def test_a_command_below_nohup_outlives_its_terminal():
             command.wait(1)
         command.send_signal(signal.SIGTERM)
         assert command.communicate(timeout=30)[0] == "cleaned up\n"
+
+
+def test_a_wait_is_announced_to_a_person_and_not_to_a_script(monkeypatch, capsys):
+    """A script reads three lines of an error on stderr, and nothing else."""
+    messages.announce_wait("Loading")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    messages.announce_wait("Loading")
+    assert capsys.readouterr().err == "Loading ...\n"
