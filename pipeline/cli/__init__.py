@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 
@@ -16,7 +18,7 @@ from pipeline.cli.doctor import doctor
 from pipeline.cli.forecast import forecast
 from pipeline.cli.leaks import leaks
 from pipeline.cli.ledger import ledger
-from pipeline.cli.messages import end_like_ctrl_c, errors_for_people
+from pipeline.cli.messages import announce_wait, end_like_ctrl_c, errors_for_people
 from pipeline.cli.retry import retry
 from pipeline.cli.run import run
 from pipeline.cli.runs import runs
@@ -52,6 +54,7 @@ app.command()(completion)
 def up() -> None:
     """Start Airflow and MLflow on this machine, with their web pages and the nightly schedule."""
     end_like_ctrl_c()
+    announce_wait("Checking the settings and loading the libraries")
     with errors_for_people():
         from pipeline import calendar
         from pipeline.operations import stack
@@ -89,6 +92,7 @@ def main() -> None:
     """Run the command line without the variables of other programs; a line on stderr names them."""
     if is_completing():
         app(prog_name="closecast")
+    atexit.register(gc.freeze)  # else Python looks for garbage among TensorFlow's objects: 20 s after the last line
     keras = foreign_keras_settings(os.environ)
     ignored = [*drop_foreign(os.environ), *([keras] if keras else [])]
     if line := line_about(ignored):

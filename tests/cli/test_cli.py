@@ -74,6 +74,16 @@ def test_help_loads_nothing_heavy():
     assert loaded.stdout.strip() == ""
 
 
+def test_the_end_of_a_command_looks_for_no_garbage():
+    """After a run this took 20 s on a busy machine, between the last line and the prompt."""
+    code = (
+        "import atexit, gc, sys; atexit.register(lambda: print('frozen', gc.get_freeze_count() > 0))\n"
+        "from pipeline.cli import main; sys.argv[1:] = ['--help']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "frozen True"
+
+
 def test_airflows_own_commands_work_on_this_checkout(tiny):
     """Its settings are ours: the folder of DAGs, the database below var."""
     command = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as db
 
 from pipeline.errors import PipelineError
-from pipeline.operations.airflow_home import airflow_environment, prepare, process_environment
+from pipeline.operations.airflow_home import airflow_environment, password_file, prepare, process_environment
 from pipeline.tracking.client import answering
 from tests.support.stacks import settings_for
 
@@ -114,3 +115,19 @@ def test_environment_of_the_cluster_holds_addresses_and_no_password(tmp_path: Pa
     assert "AIRFLOW__CELERY__BROKER_URL" not in environment
     assert settings.mlflow_uri == f"http://127.0.0.1:{settings.mlflow_port}"
     assert "sqlite" not in " ".join(environment.values())
+
+
+def test_deleted_logins_are_generated_again(tmp_path: Path) -> None:
+    """As docs/operating.md rotates them; all other secrets stay."""
+    settings = settings_for(tmp_path)
+    settings.mlflow_artifacts.mkdir(parents=True)
+    prepare(settings)
+    files = (password_file(settings), settings.mlflow_password_file)
+    before = [file.read_text() for file in files]
+    configuration = (settings.var_dir / "airflow" / "airflow.cfg").read_text()
+    for file in files:
+        file.unlink()
+    prepare(settings)
+    assert not {file.read_text() for file in files} & set(before)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert (settings.var_dir / "airflow" / "airflow.cfg").read_text() == configuration
