@@ -68,6 +68,7 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """Stop the processes that `closecast up` started. All state is kept."""
+    announce_wait("Stopping Airflow and MLflow")
     with errors_for_people():
         from pipeline.operations import stack
         from pipeline.settings import load_settings

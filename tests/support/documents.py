@@ -14,7 +14,7 @@ PAGES = (*(CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md")), *sorte
 # An inline code that begins with one of these is a command. The lines of an indented block always are.
 PROGRAMS = (
     "closecast", "make", "python", "docker", "helm", "kubectl", "git", "curl", "export", "mlflow", "airflow", "sudo",
-    "apt-get", "eval", "cp", "mv", "rm", "tar", "xcode-select",
+    "apt-get", "eval", "source", "cp", "mv", "rm", "tar", "xcode-select",
 )  # fmt: skip
 _FENCE = re.compile(r"(```+|~~~+)(\w*)")
 _INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
