@@ -9,20 +9,17 @@ import shlex
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import typer.main
 
 from pipeline.cli import app
 from pipeline.settings import Settings
+from pipeline.settings.foreign import foreign_variables
 from pipeline.settings.variables import check_variables
 from tests.support.checkouts import OF_MAKE
 from tests.support.documents import CHECKOUT, PAGES, code_blocks, commands
 from tests.support.tiny import network_variables, tiny_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TABLES = tomllib.loads(Path(__file__).with_name("commands.toml").read_text())
 FOUND = [one for page in PAGES for one in commands(page)]
@@ -75,28 +72,26 @@ def test_each_variable_of_the_documents_is_a_setting():
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a folder with `.venv` and `var`, in which NFLX has four nights: a registered version each."""
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `.venv` and `var`, in which NFLX has two nights: a registered version each."""
+    from pipeline import runs
     from tests.support.nights import night  # imports MLflow, which takes 5 s
 
     home = tmp_path_factory.mktemp("checkout")
-    (home / ".venv").symlink_to(CHECKOUT / ".venv")
-    (home / "Makefile").symlink_to(CHECKOUT / "Makefile")
-    (home / "pipeline").symlink_to(CHECKOUT / "pipeline")
+    for name in (".venv", "Makefile", "pipeline"):
+        (home / name).symlink_to(CHECKOUT / name)
     with pytest.MonkeyPatch.context() as patch:
-        tiny_settings(patch, home)
-        for number, day in ((3, 18), (4, 19), (1, 20), (2, 21)):
-            night(str(number), f"2025-11-{day}", tickers=("NFLX",))
+        settings = tiny_settings(patch, home)
+        for name, as_of in (("1", "2025-11-20"), ("2", "2025-11-21")):
+            night(name, as_of, tickers=("NFLX",))
+            runs.report(f"manual__{name}", settings=settings)
     return home
 
 
 def in_checkout(home: Path, text: str) -> subprocess.CompletedProcess[str]:
     """Run a line as a user of the checkout, with the settings of the nights."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in OF_MAKE and not name.startswith(("CLOSECAST_", "MLFLOW_"))
-    }
+    dropped = {*OF_MAKE, *foreign_variables(os.environ)}
+    inherited = {name: value for name, value in os.environ.items() if name not in dropped}
     environment = inherited | network_variables() | {
         "CLOSECAST_VAR": str(home / "var"),
         "CLOSECAST_TICKERS": "NFLX",
@@ -113,7 +108,7 @@ def test_a_command_does_as_it_says(checkout, text, code):
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     silent = text.startswith(("export", "eval")) or ">" in text
-    assert bool(done.stdout + done.stderr) != silent
+    assert bool(done.stdout + done.stderr) != silent, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("code", code_blocks("python"), ids=lambda block: block.place)
