@@ -34,6 +34,7 @@ from pipeline.steps import FLOW, Step, Unit
 from pipeline.store.folder import Folder
 from pipeline.store.formats import sha256
 from pipeline.store.runs import read_plan, unit_folder
+from pipeline.store.upkeep import require_no_upkeep
 from pipeline.tracking.logged_model import log_model
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Runs
@@ -78,6 +79,7 @@ def run(
     if settings.gpu == "off":
         device.hide()  # before a step imports Keras
     step = STEPS[step_name]
+    require_no_upkeep(settings.store_url)
     plan = read_plan(settings.store_url, batch["run"])
     runs = Runs(settings)
     registry = Registry(settings)

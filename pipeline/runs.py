@@ -22,7 +22,9 @@ from pipeline.serving import ages, ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
 from pipeline.store.closures import presumed_closures, remove_closures, write_closures
+from pipeline.store.deleted import require_kept
 from pipeline.store.runs import earlier_folders, read_plan, run_folder, unit_folder
+from pipeline.store.upkeep import require_no_upkeep
 from pipeline.tracking.runs import Runs, Tracked
 
 log = logging.getLogger("closecast")
@@ -61,6 +63,7 @@ def plan(
     now = dt.datetime.now(dt.UTC)
     folder = run_folder(settings.store_url, folder_name(dag_run_id))
     try:
+        require_no_upkeep(settings.store_url)
         if folder.exists("plan.json"):  # a retry uses the plan of the first try
             made = read_plan(settings.store_url, folder_name(dag_run_id))
             if made.dag_run_id != dag_run_id:
@@ -83,6 +86,8 @@ def plan(
             if settings.ledger:  # a wrong ledger ends the run before the training
                 ledger.check(settings.ledger_place)
             folder.write("plan.json", made.model_dump_json(indent=1).encode())
+            require_no_upkeep(settings.store_url)  # pruning that began meanwhile has not seen the plan
+        require_kept(settings.store_url, made.run, made.tickers)
         Runs(settings).open_parent(made)
     except PipelineError as error:
         log.error("plan: FAILED: %s", error)  # noqa: TRY400 - the caller keeps the traceback

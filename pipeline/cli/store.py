@@ -7,7 +7,6 @@ import typer
 from pipeline.cli.messages import errors_for_people
 
 store = typer.Typer(name="store", help="Work on the store as a whole.", no_args_is_help=True, rich_markup_mode=None)
-_HOURS = 6  # the DAG's time-out: a run without results that is older was killed
 
 
 @store.callback()
@@ -48,11 +47,12 @@ def require_no_run(store_url: str) -> None:
 
     from pipeline.errors import UsageError
     from pipeline.store.runs import runs_in_progress
+    from pipeline.store.upkeep import RUN_HOURS
 
-    running = runs_in_progress(store_url, dt.datetime.now(dt.UTC) - dt.timedelta(hours=_HOURS))
+    running = runs_in_progress(store_url, dt.datetime.now(dt.UTC) - dt.timedelta(hours=RUN_HOURS))
     if running:
         raise UsageError(
             "The store may change only while no run uses it.",
             f"no results yet of {', '.join(running)}",
-            f"Wait until they have ended. A run that was killed counts for {_HOURS} hours.",
+            f"Wait until they have ended. A run that was killed counts for {RUN_HOURS} hours.",
         )

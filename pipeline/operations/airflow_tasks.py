@@ -159,6 +159,15 @@ def look() -> bool:
     return notify.alert_unless_finished(settings, session)
 
 
+def prune() -> dict[str, int]:
+    """Delete the nights that no rule keeps, and return how many units, files and bytes went."""
+    from pipeline.operations import pruning
+
+    pruned = pruning.prune(load_settings()).pruned
+    files = pruned.nights.plus(pruned.snapshots)
+    return {"units": pruned.units, "files": files.files, "bytes": files.size}
+
+
 def alert_of_failure(context: Mapping[str, Any]) -> None:
     """Send an alert of a failed task, unless the report of the run names the failure."""
     from pipeline.alerting import notify

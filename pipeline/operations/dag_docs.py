@@ -26,6 +26,7 @@ TASKS = {
     "forecast": "Forecasts the next session by the champion, writes the ledger, and scores earlier forecasts.",
     "report": "Writes report and results, ends the run in MLflow and sends the alerts. Red when a ticker failed.",
     "look": "Sends an alert when no run of the last session has finished in time.",
+    "prune": "Deletes nights that no rule keeps. Tried again hourly while a night is in progress.",
 }
 
 
@@ -42,6 +43,11 @@ def retrain_text(settings: Settings) -> str:
 def watch_text(settings: Settings) -> str:
     """Return the documentation of the DAG `watch`, in Markdown."""
     return _page("watch.md").format(minutes=settings.late_minutes)
+
+
+def prune_text(settings: Settings) -> str:
+    """Return the documentation of the DAG `prune`, in Markdown."""
+    return _page("prune.md").format(nights=settings.keep_nights, rows=settings.keep_rows)
 
 
 def _page(name: str) -> str:

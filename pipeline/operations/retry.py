@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline import runs
 from pipeline.errors import UsageError
 from pipeline.plan import Batch
+from pipeline.store.deleted import require_kept
 from pipeline.store.history import newest_first, past_run
 from pipeline.store.runs import read_plan, unit_folder
 from pipeline.tracking.runs import Runs
@@ -42,6 +43,7 @@ def run_to_retry(store_url: str, name: str | None) -> PastRun:
             raise UsageError("A retry needs a run.", "no run in the store", "Start one: closecast run.")
         return nights[0]
     found = past_run(store_url, name)
+    require_kept(store_url, found.run, found.tickers)
     if found.until != "forecast":
         raise UsageError("A comparison is not retried.", found.dag_run_id, "Start it again: closecast compare.")
     return found

@@ -11,6 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.plan import checked_tickers
 from pipeline.reporting.difference import Difference, data_difference, difference
 from pipeline.reporting.recorded import recorded
+from pipeline.store.deleted import require_kept
 from pipeline.store.history import PastRun, past_run, run_of_snapshot, run_of_version
 
 _REGISTERED = "closecast-"  # prefix of a registered model in MLflow
@@ -73,6 +74,8 @@ def compare(a: Side, b: Side, store_url: str, flow: Sequence[str], only: str = "
             f"{a.name}: {_listed(a)}; {b.name}: {_listed(b)}" + (f"; --ticker {only}" if only else ""),
             "Name two sides of one ticker, or two runs.",
         )
+    for one in (a, b):
+        require_kept(store_url, one.run.run, tickers)
     pairs = [(recorded(store_url, one, a.run, flow), recorded(store_url, one, b.run, flow)) for one in tickers]
     if "snapshot" in {a.kind, b.kind}:
         return data_difference(a.name, b.name, pairs[0])

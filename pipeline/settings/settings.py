@@ -118,6 +118,11 @@ class Settings(BaseSettings):
     late_minutes: int = Field(
         240, ge=0, description="time from a session's close to the alert that no run has finished"
     )
+    keep_nights: int = Field(10, ge=1, description="last nights of each ticker and source that `closecast prune` keeps")
+    keep_rows: int = Field(
+        10, ge=0, description="last sessions in the ledger whose forecasts `closecast prune` keeps the nights of"
+    )
+    prune_weekly: bool = Field(False, description="true: the DAG `prune` deletes old nights every Sunday")
     alert_urls: SecretStr = Field(
         SecretStr(""), description="channels that receive alerts: Apprise URLs, separated by spaces"
     )

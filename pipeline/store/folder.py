@@ -131,6 +131,16 @@ class Folder(NamedTuple):
             # Some stores list the folder itself, and list a file as its own content.
             return sorted(entry.rpartition("/")[2] for entry in entries if entry != path.rstrip("/"))
 
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of each file in the folder, by name; empty when the folder is missing."""
+        with _opened("list", self.url) as (fs, path):
+            try:
+                entries = fs.ls(path, detail=True)
+            except FileNotFoundError:
+                return {}
+            files = [one for one in entries if one["type"] == "file" and one["name"].rstrip("/") != path.rstrip("/")]
+            return {one["name"].rpartition("/")[2]: int(one["size"]) for one in files}
+
     def manifest(self, step: str) -> Manifest | None:
         """Return the manifest of a step; None when the step has not finished here or the manifest is unreadable."""
         name = f"{step}.manifest.json"

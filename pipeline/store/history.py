@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pipeline.errors import Damaged, StoreError, UsageError
 from pipeline.outcome import Manifest
 from pipeline.plan import folder_name
+from pipeline.store import deleted
 from pipeline.store.folder import Folder
 from pipeline.store.formats import json_of
 from pipeline.store.runs import run_folder
@@ -97,6 +98,8 @@ def run_of_snapshot(store_url: str, ticker: str, day: dt.date) -> PastRun:
     found = [run for run in runs if any(map(run.folder_of(store_url, ticker).exists, _SNAPSHOT))]
     if found:
         return max(found, key=lambda one: one.created)
+    for run in runs:
+        deleted.require_kept(store_url, run.run, (ticker,))
     days = [name for name in Folder(f"{store_url}/{ticker}").names() if name < str(day)]
     hint = f"The last session before it is {days[-1]}." if days else f"The store has no earlier run of {ticker}."
     raise UsageError("A snapshot must be in the store.", f"{ticker}@{day}", hint)
@@ -113,6 +116,10 @@ def runs_of(store_url: str, ticker: str, day: str) -> list[PastRun]:
 
 
 def _registered(store_url: str, ticker: str, run: PastRun) -> set[int]:
+    """Return the versions that a unit registered, also one that was deleted since."""
+    gone = deleted.read(store_url, run.run).units.get(ticker)
+    if gone:
+        return set(gone.versions)
     return registered_versions(run.folder_of(store_url, ticker).manifest("promote"))
 
 

@@ -30,7 +30,9 @@ from pipeline.tracking.versions import (
     Version,
     move_tag,
     moves_of,
+    moves_to,
     name_of,
+    served_before,
     source_of,
     version_of,
 )
@@ -92,6 +94,17 @@ class Registry:
         before = (known.get(move.before or 0) for move in self.history(ticker))
         # A run that was cleared and trained again may have moved the alias more than once.
         return next((one for one in before if one is None or one.dag_run_id != dag_run_id), None)
+
+    def aliases(self, ticker: str) -> dict[str, int]:
+        """Return the number of the version behind each alias of a ticker, those of a person included."""
+        with answering(self._uri):
+            try:
+                found = self._client.get_registered_model(name_of(ticker)).aliases
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return {}
+                raise
+        return {alias: int(number) for alias, number in found.items()}
 
     def versions(self, ticker: str) -> list[Version]:
         """Return all versions of a ticker, ascending."""
@@ -228,15 +241,7 @@ class Registry:
         Raises:
             UsageError: when there is none.
         """
-        served: list[int | None] = []  # champions, each on the one that it followed
-        for move in reversed(self.history(ticker)):
-            served = served or [move.before]
-            if move.back and move.to in served:
-                del served[served.index(move.to) :]
-            if move.continues:
-                del served[-1]
-            served.append(move.to)
-        before = served[-2] if len(served) > 1 else None
+        before = self.earlier_champion(ticker)
         if before is None:
             raise UsageError(
                 f"A rollback needs a champion of {ticker} that replaced another one.",
@@ -246,20 +251,17 @@ class Registry:
         self.set_champion(ticker, before, reason, back=True)
         return before
 
+    def earlier_champion(self, ticker: str) -> int | None:
+        """Return the version that a rollback serves; None when the champion replaced no other weights."""
+        return served_before(self.history(ticker))
+
     def history(self, ticker: str) -> list[Move]:
         """Return the moves that led to the present champion, newest first.
 
         The moves are followed back from the alias. A move that a process recorded before it died is left out.
         """
         champion = self.champion(ticker)
-        moves = [move for one in self.versions(ticker) for move in moves_of(one)]
-        followed: list[Move] = []
-        to = champion.number if champion else None
-        for move in sorted(moves, key=lambda move: move.when, reverse=True):
-            if to is not None and move.to == to:
-                followed.append(move)
-                to = move.before
-        return followed
+        return moves_to(champion.number, self.versions(ticker)) if champion else []
 
     def _was_left(self, ticker: str, version: int) -> bool:
         return any(move.before == version for one in self.versions(ticker) for move in moves_of(one))

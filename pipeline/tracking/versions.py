@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -107,3 +107,33 @@ def moves_of(version: Version) -> list[Move]:
             continues = recorded.get("continues", False)  # earlier code wrote none
             moves.append(Move(when, version.number, recorded["from"], recorded["reason"], recorded["back"], continues))
     return moves
+
+
+def moves_to(number: int, versions: Sequence[Version]) -> list[Move]:
+    """Return the moves that led to a champion, newest first.
+
+    Where the version before was pruned, the next older move follows: a pruned version only continued weights, or was
+    served before those that are kept.
+    """
+    known = {one.number for one in versions}
+    moves = [move for one in versions for move in moves_of(one)]
+    followed: list[Move] = []
+    to: int | None = number
+    for move in sorted(moves, key=lambda move: move.when, reverse=True):
+        if to is not None and (move.to == to or to not in known):
+            followed.append(move)
+            to = move.before
+    return followed
+
+
+def served_before(history: Sequence[Move]) -> int | None:
+    """Return the version that a rollback serves, by the moves to the champion; None without other weights before."""
+    served: list[int | None] = []  # champions, each on the one that it followed
+    for move in reversed(history):
+        served = served or [move.before]
+        if move.back and move.to in served:
+            del served[served.index(move.to) :]
+        if move.continues:
+            del served[-1]
+        served.append(move.to)
+    return served[-2] if len(served) > 1 else None
