@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 
@@ -28,6 +29,18 @@ def test_watch_looks_hours_after_each_close():
     command = [sys.executable, "-c", code, str(DAG_FILE.with_name("watch.py"))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == [[], "240 min after each close of XNYS", False]
+
+
+@pytest.mark.parametrize(("weekly", "schedule"), [("false", None), ("true", "0 12 * * 0")])
+def test_prune_has_a_schedule_only_by_its_setting(weekly, schedule):
+    """Deleting begins by a decision. The file loads nothing heavy."""
+    code = LOOK.split("tasks =", maxsplit=1)[0] + (
+        "print(json.dumps([[n for n in heavy if n in set(sys.modules) - before], dag.schedule, dag.task_ids]))"
+    )
+    command = [sys.executable, "-c", code, str(DAG_FILE.with_name("prune.py"))]
+    variables = os.environ | {"CLOSECAST_PRUNE_WEEKLY": weekly}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=variables)
+    assert json.loads(done.stdout.splitlines()[-1]) == [[], schedule, ["prune"]]
 
 
 def test_the_dag_is_the_flow(dag):

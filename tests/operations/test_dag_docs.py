@@ -8,7 +8,7 @@ from pipeline.steps import FLOW
 
 def test_every_task_has_a_text():
     """A new step needs one; none is left over."""
-    assert set(dag_docs.TASKS) == {"plan", "gather", "report", "look", *(step.name for step in FLOW)}
+    assert set(dag_docs.TASKS) == {"plan", "gather", "report", "look", "prune", *(step.name for step in FLOW)}
 
 
 def test_the_text_of_retrain_names_this_deployment(tiny):
@@ -30,3 +30,10 @@ def test_the_text_of_retrain_names_this_deployment(tiny):
 def test_the_text_of_watch_has_its_minutes(tiny):
     """As they are set."""
     assert f"{tiny.late_minutes} minutes after its close" in dag_docs.watch_text(tiny)
+
+
+def test_the_text_of_prune_has_its_limits(tiny):
+    """As they are set."""
+    text = dag_docs.prune_text(tiny.model_copy(update={"keep_nights": 12, "keep_rows": 34}))
+    assert "the last 12 nights" in text
+    assert "the last 34 sessions" in text

@@ -1,14 +1,21 @@
-"""Stores with many nights, without their work: what runs leave in store, ledger and MLflow, for tests of `prune`."""
+"""Stores of many nights without their work, for tests of `prune`; `python -m tests.support.old_nights` measures one."""
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
+import os
+import sys
+import tempfile
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from pipeline.operations import pruning
 from pipeline.outcome import Effects, ForecastRecord, Manifest, Outcome, Release, Released, Results
 from pipeline.plan import folder_name, make_plan
 from pipeline.prices import snapshot
@@ -16,6 +23,7 @@ from pipeline.reporting.closing import closing, results_json
 from pipeline.reporting.results import Result
 from pipeline.serving import ledger
 from pipeline.serving.promotion import Decision, Rule
+from pipeline.settings import load_settings
 from pipeline.steps import FLOW
 from pipeline.store.folder import Folder
 from pipeline.store.formats import sha256
@@ -40,6 +48,7 @@ class Sizes(NamedTuple):
 
     store: dict[str, int] = SMALL
     model: dict[str, int] = MODEL
+    run: int = 20  # of its run in MLflow
 
 
 _SMALL = Sizes()
@@ -67,7 +76,7 @@ def leave_nights(
             stored[ticker] = _leave_snapshot(settings, plan, ticker, stored[ticker])
             trains = night == 1 or night in promoted
             run_id = str(runs.unit_run(plan, ticker).info.run_id)
-            runs.client.log_dict(run_id, {"night": night}, "evidence.json")
+            runs.client.log_text(run_id, "x" * sizes.run, "evidence.txt")
             before = registry.champion(ticker)
             model_id = _leave_model(runs, run_id, sizes)
             number, weights_run = (before.number + 1 if before else 1, run_id) if trains else weights[ticker]
@@ -117,9 +126,6 @@ def _leave_snapshot(settings: Settings, plan: Plan, ticker: str, before: Stored 
 
 
 def _leave_model(runs: Runs, run_id: str, sizes: Sizes) -> str:
-    import tempfile
-    from pathlib import Path
-
     model = runs.client.create_logged_model(runs.experiment, name="model", source_run_id=run_id)
     with tempfile.TemporaryDirectory() as place:
         for name, size in sizes.model.items():
@@ -196,3 +202,46 @@ def _leave_results(settings: Settings, plan: Plan) -> None:
 def folder_of_night(settings: Settings, plan: Plan, ticker: str = "AAA") -> Folder:
     """Return the folder of a unit."""
     return Folder(f"{settings.store_url}/{ticker}/{plan.as_of}/{folder_name(plan.dag_run_id)}")
+
+
+# A night of one ticker with the preset `daily` on 3,777 sessions (2026-11-30): 27 files in the store, the files of its
+# run and one model in MLflow. The 225 files of a model are one here.
+MEASURED = Sizes(
+    store={
+        "predictions.parquet": 186_356, "validated.parquet": 101_952, "scaled.npz": 98_052, "served.keras": 41_356,
+        "refitted.keras": 41_356, "model.keras": 41_356, "validation.json": 32_681, "forecast.png": 29_801,
+        "intervals.png": 17_545, "scored.parquet": 13_487, "residuals.png": 12_973, "others": 42_000,
+    },
+    model={"files": 1_170_146},
+    run=400_000,
+)  # fmt: skip
+
+
+def main() -> None:
+    """Leave nights with files of measured sizes, prune them, and print the megabytes before and after."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--tickers", type=int, default=10)
+    parser.add_argument("--nights", type=int, default=50)
+    asked = parser.parse_args()
+    tickers = [f"T{number:03d}" for number in range(asked.tickers)]
+    with tempfile.TemporaryDirectory(prefix="closecast-prune-") as var:
+        os.environ["CLOSECAST_VAR"] = var
+        settings = load_settings()
+        leave_nights(settings, tickers, asked.nights, promoted=range(5, asked.nights, 20), sizes=MEASURED)
+        for when in ("before", "after"):
+            sizes = [_megabytes(Path(var) / place) for place in ("store", "mlflow/artifacts", "mlflow/mlflow.db")]
+            sys.stdout.write(f"{when}: store {sizes[0]:.1f}, artifacts {sizes[1]:.1f}, database {sizes[2]:.1f} MB\n")
+            if when == "before":
+                started = time.perf_counter()
+                done = pruning.prune(settings).pruned
+                sys.stdout.write(f"pruned in {time.perf_counter() - started:.0f} s: {done}\n")
+            sys.stdout.flush()
+
+
+def _megabytes(place: Path) -> float:
+    files = [place] if place.is_file() else [file for file in place.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+if __name__ == "__main__":
+    main()
