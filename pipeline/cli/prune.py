@@ -1,4 +1,4 @@
-"""`closecast prune` deletes old nights from store and MLflow; without --yes it prints what it would delete."""
+"""`closecast prune` lists the old nights that no rule keeps; with --yes it deletes them from store and MLflow."""
 
 from __future__ import annotations
 

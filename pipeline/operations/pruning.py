@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Result(NamedTuple):
-    """The facts before, and what was deleted by them."""
+    """The facts before, and the deletion by them."""
 
     facts: Facts
     pruned: Pruned
@@ -26,7 +26,7 @@ class Result(NamedTuple):
 
 
 def look(settings: Settings) -> Result:
-    """Return what a pruning would delete; nothing is changed. Errors as of `prune`."""
+    """Return the deletion that `prune` would carry out; nothing is changed. Errors as of `prune`."""
     facts = read_facts(settings, Registry(settings), _now())
     return Result(facts, foreseen(settings, facts), bool(mlflow_backend(settings)))
 

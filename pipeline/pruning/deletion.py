@@ -51,7 +51,7 @@ class Files(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """What was deleted, or what would be."""
+    """The numbers of a deletion, or of one that is foreseen."""
 
     units: int
     nights: Files  # of units and runs

@@ -7,11 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.plan import checked_tickers
 from pipeline.pruning.retention import Choice, Key, Limits, Row, Served, Unit, VersionFacts, choose
 from pipeline.serving import ledger
 from pipeline.store import deleted
 from pipeline.store.folder import Folder
 from pipeline.store.history import PastRun, past_runs
+from pipeline.tracking.versions import served_before
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -32,7 +34,12 @@ class Facts(NamedTuple):
     @property
     def unfinished(self) -> list[Key]:
         """Return the units whose deletion an earlier start has begun."""
-        return [Key(ticker, run) for run, record in self.records.items() for ticker in record.unfinished]
+        return [
+            Key(ticker, name)
+            for name, record in self.records.items()
+            for ticker in record.unfinished
+            if ticker in self.runs[name].tickers
+        ]
 
 
 def read_facts(settings: Settings, registry: Registry, now: dt.datetime) -> Facts:
@@ -44,6 +51,7 @@ def read_facts(settings: Settings, registry: Registry, now: dt.datetime) -> Fact
         now: an aware time.
 
     Raises:
+        UsageError: when a plan names something else than tickers.
         Damaged: when a record of deleted nights, or a row of the ledger, cannot be read.
         StoreError: when the store refuses.
         Unavailable: when MLflow or the ledger's database does not answer.
@@ -54,7 +62,7 @@ def read_facts(settings: Settings, registry: Registry, now: dt.datetime) -> Fact
     units = [
         Unit(ticker, run.run, run.dag_run_id, run.as_of, run.created, run.source)
         for run in runs.values()
-        for ticker in run.tickers
+        for ticker in checked_tickers(run.tickers)  # it becomes a path below which files are removed
         if ticker not in records[run.run].units
     ]
     tickers = sorted({ticker for run in runs.values() for ticker in run.tickers})
@@ -66,13 +74,18 @@ def read_facts(settings: Settings, registry: Registry, now: dt.datetime) -> Fact
             for ticker, several in versions.items()
             for one in several
         ],
-        {ticker: Served(registry.aliases(ticker), registry.earlier_champion(ticker)) for ticker in tickers},
+        {ticker: _served(registry, ticker) for ticker in tickers},
         [row for ticker in tickers for row in _rows(settings, ticker)],
         list(_newest_snapshots(store_url, units, runs)),
         Limits(settings.keep_nights, now),
         {(ticker, runs[name].dag_run_id) for name, record in records.items() for ticker in record.units},
     )
     return Facts(runs, records, units, versions, choice)
+
+
+def _served(registry: Registry, ticker: str) -> Served:
+    moves = registry.history(ticker)
+    return Served(registry.aliases(ticker), served_before(moves), moves[0].before if moves else None)
 
 
 def _rows(settings: Settings, ticker: str) -> Iterator[Row]:

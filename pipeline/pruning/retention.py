@@ -69,6 +69,7 @@ class Served(NamedTuple):
 
     aliased: Mapping[str, int]  # version by alias: champion, challenger, those of a person
     rollback: int | None  # the version that `champion rollback` would serve
+    before: int | None = None  # the champion before: a night that is decided again meets it
 
 
 class Choice(NamedTuple):
@@ -161,6 +162,8 @@ def _needed_versions(served: Mapping[str, Served], rows: Sequence[Row]) -> list[
         found += [((ticker, number), f"{alias} v{number}") for alias, number in its.aliased.items()]
         if its.rollback is not None:
             found.append(((ticker, its.rollback), f"v{its.rollback}, which a rollback would serve"))
+        if its.before is not None:
+            found.append(((ticker, its.before), f"v{its.before}, champion before the present one"))
     for row in rows:
         found.append(((row.ticker, row.version), f"v{row.version}, which forecast {row.session} in the ledger"))
         if row.champion_before is not None:

@@ -2,8 +2,8 @@
 
 <store>/_runs/<run>/deleted.json
 
-The record of a ticker is written before the first of its files is deleted. So it is also the list of what is to be
-deleted, which the next start finishes.
+The record of a ticker is written before the first of its files is deleted. So the records also list the deletions that
+the next start must finish.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from pipeline.errors import Damaged
+from pipeline.errors import Damaged, UsageError
 from pipeline.pruning.facts import read_facts
 from pipeline.pruning.retention import Key
 from pipeline.store import deleted
@@ -41,7 +41,8 @@ def test_without_a_horizon_the_ledger_needs_nothing(three):
     """The champion and the rollback keep their nights."""
     settings, plans = three
     found = facts(settings.model_copy(update={"keep_rows": 0}))
-    assert found.choice.kept["AAA", plans[1].run] == ("v2, which a rollback would serve",)
+    why = set(found.choice.kept["AAA", plans[1].run])
+    assert why == {"v2, which a rollback would serve", "v2, champion before the present one"}
 
 
 def test_the_newest_snapshot_that_passed_validation_is_kept(three):
@@ -61,6 +62,15 @@ def test_a_begun_deletion_is_found_again(three):
     assert found.unfinished == [Key("AAA", plans[0].run)]
     assert [unit.run for unit in found.units] == [plan.run for plan in plans[1:]]
     assert ("AAA", 1) not in found.choice.versions
+
+
+def test_a_ticker_that_leads_out_of_the_store_stops_everything(three):
+    """Files are removed below its name."""
+    settings, plans = three
+    plan = plans[0].model_copy(update={"tickers": ("../AAA",)})
+    Folder(f"{settings.store_url}/_runs/{plan.run}").write("plan.json", plan.model_dump_json().encode())
+    with pytest.raises(UsageError, match="A ticker is"):
+        facts(settings)
 
 
 def test_a_damaged_record_stops_everything(three):
