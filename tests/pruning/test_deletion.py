@@ -280,7 +280,7 @@ def test_a_deleted_night_cannot_be_planned_again(old):
 
 
 def test_the_next_real_night_goes_on(two_nights_copied, monkeypatch):
-    """It compares its prices with the newest snapshot, meets the champion, forecasts, and scores the forecast before."""
+    """It compares prices with the newest snapshot, meets the champion, forecasts, and scores the forecast before."""
     monkeypatch.setenv("CLOSECAST_KEEP_NIGHTS", "1")
     monkeypatch.setenv("CLOSECAST_KEEP_ROWS", "0")
     night("3", "2025-11-24")
