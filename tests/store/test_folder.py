@@ -103,3 +103,12 @@ def test_a_folder_that_may_not_be_listed_is_a_store_error(tmp_path, monkeypatch)
     monkeypatch.setattr(LocalFileSystem, "ls", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "denied")))
     with pytest.raises(StoreError, match=rf"list its files.\n.*{tmp_path}: denied"):
         Folder(str(tmp_path)).names()
+
+
+def test_sizes_are_those_of_files_alone(tmp_path):
+    """A folder in it has no size, and a missing folder no file."""
+    folder = Folder(str(tmp_path))
+    folder.write("a", b"123")
+    Folder(f"{tmp_path}/inside").write("b", b"1")
+    assert folder.sizes() == {"a": 3}
+    assert Folder(f"{tmp_path}/missing").sizes() == {}
