@@ -21,11 +21,13 @@ from pipeline.reporting.verdict import interval_verdict, verdict
 from pipeline.serving import ages, ledger
 from pipeline.settings import Settings, load_settings
 from pipeline.steps import FLOW, Step
+from pipeline.store import night_record
 from pipeline.store.closures import presumed_closures, remove_closures, write_closures
 from pipeline.store.deleted import require_kept
 from pipeline.store.runs import earlier_folders, read_plan, run_folder, unit_folder
 from pipeline.store.upkeep import require_no_upkeep
 from pipeline.tracking.runs import Runs, Tracked
+from pipeline.versions import checkout
 
 log = logging.getLogger("closecast")
 
@@ -85,7 +87,7 @@ def plan(
             )
             if settings.ledger:  # a wrong ledger ends the run before the training
                 ledger.check(settings.ledger_place)
-            folder.write("plan.json", made.model_dump_json(indent=1).encode())
+            night_record.write(folder, settings, made.model_dump_json(indent=1).encode(), checkout())
             require_no_upkeep(settings.store_url)  # pruning that began meanwhile has not seen the plan
         require_kept(settings.store_url, made.run, made.tickers)
         Runs(settings).open_parent(made)
@@ -124,7 +126,9 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
     rows = [section.result for section in sections]
     failed = [row for row in rows if row.reason]
     is_whole_night = covers_universe(planned, load_settings())
-    notices = {"calendar": _calendar_notice(planned), "closure": closed.notice}
+    record = night_record.read(folder)
+    gaps = night_record.gaps_finding(night_record.gaps(record, manifests))
+    notices = {"calendar": _calendar_notice(planned), "closure": closed.notice, "record": gaps}
     if is_whole_night:  # a run of one ticker says nothing about the others
         notices["forecasts"] = _forecasts_notice(settings, planned, rows)
     if not closed.notice and not closed.opened:
@@ -143,8 +147,7 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
         files={
             "report.html": page,
             "results.json": ended,
-            "plan.json": folder.read("plan.json"),
-            "suite.json": settings.suite_path.read_bytes(),
+            **night_record.recorded_files(folder, record),
             **{f"manifests/{ticker}.json": manifests_bytes(several) for ticker, several in manifests.items()},
         },
         note=f"{verdict(rows)}\n\n{interval_verdict(rows)}\n\n{notes.table(rows, tracking.page)}",

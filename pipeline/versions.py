@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
+import tempfile
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 from pipeline.forecasting.device import backend
 from pipeline.settings import CHECKOUT
 from pipeline.store.formats import sha256
+from pipeline.store.night_record import Code
 
 _NAMED_VERSIONS = (
     "keras",
@@ -20,6 +25,8 @@ _NAMED_VERSIONS = (
     "mlflow",
     "apache-airflow",
 )
+# The files that determine a run beside its settings. Others may be large, or private.
+_CODE = ("pipeline", "dags", "expectations", "setup", "pyproject.toml", "requirements.lock")
 
 
 @cache
@@ -51,3 +58,53 @@ def _git_sha() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return asked.stdout.strip()
+
+
+def checkout() -> Code:
+    """Return the code that this process runs, so that it can be made again. The repository stays as it is.
+
+    closecast.toml is left out: it may hold passwords, and the settings of a run are recorded without them.
+    """
+    lock = CHECKOUT / "requirements.lock"
+    found = Code(
+        commit="",
+        difference=b"",
+        package=code_version(),
+        lock=sha256(lock.read_bytes()) if lock.exists() else "",
+        versions=versions(),
+    )
+    try:
+        commit = _git("rev-parse", "HEAD").decode().strip()
+        return found._replace(commit=commit, difference=_difference(commit))
+    except (OSError, subprocess.SubprocessError):
+        return found
+
+
+def _difference(commit: str) -> bytes:
+    """Return the difference from a commit. New files need an index and objects, which lie in a folder of their own."""
+    present = [name for name in _CODE if (CHECKOUT / name).exists()]
+    objects = _git("rev-parse", "--path-format=absolute", "--git-path", "objects").decode().strip()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "objects").mkdir()
+        places = {
+            "GIT_INDEX_FILE": f"{folder}/index",
+            "GIT_OBJECT_DIRECTORY": f"{folder}/objects",
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects,
+        }
+        _git("read-tree", commit, places=places)
+        _git("add", "--all", "--", *present, places=places)
+        return _git(
+            "diff", "--cached", "--binary", "--no-ext-diff", "--no-textconv", commit, "--", *present, places=places
+        )
+
+
+def _git(*words: str, places: Mapping[str, str] | None = None) -> bytes:
+    """Return the output of git in the checkout.
+
+    Raises:
+        OSError: git is not installed.
+        SubprocessError: git refuses, or needs more than a minute.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(CHECKOUT), *words]
+    return subprocess.run(command, capture_output=True, check=True, timeout=60, env={**kept, **(places or {})}).stdout

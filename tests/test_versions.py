@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -52,3 +53,53 @@ def test_other_rules_check_the_prices_again(tiny, tmp_path, monkeypatch):
     settings.suite_path.unlink()
     with pytest.raises(DataError, match="CLOSECAST_HOME"):
         runner.run("validate", batch, settings=settings)
+
+
+def _git(folder, *words):
+    identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+    command = ["git", "-C", str(folder), *identity, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_difference_of_a_checkout_makes_its_code_again(tmp_path, monkeypatch):
+    """Changed, new and removed files; the index and the objects of the repository stay as they are."""
+    checkout = tmp_path / "checkout"
+    (checkout / "pipeline").mkdir(parents=True)
+    for name in ("pipeline/a.py", "pipeline/gone.py", "requirements.lock", "closecast.toml"):
+        (checkout / name).write_text("before\n")
+    _git(tmp_path, "init", "--quiet", str(checkout))
+    _git(checkout, "add", ".")
+    _git(checkout, "commit", "--quiet", "--message", "one")
+    monkeypatch.setattr(versions, "CHECKOUT", checkout)
+    commit = _git(checkout, "rev-parse", "HEAD")
+    clean = versions.checkout()
+    assert (clean.commit, clean.difference, clean.lock) == (commit, b"", sha256(b"before\n"))
+
+    (checkout / "pipeline/a.py").write_text("after\n")
+    (checkout / "pipeline/new.py").write_text("new\n")
+    (checkout / "pipeline/gone.py").unlink()
+    (checkout / "closecast.toml").write_text('alert_urls = "json://user:secret@host"\n')
+    (checkout / "notes.txt").write_text("private\n")
+    before = _git(checkout, "status", "--porcelain"), _git(checkout, "count-objects")
+    found = versions.checkout()
+    assert (_git(checkout, "status", "--porcelain"), _git(checkout, "count-objects")) == before
+    assert found.commit == commit
+    assert b"secret" not in found.difference
+    assert b"private" not in found.difference
+
+    again = tmp_path / "again"
+    _git(tmp_path, "clone", "--quiet", str(checkout), str(again))
+    (tmp_path / "difference").write_bytes(found.difference)
+    _git(again, "apply", str(tmp_path / "difference"))
+    assert {path.name: path.read_text() for path in (again / "pipeline").iterdir()} == {
+        "a.py": "after\n",
+        "new.py": "new\n",
+    }
+
+
+def test_a_checkout_without_git_has_its_lock(tmp_path, monkeypatch):
+    """As in the image."""
+    (tmp_path / "requirements.lock").write_text("numpy\n")
+    monkeypatch.setattr(versions, "CHECKOUT", tmp_path)
+    found = versions.checkout()
+    assert (found.commit, found.difference, found.lock) == ("", b"", sha256(b"numpy\n"))

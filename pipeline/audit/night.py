@@ -85,8 +85,29 @@ def made(
             units = [_unit(ticker, planned, alone, name, before, home) for ticker in planned.tickers]
             for unit, outcome in zip(units, _called(name, units, trained, shared=plan.shares_network), strict=True):
                 outcomes[unit.ticker][name] = outcome
-                _write(unit, name, outcome)
+                write(unit, outcome)
     return Night(outcomes)
+
+
+def write(unit: Unit, outcome: Outcome) -> None:
+    """Write the files and the manifest of a step that a check has called."""
+    for path, data in outcome.shared.items():
+        Folder(unit.store_url).keep(path, data)
+    for name, data in outcome.files.items():
+        unit.folder.write(name, data)
+    unit.folder.write_manifest(
+        Manifest(
+            step=unit.step.name,
+            key="",
+            inputs={},
+            outputs={name: sha256(data) for name, data in outcome.files.items()},
+            outcome=outcome,
+            started=dt.datetime.now(dt.UTC),
+            seconds=0.0,
+            peak_memory_mb=0.0,
+            versions={},
+        )
+    )
 
 
 def _unit(ticker: str, plan: Plan, settings: Settings, step: str, before: tuple[str, ...], home: str) -> Unit:
@@ -111,23 +132,3 @@ def _cleaned(unit: Unit) -> Outcome:
     closed = (*plan.closed_sessions, *plan.presumed_closures)
     sessions = calendar.sessions(plan.calendar, raw.index[0].date(), plan.as_of, closed)
     return Outcome(files={"validated.parquet": frame_bytes(clean(raw, sessions).prices)})
-
-
-def _write(unit: Unit, step: str, outcome: Outcome) -> None:
-    for path, data in outcome.shared.items():
-        Folder(unit.store_url).keep(path, data)
-    for name, data in outcome.files.items():
-        unit.folder.write(name, data)
-    unit.folder.write_manifest(
-        Manifest(
-            step=step,
-            key="",
-            inputs={},
-            outputs={name: sha256(data) for name, data in outcome.files.items()},
-            outcome=outcome,
-            started=dt.datetime.now(dt.UTC),
-            seconds=0.0,
-            peak_memory_mb=0.0,
-            versions={},
-        )
-    )

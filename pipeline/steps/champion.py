@@ -35,6 +35,7 @@ class Champion(NamedTuple):
     served: Loaded
     served_today: Loaded  # the same in prices of today: a split may have divided them since
     evaluated: Loaded  # by its evaluation, which knew fewer rows; in prices of today, with the weights of `served`
+    evaluated_then: Loaded  # the same as it was logged
     sessions: Dates
     bars: Bars
 
@@ -63,10 +64,10 @@ def load(unit: Unit, served: Version) -> Champion:
     arrays = arrays_of(unit.read("scaled.npz"))
     bars = Bars(arrays["open"], arrays["high"], arrays["low"], arrays["closes"])
     loaded = unit.registry.load(unit.ticker, served)
-    evaluated = unit.registry.load_evaluation(unit.ticker, served)
+    then = unit.registry.load_evaluation(unit.ticker, served)
     # The weights differ where a reference took the place of the network after its evaluation.
-    evaluated = _in_today(evaluated._replace(recipe=evaluated.recipe.with_weights_of(loaded.recipe)), arrays)
-    return Champion(served, loaded, _in_today(loaded, arrays), evaluated, arrays["sessions"], bars)
+    evaluated = _in_today(then._replace(recipe=then.recipe.with_weights_of(loaded.recipe)), arrays)
+    return Champion(served, loaded, _in_today(loaded, arrays), evaluated, then, arrays["sessions"], bars)
 
 
 def _in_today(loaded: Loaded, arrays: Mapping[str, Any]) -> Loaded:

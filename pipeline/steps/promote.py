@@ -18,6 +18,7 @@ from pipeline.serving.promotion import Challenger, Champion, Changes, Decision
 from pipeline.settings.currency import UNKNOWN
 from pipeline.steps import champion
 from pipeline.store.formats import arrays_of
+from pipeline.tracking import champion_record
 from pipeline.tracking.versions import TRAINED, WEIGHTS_OF
 from pipeline.versions import versions
 
@@ -42,10 +43,11 @@ def promote(unit: Unit) -> Outcome:
     stays = served is not None and champion.can_continue(unit, served)
     loaded = champion.load(unit, served) if served and (compared or stays) else None
     rescored = champion.rescored(unit, loaded) if loaded and compared else None
+    met = _recorded(unit, served, loaded)
     decision = _decision(unit, challenger, served, rescored).model_copy(
         update={
             "champion_rmse": rescored.rmse if rescored else None,
-            "changes": _changes(unit, served) if served else Changes(),
+            "changes": _changes(unit, served, met.record) if served else Changes(),
         }
     )
     returns = _recent_returns(unit)
@@ -57,8 +59,13 @@ def promote(unit: Unit) -> Outcome:
     tags = _decision_tags(decision)
     continued = champion.continued(unit, loaded) if loaded and stays and not decision.promoted else None
     return Outcome(
-        files={"decision.json": decision.to_json(), **(continued.files if continued else {})},
-        attach=("decision.json",),
+        files={
+            "decision.json": decision.to_json(),
+            champion_record.FILE: met.record.to_json(),
+            **(continued.files if continued else {}),
+        },
+        shared=met.weights,
+        attach=("decision.json", champion_record.FILE),
         metrics={
             "promoted": float(decision.promoted),
             **({"champion_rmse": rescored.rmse} if rescored else {}),
@@ -164,9 +171,16 @@ def _recent_returns(unit: Unit) -> Floats:
     return np.diff(np.log(closes))
 
 
-def _changes(unit: Unit, served: Version) -> Changes:
+def _recorded(unit: Unit, served: Version | None, loaded: champion.Champion | None) -> champion_record.Recorded:
+    """Return the champion as this night meets it, so that the night can be made again."""
+    params, tags = unit.registry.facts(served) if served else ({}, {})
+    networks = (loaded.served, loaded.evaluated_then) if loaded else (None, None)
+    return champion_record.recorded(unit.ticker, served, params, tags, served=networks[0], evaluated=networks[1])
+
+
+def _changes(unit: Unit, served: Version, met: champion_record.ChampionRecord) -> Changes:
     """Return the differences between the champion's run and this one."""
-    params, tags = unit.registry.facts(served)
+    tags = met.run_tags
     plan = unit.plan
     data = {"as_of": str(plan.as_of), "cutoff": _cutoff(unit), "source": plan.source}
     ingested = unit.manifests["ingest"]
@@ -175,7 +189,7 @@ def _changes(unit: Unit, served: Version) -> Changes:
     parameters = plan.preset.parameters | {"preset": plan.preset_name}
     return Changes(
         data=_differing({name: tags.get(name, served.tags.get(name)) for name in data}, data),
-        parameters=_differing(params, parameters),
+        parameters=_differing(met.run_params, parameters),
         versions=_differing({name: tags.get(f"version.{name}") for name in versions()}, versions()),
     )
 
