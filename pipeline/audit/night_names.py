@@ -9,6 +9,8 @@ from typing import NamedTuple
 from pipeline.errors import UsageError
 from pipeline.plan import checked_tickers
 from pipeline.reporting.sides import side
+from pipeline.serving import ledger
+from pipeline.store.deleted import require_kept
 from pipeline.store.folder import Folder
 from pipeline.store.history import PastRun, runs_of
 
@@ -22,20 +24,26 @@ class Named(NamedTuple):
     tickers: tuple[str, ...]
 
 
-def named(store_url: str, name: str) -> Named:
+def named(store_url: str, ledger_place: str, name: str) -> Named:
     """Return the night that a name means.
 
+    Args:
+        store_url: the store.
+        ledger_place: the ledger, whose rows name nights that were deleted.
+        name: of a run, a version or a row.
+
     Raises:
-        UsageError: when the name is of no known form, or the store has no such night.
+        UsageError: when the name is of no known form, the store has no such night, or the night was deleted.
     """
     if row := _ROW.fullmatch(name):
         ticker = checked_tickers((row[1],))[0]
-        return Named(_run_of_row(store_url, ticker, row[2]), (ticker,))
+        return Named(_run_of_row(store_url, ledger_place, ticker, row[2]), (ticker,))
     found = side(store_url, name)
+    require_kept(store_url, found.run.run, found.tickers)
     return Named(found.run, found.tickers)
 
 
-def _run_of_row(store_url: str, ticker: str, day: str) -> PastRun:
+def _run_of_row(store_url: str, ledger_place: str, ticker: str, day: str) -> PastRun:
     """Return the run that wrote the forecast of a session; of several, the latest.
 
     The runs are searched, not the ledger: a changed row must not hide its run.
@@ -45,6 +53,9 @@ def _run_of_row(store_url: str, ticker: str, day: str) -> PastRun:
         found = [run for run in runs_of(store_url, ticker, as_of) if _wrote(store_url, ticker, run, session)]
         if found:
             return max(found, key=lambda one: one.created)
+    rows = ledger.read(ledger_place, ticker)
+    for run in rows.loc[rows["session"] == day, "run"]:
+        require_kept(store_url, run, (ticker,))
     raise UsageError(
         "A row of the ledger must be of a run in this store.",
         f"{ticker}@{day}: no run has written a forecast of that session",

@@ -28,7 +28,7 @@ def reproduce(
         from pipeline.audit.night_names import named
         from pipeline.audit.reproduce import reproduce as again
 
-        found = named(settings.store_url, name)
+        found = named(settings.store_url, settings.ledger_place, name)
         made = again(found.run, found.tickers, settings, lambda line: typer.echo(line, err=True))
         typer.echo("\n".join(_in_words(name, made)))
         if made.failed:

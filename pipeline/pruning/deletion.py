@@ -2,7 +2,8 @@
 
 For each run: its record first, then its versions, models and runs in MLflow, then its files, the manifests before all
 others and the last step's first. A night that loses its newest manifest looks like one that stopped after the step
-before, and `diff` and `retry` read the record. Snapshots that no night names any more follow, then MLflow's garbage.
+before, and `diff` and `retry` read the record. Snapshots and weights that no night names any more follow, then
+MLflow's garbage.
 A killed deletion is finished by the next one: the record lists the tickers that it has not finished.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import Damaged, StoreError
@@ -22,7 +23,7 @@ from pipeline.store import deleted
 from pipeline.store.deleted import Deleted
 from pipeline.store.folder import Folder
 from pipeline.store.runs import run_folder
-from pipeline.tracking import deletion
+from pipeline.tracking import champion_record, deletion
 from pipeline.tracking.deletion import Counts
 
 if TYPE_CHECKING:
@@ -220,22 +221,26 @@ def _gone(facts: Facts, doomed: Collection[Key]) -> set[tuple[str, str]]:
 def _snapshots(
     store_url: str, doomed: Collection[Key], remove: Callable[[Folder, str], None]
 ) -> tuple[Files, tuple[str, ...]]:
-    """Remove the snapshot files that no unit outside `doomed` needs; a ticker that cannot be read loses no file."""
+    """Remove the files of snapshots and weights that no unit outside `doomed` needs.
+
+    A ticker that cannot be read loses no file.
+    """
     total = Files()
     unread = []
-    for ticker in Folder(f"{store_url}/{archive.ROOT}").names():
-        folder = archive.folder(store_url, ticker)
-        try:
-            needed = _needed(store_url, ticker, doomed)
-        except (Damaged, StoreError, ValueError, TypeError) as error:
-            reason = error.received if isinstance(error, (Damaged, StoreError)) else str(error)[:200]
-            unread.append(f"{ticker}: {reason}")
-            continue
-        found = folder.sizes()
-        # A file that names others goes before them.
-        for name in sorted(found.keys() - needed, key=_rank):
-            remove(folder, name)
-            total = total.plus(Files(1, found[name]))
+    for root, needed_files in ((archive.ROOT, _needed), (champion_record.ROOT, _needed_weights)):
+        for ticker in Folder(f"{store_url}/{root}").names():
+            folder = Folder(f"{store_url}/{root}/{ticker}")
+            try:
+                needed = needed_files(store_url, ticker, doomed)
+            except (Damaged, StoreError, ValueError, TypeError) as error:
+                reason = error.received if isinstance(error, (Damaged, StoreError)) else str(error)[:200]
+                unread.append(f"{ticker}: {reason}")
+                continue
+            found = folder.sizes()
+            # A file that names others goes before them.
+            for name in sorted(found.keys() - needed, key=_rank):
+                remove(folder, name)
+                total = total.plus(Files(1, found[name]))
     return total, tuple(unread)
 
 
@@ -246,11 +251,23 @@ def _rank(name: str) -> tuple[int, str]:
 
 def _needed(store_url: str, ticker: str, doomed: Collection[Key]) -> set[str]:
     """Return the snapshot files of all units of a ticker that stay, those of runs without a plan included."""
-    names = set()
+    records = _of_units_that_stay(store_url, ticker, doomed, snapshot.FILE)
+    names = {snapshot.SnapshotRecord.from_json(record).name for record in records}
+    return {file for name in names - {""} for file in archive.files_of(store_url, ticker, name)}
+
+
+def _needed_weights(store_url: str, ticker: str, doomed: Collection[Key]) -> set[str]:
+    """Return the files of weights that the units of a ticker which stay met as their champion."""
+    records = _of_units_that_stay(store_url, ticker, doomed, champion_record.FILE)
+    champions = [champion_record.ChampionRecord.from_json(record) for record in records]
+    networks = [network for one in champions for network in (one.served, one.evaluated) if network]
+    return {network.weights.rpartition("/")[2] for network in networks}
+
+
+def _of_units_that_stay(store_url: str, ticker: str, doomed: Collection[Key], name: str) -> Iterator[bytes]:
+    """Yield a file of each unit of a ticker that stays and has it."""
     for day in Folder(f"{store_url}/{ticker}").names():
         for run in Folder(f"{store_url}/{ticker}/{day}").names():
             unit = Folder(f"{store_url}/{ticker}/{day}/{run}")
-            if Key(ticker, run) in doomed or not unit.exists(snapshot.FILE):
-                continue
-            names.add(snapshot.SnapshotRecord.from_json(unit.read(snapshot.FILE)).name)
-    return {file for name in names - {""} for file in archive.files_of(store_url, ticker, name)}
+            if Key(ticker, run) not in doomed and unit.exists(name):
+                yield unit.read(name)

@@ -17,6 +17,7 @@ from pipeline.steps import FLOW
 from pipeline.store import deleted
 from pipeline.store.folder import Folder
 from pipeline.store.runs import run_folder
+from pipeline.tracking import champion_record
 from pipeline.tracking.registry import Registry
 from tests.support.commands import say
 from tests.support.nights import json_in, night
@@ -269,6 +270,19 @@ def test_an_unreadable_snapshot_of_a_kept_night_keeps_all_snapshots(old):
     assert [one.partition(":")[0] for one in done.unread] == ["AAA"]
     assert archive.folder(settings.store_url, "AAA").names() == files
     assert done.snapshots.files > 0
+
+
+def test_weights_that_no_kept_night_met_are_deleted(old):
+    """Those that a kept night names stay."""
+    settings, plans = old
+    weights = Folder(f"{settings.store_url}/{champion_record.ROOT}/AAA")
+    for name in ("kept.keras", "lost.keras"):
+        weights.write(name, b"network")
+    network = champion_record.NetworkRecord(weights=f"{champion_record.ROOT}/AAA/kept.keras", recipe="{}")
+    met = champion_record.ChampionRecord(number=6, served=network)
+    folder_of_night(settings, plans[7]).write(champion_record.FILE, met.to_json())
+    pruning.prune(settings)
+    assert weights.names() == ["kept.keras"]
 
 
 def test_a_deleted_night_cannot_be_planned_again(old):
