@@ -19,7 +19,7 @@ from tests.support.nights import folder_of_run
 
 
 def _again(settings, name="AAA@2025-11-24"):
-    found = named(settings.store_url, name)
+    found = named(settings.store_url, settings.ledger_place, name)
     return reproduce(found.run, found.tickers, settings, lambda _line: None)
 
 

@@ -12,8 +12,8 @@ from pipeline.cli import app
 
 TERMINAL = CliRunner()
 COMMANDS = (
-    "run", "compare", "forecast", "retry", "status", "doctor", "runs", "diff", "champion", "ledger", "leaks",
-    "config", "init", "completion", "store", "up", "down", "airflow",
+    "run", "compare", "forecast", "retry", "status", "doctor", "runs", "diff", "champion", "ledger", "leaks", "prune",
+    "config", "init", "completion", "store", "reproduce", "up", "down", "airflow",
 )  # fmt: skip
 
 
