@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pipeline.errors import PipelineError, Unavailable, UsageError
 from pipeline.operations import started
 from pipeline.operations.airflow_home import password_file
-from pipeline.operations.processes import find_supervisord
+from pipeline.operations.processes import find_supervisord, is_ours
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -36,12 +36,19 @@ def clear_failed(settings: Settings, dag_run_id: str) -> Cleared | None:
 
     Raises:
         UsageError: when the run has not ended.
-        Unavailable: when Airflow does not answer.
+        Unavailable: when Airflow does not answer, or another program listens on its port: it would get the password.
     """
     if not find_supervisord(settings):
         return None
     record = started.read(settings)
-    airflow = _Airflow(settings.model_copy(update=record.ports) if record else settings)
+    settings = settings.model_copy(update=record.ports) if record else settings
+    if not is_ours(settings, settings.airflow_port):
+        raise Unavailable(
+            "Airflow must answer.",
+            f"no process of the stack listens on port {settings.airflow_port}",
+            "Look at its log in var/log, then try again.",
+        )
+    airflow = _Airflow(settings)
     place = f"dags/{_DAG}/dagRuns/{quote(dag_run_id, safe='')}"
     try:
         state = str(airflow.ask(place)["state"])

@@ -69,6 +69,18 @@ def members(var: str, program: str | None = None, sessions: Iterable[int] = ()) 
     return found
 
 
+def is_ours(settings: Settings, port: int) -> bool:
+    """Return whether a process of the stack, of this user, listens on a port: a password sent there stays with us."""
+    for process in members(str(settings.var_dir)):
+        with contextlib.suppress(psutil.Error):
+            if process.uids().effective != os.geteuid():
+                continue
+            ports = {one.laddr.port for one in process.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
+            if port in ports:
+                return True
+    return False
+
+
 def find_supervisord(settings: Settings) -> psutil.Process | None:
     """Return the supervisord of the stack, or None if the stack is down."""
     return next(iter(members(str(settings.var_dir), _SUPERVISORD)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from pipeline.errors import Unavailable
 from pipeline.operations import airflow_api
 from pipeline.operations.airflow_api import clear_failed
 from pipeline.operations.airflow_home import password_file
+from pipeline.operations.processes import is_ours
 from tests.support.stacks import free_port, settings_for
 
 if TYPE_CHECKING:
@@ -26,6 +28,19 @@ def test_without_a_stack_there_is_no_run(tmp_path: Path) -> None:
 def test_a_run_that_airflow_does_not_know(started: Started) -> None:
     """The login works, and the answer is 404; signs of a run's name stay in the path."""
     assert clear_failed(started.settings, "manual__2025-11-21T00:00:00+00:00") is None
+
+
+def test_the_password_is_sent_to_a_process_of_the_stack_only(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program on the port of an Airflow that has died would read it."""
+    assert is_ours(started.settings, started.settings.airflow_port)
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        record = airflow_api.started.read(started.settings)
+        assert record is not None
+        elsewhere = record.model_copy(update={"ports": {**record.ports, "airflow_port": port}})
+        monkeypatch.setattr(airflow_api.started, "read", lambda _settings: elsewhere)
+        with pytest.raises(Unavailable, match=f"no process of the stack listens on port {port}"):
+            clear_failed(started.settings, "manual__1")
 
 
 def test_an_airflow_that_does_not_answer_is_named(tmp_path: Path) -> None:
