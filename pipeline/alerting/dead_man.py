@@ -1,6 +1,6 @@
 """The dead man's switch outside: an address that gets a request after each good night.
 
-Its service sends the alarm when no request comes: for a machine that is off, or a disk that is full, nobody else can.
+Its service sends the alarm when no request comes, also when this machine is off or its disk is full.
 """
 
 from __future__ import annotations

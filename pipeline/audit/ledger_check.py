@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import Damaged, PipelineError
 from pipeline.outcome import LedgerHead
-from pipeline.reporting import results
+from pipeline.reporting.closing import read_results
 from pipeline.serving import chain, ledger
 from pipeline.serving.chain import Break, Copy
 from pipeline.store.folder import Folder
@@ -80,15 +79,7 @@ def _recorded(store_url: str) -> dict[str, list[Copy]]:
         folder = run_folder(store_url, run)
         if not folder.exists("results.json"):
             continue
-        try:
-            rows = results.results_of(folder.read("results.json"))
-        except (json.JSONDecodeError, TypeError) as error:
-            raise Damaged(
-                "The results of a run must be as they were written.",
-                f"{folder.path('results.json')}: {type(error).__name__}: {str(error)[:200]}",
-                "Bring the file back from a backup. closecast ledger verify compares the ledger with it.",
-            ) from error
-        for one in rows:
+        for one in read_results(folder):
             if one.ledger_position:
                 head = LedgerHead(position=one.ledger_position, hash=one.ledger_hash, row=one.ledger_row)
                 found.setdefault(one.ticker, []).append(Copy(run, "results.json", head))

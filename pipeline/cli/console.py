@@ -42,7 +42,7 @@ _LEGEND = {  # by column
 
 
 def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> None:
-    """Print the verdict, one row per ticker and the aggregate, then each failure and warning."""
+    """Print the verdict, one row per ticker and the aggregate, then each warning. `show_closing` has the failures."""
     synthetic = " - SYNTHETIC prices, no evidence about any market" if plan.synthetic else ""
     fault = f", with the fault {plan.fault}" if plan.fault else ""
     title = f"Closecast, as of {plan.as_of}, preset {plan.preset_name}, source {plan.source}{fault}{synthetic}"
@@ -58,14 +58,14 @@ def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> Non
         table = _results_table(results, shown)
     console.print(table)
     for one in results:
-        if one.reason:
-            console.print(Text(f"{one.ticker} failed in {one.step}. {one.reason}", style="red"))
         for warning in one.warnings:
             console.print(Text(f"{one.ticker}: {warning}", style="yellow"))
         if one.refused_by:
             console.print(Text(f"{one.ticker} {one.decision_reason}", style="yellow"))
         if one.no_forecast:
             console.print(Text(f"{one.ticker} has no forecast: {one.no_forecast}", style="yellow"))
+    if all(one.reason for one in results):
+        return
     limits = {"significant": f"{SIGNIFICANT} ({LEVEL})", "gate": plan.gate.significance}
     for name in shown:
         if name in _LEGEND:

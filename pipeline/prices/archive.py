@@ -12,14 +12,12 @@ adjusted    factors of the adjusted closes
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import Damaged, StoreError
 from pipeline.prices.adjustment import Adjustment, factored, restored, same_bits
 from pipeline.prices.pieces import ADJUSTED, common_rows, cut, frame, piece_bytes, rows_of, same_rows, seconds
 from pipeline.prices.sources import COLUMNS
@@ -154,17 +152,14 @@ def _night(files: Folder, name: str) -> _Night:
 
 def _content(files: Folder, name: str) -> bytes:
     """Return a file whose content has the hash in its name."""
-    todo = "Clear ingest and the steps after it in Airflow, which writes the file again. Or start a new run."
-    rule = "A snapshot must be as it was written."
-    try:
-        data = files.read(name)
-    except StoreError as error:
-        if files.exists(name):
-            raise
-        raise Damaged(rule, f"{files.path(name)} is missing", todo) from error
-    if hmac.compare_digest(name, _name(*_parts(name), data)):
-        return data
-    raise Damaged(rule, f"{files.path(name)}: {len(data):,} bytes with hash {sha256(data)[:_DIGITS]}", todo)
+    kind = name.rpartition("-")[0]
+    ending = name.rpartition(".")[2]
+    return files.read_kept(
+        name,
+        lambda data: _name(kind, ending, data),
+        rule="A snapshot must be as it was written.",
+        todo="Clear ingest and the steps after it in Airflow, which writes the file again. Or start a new run.",
+    )
 
 
 def _adjusted(prices: pd.DataFrame, before: Stored | None, files: dict[str, bytes]) -> str | None:
@@ -190,7 +185,3 @@ def _added(files: dict[str, bytes], kind: str, ending: str, data: bytes) -> str:
 
 def _name(kind: str, ending: str, data: bytes) -> str:
     return f"{kind}-{sha256(data)[:_DIGITS]}.{ending}"
-
-
-def _parts(name: str) -> tuple[Any, Any]:
-    return name.rpartition("-")[0], name.rpartition(".")[2]

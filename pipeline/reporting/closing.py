@@ -6,10 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.errors import Damaged
 from pipeline.reporting.results import Result, results_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pipeline.store.folder import Folder
 
 
 class Counts(NamedTuple):
@@ -86,6 +89,27 @@ def results_json(end: Closing, rows: Sequence[Result]) -> bytes:
         "tickers": [one._asdict() for one in rows],
     }
     return json.dumps(content, indent=1).encode()
+
+
+def read_results(folder: Folder) -> list[Result]:
+    """Return the rows of a run that has ended.
+
+    Args:
+        folder: of the run, with a results.json.
+
+    Raises:
+        Damaged: when results.json cannot be read.
+        StoreError: when the store refuses.
+    """
+    data = folder.read("results.json")
+    try:
+        return results_of(data)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise Damaged(
+            "The results of a run must be as they were written.",
+            f"{folder.path('results.json')}: {type(error).__name__}: {str(error)[:200]}",
+            "Bring the file back from a backup, or remove the folder of that run.",
+        ) from error
 
 
 def closing_of(data: bytes, run: str) -> Closing:

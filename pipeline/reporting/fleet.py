@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline import calendar
 from pipeline.alerting import notify
-from pipeline.errors import Damaged
 from pipeline.plan import universe
 from pipeline.reporting import results
+from pipeline.reporting.closing import read_results
 from pipeline.serving import ledger
 from pipeline.store.closures import presumed_closures
 from pipeline.store.runs import Reported, ReportedRuns, run_folder
@@ -195,15 +195,7 @@ class _Reader:
             Damaged: when results.json cannot be read.
         """
         if night.run not in self._results:
-            folder = run_folder(self._settings.store_url, night.run)
-            try:
-                rows = results.results_of(folder.read("results.json"))
-            except (ValueError, TypeError) as error:
-                raise Damaged(
-                    "The results of a run must be as they were written.",
-                    f"{folder.path('results.json')}: {type(error).__name__}: {str(error)[:200]}",
-                    "Bring the file back from a backup, or remove the folder of that run.",
-                ) from error
+            rows = read_results(run_folder(self._settings.store_url, night.run))
             self._results[night.run] = {row.ticker: row for row in rows}
         return self._results[night.run][ticker]
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from pipeline.reporting.results import aggregate, results_of
+from pipeline.reporting.closing import read_results
+from pipeline.reporting.results import aggregate
 from pipeline.store.history import PastRun, newest_first
 from pipeline.store.runs import run_folder
 
@@ -81,7 +82,7 @@ def _was_decided(listed: Listed, decision: str) -> bool:
 def _listed(store_url: str, run: PastRun, ticker: str) -> Listed:
     folder = run_folder(store_url, run.run)
     ended = folder.exists("results.json")
-    rows = results_of(folder.read("results.json")) if ended else []
+    rows = read_results(folder) if ended else []
     rows = [one for one in rows if ticker in {"", one.ticker}]
     failed = sum(bool(one.reason) for one in rows)
     state: State = "failed" if failed else "done"

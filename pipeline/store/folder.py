@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,6 +111,29 @@ class Folder(NamedTuple):
         """
         if not self.create(name, data) and self.read(name) != data:
             self.write(name, data)
+
+    def read_kept(self, name: str, name_of: Callable[[bytes], str], *, rule: str, todo: str) -> bytes:
+        """Return a file that `keep` wrote.
+
+        Args:
+            name: of the file.
+            name_of: returns the name that a content has.
+            rule: first line of the error.
+            todo: its last line.
+
+        Raises:
+            Damaged: when the file is missing, or its content has another name.
+            StoreError: when the store refuses.
+        """
+        try:
+            data = self.read(name)
+        except StoreError as error:
+            if self.exists(name):
+                raise
+            raise Damaged(rule, f"{self.path(name)} is missing", todo) from error
+        if name_of(data) == name:
+            return data
+        raise Damaged(rule, f"{self.path(name)}: {len(data):,} bytes with hash {sha256(data)[:12]}", todo)
 
     def remove(self, name: str) -> None:
         """Remove a file.

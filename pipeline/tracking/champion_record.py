@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.errors import Damaged, StoreError
 from pipeline.forecasting import inference
 from pipeline.store.folder import Folder
 from pipeline.store.formats import sha256
@@ -114,18 +112,12 @@ def weights_of(store_url: str, network: NetworkRecord) -> bytes:
         StoreError: when the store refuses.
     """
     folder, _, name = network.weights.rpartition("/")
-    place = Folder(f"{store_url}/{folder}")
-    rule = "The weights before a night must be as they were written."
-    todo = "Restore the file from a backup. Then repeat the command."
-    try:
-        data = place.read(name)
-    except StoreError as error:
-        if place.exists(name):
-            raise
-        raise Damaged(rule, f"{place.path(name)} is missing", todo) from error
-    if not hmac.compare_digest(name, f"{sha256(data)}.keras"):
-        raise Damaged(rule, f"{place.path(name)}: {len(data):,} bytes with hash {sha256(data)[:12]}", todo)
-    return data
+    return Folder(f"{store_url}/{folder}").read_kept(
+        name,
+        lambda data: f"{sha256(data)}.keras",
+        rule="The weights before a night must be as they were written.",
+        todo="Restore the file from a backup. Then repeat the command.",
+    )
 
 
 def _network(ticker: str, loaded: Loaded, weights: dict[str, bytes]) -> NetworkRecord:

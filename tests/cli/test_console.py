@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,7 @@ from pipeline.cli import console
 from pipeline.cli.preflight import check
 from pipeline.ladder import Rung
 from pipeline.outcome import Finding, Manifest, Outcome
+from pipeline.reporting.closing import closing
 from pipeline.reporting.results import Result
 from pipeline.reporting.verdict import interval_verdict, verdict
 
@@ -37,15 +39,26 @@ def manifest(*findings):
 
 
 def test_the_table_has_errors_beside_naive_and_names_what_failed(screen, tiny):
-    """Figures of the good ticker, the reason of the other, the warning, and the word SYNTHETIC."""
+    """Figures of the good ticker, the failed one, the warning, and the word SYNTHETIC."""
     console.show_results(screen, check(tiny), [DONE, FAILED])
     text = " ".join(screen.file.getvalue().split())  # the sentence is longer than a line
     for words in (
         "13.6569 JPY", "13.5442 JPY", "0.924 0.992", "1.0083", "95.1%", "median", "a" * 32, "SYNTHETIC", "odd volume",
-        "BAD failed in ingest. no close column", "GOOD refused: naive p 0.0400", "GOOD has no forecast: no champion",
+        "GOOD refused: naive p 0.0400", "GOOD has no forecast: no champion",
         verdict([DONE, FAILED]),
     ):  # fmt: skip
         assert words in text
+
+
+def test_a_failure_is_printed_once_near_the_end(screen, tiny):
+    """After the table and its legend; a table without a figure has no legend. The counts are the last line."""
+    console.show_results(screen, check(tiny), [FAILED])
+    console.show_closing(screen, closing("manual__1", [FAILED], {"Report": "/r.html"}), Path("/l.log"))
+    text = screen.file.getvalue()
+    assert text.count("BAD failed in ingest. no close column") == 1
+    assert "naive: RMSE" not in text
+    assert "To repeat what failed: closecast retry manual__1" in text
+    assert text.strip().splitlines()[-1].startswith("1 ticker(s): 0 done, 1 failed")
 
 
 def test_a_narrow_terminal_keeps_every_figure(tiny):

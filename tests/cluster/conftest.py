@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.errors import PipelineError
-from pipeline.operations import servers, stack
+from pipeline.operations import stack
 from pipeline.settings import load_settings
 from tests.cluster.cluster import Cluster
+from tests.support.postgres import home_of_servers
 from tests.support.running import TINY
 from tests.support.stacks import free_port
 
@@ -51,14 +50,7 @@ MLFLOW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5", "MLFLOW_HTTP_REQUEST_BACKOFF_F
 @pytest.fixture(scope="session")
 def cluster(test_data: Path) -> Iterator[Cluster]:
     """Start a cluster in a folder of its own; its schedule starts a run of `TICKERS` at once."""
-    try:
-        servers.commands()
-    except PipelineError as missing:
-        if os.environ.get("REQUIRE_CLUSTER"):
-            raise
-        pytest.skip(f"{missing.rule} {missing.received}")
-    home = Path(tempfile.mkdtemp(prefix="closecast-"))  # pytest's own folder keeps out PostgreSQL's account
-    home.chmod(0o711)
+    home = home_of_servers()
     variables = CLOSECAST | {"VAR": str(home), "PRICES": str(test_data / "panel")}
     ports = {f"{name}_port": free_port() for name in ("airflow", "mlflow", "postgres", "redis")}
     with pytest.MonkeyPatch.context() as patch:

@@ -4,7 +4,9 @@ import datetime as dt
 
 import pytest
 
+from pipeline.errors import Damaged
 from pipeline.reporting.run_list import Filters, last_runs, states
+from pipeline.store.runs import run_folder
 from tests.support.past_runs import leave_plan, leave_results, row
 
 
@@ -30,6 +32,14 @@ def test_runs_are_listed_from_the_one_planned_last(store):
     assert (found[1].tickers, found[1].failed, found[1].promoted) == (2, 1, 1)
     assert found[3].skill == pytest.approx(0.02)
     assert [one.run for one in last_runs(store, 2, Filters())] == ["unfinished", "failed"]
+
+
+@pytest.mark.parametrize("content", [b"[{", b"{}", b"[1]", b'[{"ticker": "AAA"}]'])
+def test_damaged_results_are_named(store, content):
+    """No JSON, no rows, a row that is no object, a row without its fields."""
+    run_folder(store, "promoted").write("results.json", content)
+    with pytest.raises(Damaged, match=r"promoted/results\.json"):
+        last_runs(store, 10, Filters())
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """Yield the URL of an empty database; skip the test where no PostgreSQL is installed."""
+def home_of_servers() -> Path:
+    """Return a new folder that PostgreSQL's account can enter; skip the test where its programs are missing."""
     try:
         servers.commands()
     except PipelineError as missing:
@@ -30,6 +29,13 @@ def postgres() -> Iterator[str]:
         pytest.skip(f"{missing.rule} {missing.received}")
     home = Path(tempfile.mkdtemp(prefix="closecast-"))  # pytest's own folder keeps out PostgreSQL's account
     home.chmod(0o711)
+    return home
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """Yield the URL of an empty database."""
+    home = home_of_servers()
     settings = settings_for(home)
     var = settings.var_dir
     var.mkdir(mode=0o711, exist_ok=True)
