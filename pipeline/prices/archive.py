@@ -13,16 +13,17 @@ adjusted    factors of the adjusted closes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.prices.adjustment import Adjustment, factored, restored, same_bits
-from pipeline.prices.pieces import ADJUSTED, common_rows, cut, frame, piece_bytes, rows_of, same_rows, seconds
+from pipeline.prices.pieces import ADJUSTED, common_rows, cut, joined, piece_bytes, same_rows, seconds
 from pipeline.prices.sources import COLUMNS
 from pipeline.store.folder import Folder
-from pipeline.store.formats import compact_json_bytes, json_of, sha256
+from pipeline.store.formats import columns_of, compact_json_bytes, json_of, sha256
 
 ROOT = "_snapshots"
 _DIGITS = 32  # 128 bits of the hash: nobody finds two files of one name
@@ -108,11 +109,11 @@ def load(store_url: str, ticker: str, name: str) -> Stored:
     night = _night(files, name)
     history, rows = _open_month(files, night)
     listed = json_of(_content(files, history))
-    closed = [rows_of(_content(files, file)) for file in listed["pieces"].values()]
+    closed = [columns_of(_content(files, file)) for file in listed["pieces"].values()]
     table = np.array(rows, dtype="float64").reshape(len(rows), len(listed["columns"]) + 1)
-    sessions = table[:, 0].astype("int64").astype("datetime64[s]")
-    newest = frame(sessions, dict(zip(listed["columns"], table.T[1:], strict=True)))
-    prices = pd.concat([*closed, newest])
+    newest: dict[str, npt.NDArray[Any]] = dict(zip(listed["columns"], table.T[1:], strict=True))
+    newest["session"] = table[:, 0].astype("int64").astype("datetime64[s]")
+    prices = joined([*closed, newest])
     made = None
     if night.adjusted:
         made = Adjustment.from_bytes(_content(files, night.adjusted))

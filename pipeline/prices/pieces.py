@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.store.formats import columns_bytes, columns_of, sha256
+from pipeline.store.formats import columns_bytes, sha256
 
 ADJUSTED = "adj_close"
 
@@ -27,8 +29,9 @@ def cut(prices: pd.DataFrame) -> Cut:
     newest = months[-1]
     earlier_year = months.astype("datetime64[Y]") < np.datetime64(newest, "Y")
     periods = np.where(earlier_year, months.astype("<U4"), months)
-    closed = {str(name): rows for name, rows in prices.groupby(periods, sort=False) if name != newest}
-    return Cut(closed, prices[months == newest])
+    begins = [0, *(np.flatnonzero(periods[1:] != periods[:-1]) + 1)]
+    closed = {str(periods[begin]): prices[begin:end] for begin, end in itertools.pairwise(begins)}
+    return Cut(closed, prices[begins[-1] :])
 
 
 def rows_sha256(prices: pd.DataFrame) -> str:
@@ -59,15 +62,15 @@ def piece_bytes(rows: pd.DataFrame) -> bytes:
     return columns_bytes(session=rows.index.to_numpy().astype("datetime64[ms]"), **values)
 
 
-def rows_of(data: bytes) -> pd.DataFrame:
-    """Return the rows that `piece_bytes` wrote."""
-    arrays = columns_of(data)
-    return frame(arrays.pop("session"), arrays)
+def joined(pieces: Sequence[Mapping[str, npt.NDArray[Any]]]) -> pd.DataFrame:
+    """Return prices as each step reads them.
 
-
-def frame(sessions: npt.NDArray[np.datetime64], columns: dict[str, npt.NDArray[np.float64]]) -> pd.DataFrame:
-    """Return prices as each step reads them."""
-    return pd.DataFrame(columns, index=pd.DatetimeIndex(sessions).astype("datetime64[ms]").rename("session"))
+    Args:
+        pieces: arrays by column, `session` among them, as `piece_bytes` writes them; oldest rows first.
+    """
+    columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    sessions = columns.pop("session").astype("datetime64[ms]")
+    return pd.DataFrame(columns, index=pd.DatetimeIndex(sessions, name="session"))
 
 
 def seconds(prices: pd.DataFrame) -> npt.NDArray[np.int64]:

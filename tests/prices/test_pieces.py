@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from pipeline.prices.pieces import common_rows, cut, piece_bytes, rows_of, rows_sha256, same_rows
+from pipeline.prices.pieces import common_rows, cut, joined, piece_bytes, rows_sha256, same_rows
+from pipeline.store.formats import columns_of
 
 DAYS = pd.DatetimeIndex(["2023-12-29", "2024-01-02", "2024-12-31", "2025-01-02", "2025-01-03", "2025-03-03"])
 PRICES = pd.DataFrame(
@@ -54,7 +55,10 @@ def test_common_rows_end_at_the_first_difference():
 
 
 def test_rows_come_back_as_they_were():
-    """And equal rows give equal bytes."""
-    assert same_rows(rows_of(piece_bytes(PRICES)), PRICES)
-    assert rows_of(piece_bytes(PRICES)).equals(PRICES)
+    """In one piece or in several, and equal rows give equal bytes."""
+    for ends in ([6], [2, 3, 6]):
+        pieces = np.split(np.arange(6), ends[:-1])
+        read = joined([columns_of(piece_bytes(PRICES.iloc[rows])) for rows in pieces])
+        assert same_rows(read, PRICES)
+        assert read.equals(PRICES)
     assert piece_bytes(PRICES) == piece_bytes(PRICES.copy())
