@@ -14,6 +14,8 @@ import pytest
 from pipeline import runner, runs
 from pipeline.errors import StoreError, Unavailable
 from pipeline.prices.snapshot import last_snapshot
+from pipeline.serving import ledger
+from pipeline.serving.chain import first_break
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW
 from pipeline.store.folder import Folder
@@ -139,21 +141,34 @@ def test_store_full_at_each_write(tmp_path, monkeypatch):
 
 
 def test_ledger_full(tmp_path, monkeypatch):
-    """The one file that is created and never replaced: told too, and no half row is left."""
+    """A full disk at the link, and then at the row: the step fails, no file is half, and the row comes later."""
     settings = set_tiny(monkeypatch, tmp_path, TICKERS='["ROW"]', LEDGER=str(tmp_path / "ledger"))
-    with disk(tmp_path / "ledger") as ledger:
+    with disk(tmp_path / "ledger") as full:
         (batch,) = runs.plan(settings, "row")
         for step in FLOW[:-1]:
             runner.run(step.name, batch, settings=settings)
-        ledger.fill()
-        with pytest.raises(StoreError, match="No space left") as error:
-            runner.run("forecast", batch, settings=settings)
-        assert str(ledger.place) in str(error.value)
-        ledger.make_room()
-        assert content(ledger.place) == {}
+        create = Folder.create
+
+        def create_or_fill(folder, name, data):
+            if full.writes_left == 0:
+                full.fill()
+            full.writes_left -= 1
+            return create(folder, name, data)
+
+        left = []
+        with monkeypatch.context() as patch:
+            patch.setattr(Folder, "create", create_or_fill)
+            for full.writes_left in (0, 1):
+                with pytest.raises(StoreError, match="No space left") as error:
+                    runner.run("forecast", batch, settings=settings)
+                assert str(full.place) in str(error.value)
+                full.make_room()
+                left.append([Path(path).name for path in content(full.place)])
+        assert left == [[], ["0000001.json"]]
         runner.run("forecast", batch, settings=settings)
         runs.report("row", settings=settings)
-        assert len(content(ledger.place)) == 1
+        assert len(content(full.place)) == 2
+        assert first_break(ledger.contents(settings.ledger_place, "ROW")) is None
         check(settings, "row", ["ROW"])
 
 
