@@ -207,7 +207,9 @@ def show_closing(console: Console, end: Closing, log: Path) -> None:
     """Print the failures again, the places to read on, and the counts last."""
     *before, counts = end._replace(links={**end.links, "Log": str(log)}).lines
     for at, line in enumerate(before):
-        console.print(Text(line, style="red" if at < len(end.failures) else ""))
+        is_failure = at < len(end.failures)
+        # A link that Rich breaks into lines cannot be opened by a click.
+        console.print(Text(line, style="red" if is_failure else ""), soft_wrap=not is_failure)
     console.print(Text("The pages open while `make up` runs."))
     console.print(Text(counts, style="bold"))
 

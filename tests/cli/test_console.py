@@ -61,6 +61,14 @@ def test_a_failure_is_printed_once_near_the_end(screen, tiny):
     assert text.strip().splitlines()[-1].startswith("1 ticker(s): 0 done, 1 failed")
 
 
+def test_a_long_link_is_one_line(screen):
+    """Also on a narrow terminal, where a person clicks it."""
+    link = "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=last-night"
+    screen.width = 80
+    console.show_closing(screen, closing("manual__1", [DONE], {"MLflow": link}), Path("/l.log"))
+    assert f"MLflow: {link}" in screen.file.getvalue().splitlines()
+
+
 def test_a_narrow_terminal_keeps_every_figure(tiny):
     """80 columns: some columns go, nothing is cut off or folded."""
     narrow = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
