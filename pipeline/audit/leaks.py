@@ -16,6 +16,7 @@ from pipeline.audit import night as nights
 from pipeline.audit.changes import LATER, changed_since, permuted_sessions, with_later_sessions
 from pipeline.audit.night import Night
 from pipeline.evaluation import metrics
+from pipeline.forecasting import inference
 from pipeline.steps import champion
 from pipeline.steps.rows import fitted_rows
 from pipeline.store.formats import arrays_of, frame_of, json_of
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 STAGES = ("clean", "scale", "windows", "fit", "weights", "calibration", "forecasts", "permuted", "champion")
 _SHARE = 0.5  # of the test rows lies before the changed one
 _CHANCE = 1e-4  # p of a skill on permuted sessions that chance does not explain
-_CURVES = ("loss", "val_loss", "best_epoch")  # of the network, which several tickers may share
+_CURVES = ("loss", "val_loss", "best_epoch", "network")  # of the network, which several tickers may share
 # The figures of each stage of training, in the order in which they arise.
 _TRAINING: dict[str, tuple[str, ...]] = {
     "scale": ("center", "spread"),
@@ -165,6 +166,7 @@ def _training(night: Night, ticker: str, names: Sequence[str]) -> Figures:
         **night.outcomes[ticker]["train"].metrics,
         **recipe,
         **(recipe["distribution"] or {}),
+        "network": inference.weights(night.file(ticker, "model.keras")),
     }
     return {name: known[name] for name in names if name in known}
 

@@ -39,18 +39,14 @@ class Night(NamedTuple):
 
 
 def plan_of(plan: Plan, settings: Settings, tickers: Sequence[str]) -> Plan:
-    """Return the plan of a night for checks: today's preset, trained once, without a champion.
-
-    `refit` is off: the network that is served may see every row of the night, and no other check looks at it.
-    """
-    preset = settings.presets[settings.preset].model_copy(update={"refit": False})
+    """Return the plan of a night for checks: today's preset, trained once, without a champion."""
     return plan.model_copy(
         update={
             "tickers": tuple(tickers),
             "source": "files",
             "currency": "",
             "fault": None,
-            "preset": preset,
+            "preset": settings.presets[settings.preset],
             "preset_name": settings.preset,
             "gate": Gate.model_validate(settings.gate.model_dump() | _NO_LIMITS),
             "walk_forward": 0,

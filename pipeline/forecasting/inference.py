@@ -93,6 +93,13 @@ def forward(data: bytes) -> Forward:
     return Forward(cell, layers, kernel, bias, data)
 
 
+def weights(data: bytes) -> Singles:
+    """Return all weights of the network in a `.keras` file as one array. Errors as of `forward`."""
+    network = forward(data)
+    parts = [part for layer in network.layers for part in layer] + [network.kernel, network.bias]
+    return np.concatenate([part.ravel() for part in parts])
+
+
 def predict(network: Network, inputs: Floats) -> Floats:
     """Return the predictions of each window, shape (n, outputs).
 

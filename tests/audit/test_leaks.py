@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.audit import leaks
-from pipeline.forecasting import fitting, intervals, windows
+from pipeline.forecasting import fitting, intervals, training, windows
 from pipeline.forecasting.bars import Bars
 from pipeline.steps import champion
 from tests.support.markets import prepared
@@ -106,6 +106,14 @@ def test_a_best_epoch_that_is_chosen_on_test_is_named(night, monkeypatch):
     named = found(night, *TRAINING)
     assert named["scale"] == ""
     assert named["fit"].startswith("AAA val_loss 1: ")
+
+
+def test_a_refit_that_changes_the_network_of_the_evaluation_is_named(tiny, monkeypatch):
+    """Keras trains one object twice: the evaluation then meets a network that has learned the test rows."""
+    monkeypatch.setattr(training._Trainer, "own_network", lambda trainer: trainer.network)
+    named = found(prepared(tiny, refit=True), *TRAINING)
+    assert named["scale"] == ""
+    assert named["fit"].startswith("AAA network 1: ")
 
 
 def test_weights_that_are_chosen_on_test_are_named(night, monkeypatch):

@@ -62,3 +62,10 @@ def test_what_is_no_network_is_refused(data):
     """In words of one kind of error."""
     with pytest.raises(ValueError, match="no network of Closecast"):
         inference.forward(data)
+
+
+def test_all_weights_are_one_array():
+    """Each number of the network once: a change of any of them is seen."""
+    network = randomised("simple_rnn")
+    found = inference.weights(model.to_bytes(network))
+    assert sorted(found) == sorted(np.concatenate([one.ravel() for one in network.get_weights()]))
