@@ -18,7 +18,7 @@ def test_a_night_has_the_files_of_a_run(tiny):
 
 
 def test_the_plan_is_that_of_a_night_that_trains(tiny):
-    """Without a champion, and with a gate that never replaces the network."""
+    """Without a champion, with the refit of the preset, and with a gate that never replaces the network."""
     plan = prepared(tiny).plan
-    assert (plan.source, plan.retrain_every, plan.preset.refit) == ("files", 1, False)
+    assert (plan.source, plan.retrain_every, plan.preset.refit) == ("files", 1, True)
     assert plan.gate.max_coverage_95 == 1.0
