@@ -46,6 +46,8 @@ class LogProgress:
 
 
 def _result(manifest: Manifest, *, reused: bool) -> str:
+    if manifest.waiting:
+        return "waits for a decision"
     if manifest.failed:
         return "FAILED"
     return "reused" if reused else f"{manifest.seconds:.1f} s"
