@@ -40,7 +40,7 @@ class LogProgress:
         log.info("%s %s: %s", ticker, manifest.step, _result(manifest, reused=reused))
         for finding in manifest.outcome.findings:
             log.log(
-                logging.ERROR if finding.severity == "critical" else logging.WARNING,
+                logging.ERROR if finding.severity == "critical" and not finding.asks else logging.WARNING,
                 "%s %s: %s: %s", ticker, manifest.step, finding.severity, finding,
             )  # fmt: skip
 
