@@ -80,16 +80,15 @@ def shown(settings: Settings, dag_run_id: str, ticker: str) -> Shown | None:
     if asked is None:
         return None
     folder = unit_folder(settings.store_url, ticker, planned)
-    report = links_of(settings, dag_run_id, "").by_name.get("Report", "")
+    links = links_of(settings, dag_run_id, "")
     about = f"The source changed past prices of **{ticker}** ({planned.source}), and no split explains it."
     parts = [
-        f"{about} The run `{dag_run_id}` ended without this ticker.",
+        f"{about} [The run]({links.airflow}) ended without this ticker. Its report: `{links.report}`",
         _change_of(folder),
         f"**{ACCEPT}**: the new history is right. {ticker} is trained, decided on and served as the others of its run.",
         f"**{REJECT}**, or no answer within {planned.ask_hours:g} hours: {ticker} has failed, and its champion stays.",
-        f"Report: `{report}`",
     ]
-    subject = f"{ticker}: is its restated history right, as of {planned.as_of}?"
+    subject = f"{ticker}: accept the restated history of {planned.as_of}?"
     return Shown(subject, "\n\n".join(parts), asked.data_sha256)
 
 

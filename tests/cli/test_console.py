@@ -157,7 +157,7 @@ def test_a_ticker_that_waits_has_its_word_in_the_table(screen, tiny):
     console.show_results(screen, check(tiny), [DONE, waiting])
     console.show_closing(screen, closing("manual__1", [DONE, waiting], {}), Path("/l.log"))
     text = screen.file.getvalue()
-    (row,) = [line for line in text.splitlines() if line.startswith("BAD ") and "waits" not in line]
+    (row,) = [line for line in text.splitlines() if "BAD" in line and "b" * 32 in line]
     assert "waiting" in row.split()
     assert text.count("BAD waits for a decision. 2 of 975 closes differ") == 1
     assert "Waiting for a decision: BAD." in " ".join(text.split())

@@ -110,7 +110,7 @@ def test_a_question_shows_what_changed(night):
     """The closes of both snapshots, the largest change, what each option does, and the report."""
     settings, _ = night
     shown = decisions.shown(settings, RUN, "RIGHT")
-    assert shown.subject == "RIGHT: is its restated history right, as of 2025-11-21?"
+    assert shown.subject == "RIGHT: accept the restated history of 2025-11-21?"
     for words in (
         "Largest change of a close: -5.00%",
         "- 2025-",

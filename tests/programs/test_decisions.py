@@ -2,10 +2,7 @@
 
 import datetime as dt
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -170,21 +167,3 @@ def test_a_question_without_an_answer_ends_as_a_rejected_one(night):
     assert "not answered by " in night.row("SILENT")["reason"]
     assert night.tags("SILENT")[1]["restatement.answer"] == "not answered"
     assert night.open_questions() == {}
-
-
-def test_make_run_and_closecast_run_do_not_wait(tmp_path):
-    """The setting is for the stack: a restatement is critical there, as before."""
-    prices = tmp_path / "prices"
-    prices.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        more = {"SOURCE": "files", "PRICES": str(prices), "CURRENCY": "USD", "TICKERS": "RIGHT", "ASK_HOURS": "2"}
-        set_tiny(patch, tmp_path / "var", **more)
-        write_prices(prices, ["RIGHT"])
-        take_snapshots_of_the_night_before()
-        write_prices(prices, ["RIGHT"], restated=True)
-        command = [str(Path(sys.executable).with_name("closecast")), "run"]
-        for options in ([], ["--airflow"]):
-            done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, env=os.environ)
-            assert done.returncode == 1, done.stdout + done.stderr
-            assert "RIGHT failed in ingest" in done.stdout
-            assert "0 done, 1 failed;" in done.stdout
