@@ -56,8 +56,9 @@ def train(units: Sequence[Unit]) -> list[Outcome]:
                 unit.on_epoch(epoch, epochs, loss)
 
     evaluated = _evaluated(tickers, plan, on_epoch)
+    network = model.to_bytes(evaluated.trained.network)  # the refit trains the same object of Keras again
     refitted = _refitted(tickers, plan, evaluated, on_epoch) if plan.preset.refit else None
-    shared = _shared_files(tickers, plan, evaluated, refitted)
+    shared = _shared_files(tickers, plan, network, evaluated, refitted)
     return [_outcome(one, plan, evaluated, refitted, at, shared) for at, one in enumerate(tickers)]
 
 
@@ -78,7 +79,7 @@ def _refitted(tickers: Sequence[Ticker], plan: Plan, evaluated: Fitted, on_epoch
 
 
 def _shared_files(
-    tickers: Sequence[Ticker], plan: Plan, evaluated: Fitted, refitted: Fitted | None
+    tickers: Sequence[Ticker], plan: Plan, network: bytes, evaluated: Fitted, refitted: Fitted | None
 ) -> dict[str, bytes]:
     """Return the files that are the same for each ticker: the networks, and the picture of the training."""
     from pipeline.forecasting import model
@@ -88,7 +89,7 @@ def _shared_files(
     name = tickers[0].unit.ticker if len(tickers) == 1 else f"{len(tickers)} tickers"
     is_likelihood = plan.preset.output == "distribution"
     return {
-        "model.keras": model.to_bytes(trained.network),
+        "model.keras": network,
         "loss.png": plots.loss_curves(trained.curves, trained.best_epoch, name, likelihood=is_likelihood),
         **({"refitted.keras": model.to_bytes(refitted.trained.network)} if refitted else {}),
     }
