@@ -1,10 +1,13 @@
 """A network that was fitted to other histories."""
 
+from typing import NamedTuple
+
 import pytest
 
 from pipeline.forecasting import inference, target, windows
 from pipeline.forecasting.adoption import adopt
 from pipeline.forecasting.fitting import fit, refit
+from pipeline.forecasting.recipe import Recipe
 from pipeline.forecasting.scale import fit_scaler
 from pipeline.forecasting.split import split
 from tests.forecasting.test_fitting import ROWS, TINY, history, market
@@ -17,32 +20,41 @@ def whole(bars, ticker):
     return history(bars, ticker)._replace(laid=laid, train_stop=ROWS, cutoff="2025-11-21", scaler=scaler)
 
 
+class Alone(NamedTuple):
+    """The networks of one history."""
+
+    network: inference.Network  # of the evaluation
+    evaluated: Recipe
+    served: Recipe
+
+
 @pytest.fixture(scope="module")
 def alone():
-    """Return the networks of one history, for the evaluation and for serving."""
+    """Fit and refit one history; the refit trains the same object of Keras again, so the network is copied before."""
     fitted = fit([history(market(0))], TINY, preset_name="daily")
-    return fitted, refit([whole(market(0), "AAA")], TINY, fitted, preset_name="daily")
+    network = inference.as_loaded(fitted.trained.network, fitted.recipes[0])
+    served = refit([whole(market(0), "AAA")], TINY, fitted, preset_name="daily")
+    return Alone(network, fitted.recipes[0], served.recipes[0])
 
 
 def adopted(alone, bars, ticker):
     """Return the recipes of a history for the network of `alone`."""
-    network = inference.as_loaded(alone[0].trained.network, alone[0].recipes[0])
-    return adopt(network, history(bars, ticker), whole(bars, ticker), TINY, preset_name="daily")
+    return adopt(alone.network, history(bars, ticker), whole(bars, ticker), TINY, preset_name="daily")
 
 
 def test_the_history_of_the_network_gets_the_recipes_of_its_training(alone):
     """The same rows choose the same weights and intervals, to the last bit."""
     recipes = adopted(alone, market(0), "AAA")
-    assert recipes.evaluated == alone[0].recipes[0]
-    assert recipes.served == alone[1].recipes[0]
+    assert recipes.evaluated == alone.evaluated
+    assert recipes.served == alone.served
 
 
 def test_another_history_gets_recipes_of_its_own(alone):
     """Its scalers, its weights, its half-widths."""
     recipes = adopted(alone, market(1), "BBB")
     assert recipes.evaluated.ticker == "BBB"
-    assert recipes.evaluated.center != alone[0].recipes[0].center
-    assert recipes.evaluated.half_widths != alone[0].recipes[0].half_widths
+    assert recipes.evaluated.center != alone.evaluated.center
+    assert recipes.evaluated.half_widths != alone.evaluated.half_widths
     assert recipes.served.cutoff == "2025-11-21"
     assert recipes.served.half_widths == recipes.evaluated.half_widths
 
