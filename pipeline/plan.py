@@ -124,7 +124,7 @@ def make_plan(
         until: name of the last step.
         slots: tasks that may run at the same time.
         presumed_closures: sessions that no ticker had in earlier runs.
-        ask_hours: that an unexplained restatement waits for a person; 0 where the run has nobody to ask.
+        ask_hours: that an unexplained restatement waits for a person; 0 in a run that no stack started.
 
     Raises:
         UsageError: when a parameter breaks its rule, or the calendar has ended.

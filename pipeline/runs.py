@@ -59,7 +59,7 @@ def plan(
         until: name of the last step.
         slots: tasks that may run at the same time; with `batch_size = auto` each of them gets a batch.
         most_batches: limit of their number.
-        ask_hours: that an unexplained restatement waits for a person; 0 where the run has nobody to ask.
+        ask_hours: that an unexplained restatement waits for a person; 0 in a run that no stack started.
 
     Raises:
         PipelineError: as `check` does.

@@ -150,23 +150,21 @@ def _leave_note(context: Mapping[str, Any], settings: Settings) -> None:
 
 def _ask(settings: Settings, dag_run_id: str) -> None:
     """Start one run of `decide` for each ticker that waits; a question that was asked before is left alone."""
+    from pipeline.operations import decisions
+
+    for one in decisions.questions(settings, dag_run_id):
+        is_new = _start(decisions.DAG, one.run_id, {"run": dag_run_id, "ticker": one.ticker})
+        log.info("%s waits for a decision: run %s%s", one.ticker, one.run_id, "" if is_new else ", asked before")
+
+
+def _start(dag: str, run_id: str, params: dict[str, str]) -> bool:
+    """Start a run of another DAG, as Airflow's own operator does; return whether it is new."""
     from airflow.sdk.exceptions import ErrorType
     from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
-    from pipeline.operations import decisions
-
-    for one in decisions.questions(settings, dag_run_id):
-        start = TriggerDagRun(dag_id=decisions.DAG, run_id=one.run_id, conf={"run": dag_run_id, "ticker": one.ticker})
-        answer = SUPERVISOR_COMMS.send(start)
-        is_new = not (isinstance(answer, ErrorResponse) and answer.error == ErrorType.DAGRUN_ALREADY_EXISTS)
-        log.info(
-            "%s waits for a decision: run %s of %s%s",
-            one.ticker,
-            one.run_id,
-            decisions.DAG,
-            "" if is_new else ", asked before",
-        )
+    answer = SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag, run_id=run_id, conf=params))
+    return not (isinstance(answer, ErrorResponse) and answer.error == ErrorType.DAGRUN_ALREADY_EXISTS)
 
 
 def question() -> dict[str, str]:

@@ -112,7 +112,7 @@ def test_a_ctrl_c_ends_the_run_everywhere(tmp_path):
 
 
 @pytest.mark.parametrize("options", [[], ["--airflow"]])
-def test_a_restated_history_is_critical_and_asks_nobody(tmp_path, monkeypatch, options):
+def test_a_restated_history_is_critical_at_once(tmp_path, monkeypatch, options):
     """CLOSECAST_ASK_HOURS is for the stack: `closecast run` and `make run` end with a failed ticker."""
     prices = tmp_path / "prices"
     prices.mkdir()
