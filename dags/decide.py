@@ -49,7 +49,7 @@ with DAG(
         # 0 when the setting was taken back while questions were open: they end at once.
         response_timeout=timedelta(hours=SETTINGS.ask_hours, seconds=1),
         doc_md=dag_docs.TASKS["ask"],
-        owner=dag_docs.OWNER,
+        **RETRIES,  # Airflow 3.3 fails a task that is answered in the second before the scheduler has seen it wait
     )
     # Two reports of one run at a time would write one results.json.
     finish = task(max_active_tis_per_dag=1, doc_md=dag_docs.TASKS["finish"], **RETRIES, **QUEUE)(airflow_tasks.finish)

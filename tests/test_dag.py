@@ -94,6 +94,7 @@ print(json.dumps({
     "tasks": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
     "ask": [ask.options, ask.defaults, ask.response_timeout.total_seconds(), list(ask.params)],
     "queues": {task.task_id: task.queue for task in dag.tasks},
+    "retries": [task.retries for task in dag.tasks],
     "runs": dag.max_active_runs, "schedule": dag.schedule,
 }))
 """
@@ -111,4 +112,4 @@ def test_decide_asks_once_and_takes_no_answer_as_no(hours, seconds):
     assert dag["tasks"] == {"question": ["ask", "finish"], "ask": ["finish"], "finish": []}
     assert dag["ask"] == [["Accept", "Reject"], ["Reject"], seconds, ["reason"]]
     assert (dag["queues"]["finish"], dag["queues"]["ask"]) == ("gpu", "default")
-    assert (dag["runs"], dag["schedule"]) == (1024, None)
+    assert (dag["runs"], dag["schedule"], dag["retries"]) == (1024, None, [5, 5, 5])

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ class Night:
     def answer(self, ticker, option, reason):
         """Answer as the user `admin`, and wait until the answer is carried out."""
         asked = self.open_questions()[ticker]["task_instance"]["dag_run_id"]
+        time.sleep(10)  # Airflow 3.3 fails a task that is answered before the scheduler has seen it wait
         place = f"dags/decide/dagRuns/{asked}/taskInstances/ask/-1/hitlDetails"
         self.running.ask(place, {"chosen_options": [option], "params_input": {"reason": reason}}, "PATCH")
         return self.end_of(asked)
