@@ -13,6 +13,7 @@ from pipeline.old_names import Renamed, present_names
 
 Severity = Literal["critical", "warning", "info"]
 Bar = Literal["price", "empty", "none"]  # of a session: a row with a price, a row without a price, no row
+ANSWER = "answer.json"  # in the folder of a unit
 SUPERSEDED = "superseded"  # name of the rule, and first word of the reason, of a promotion that came too late
 
 
@@ -30,6 +31,9 @@ class Finding(BaseModel):
     name: str = Field(default="", description="of the rule in the suite; empty for other rules")
     retryable: bool = False
     lasting: bool = Field(default=False, description="its rows change from night to night without news")
+    asks: bool = Field(
+        default=False, description="a person may accept it; as the only critical kind it lets a unit wait"
+    )
 
     @classmethod
     def of(cls, error: PipelineError) -> Finding:
@@ -46,6 +50,44 @@ class Finding(BaseModel):
         limit = f" (limit: {self.limit})" if self.limit else ""
         rows = f" Rows: {', '.join(self.rows)}." if self.rows else ""
         return f"{self.rule}: {self.observed}{limit}.{rows} {self.todo}".rstrip()
+
+
+class Answer(BaseModel):
+    """The answer to the question whether a restated history is right. `answer.json`: written and read here alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    accepted: bool
+    data_sha256: str = Field(description="of the rows that the question was about: other rows are asked about again")
+    by: str = Field(description='the user of Airflow; "" when the time ran out')
+    when: dt.datetime = Field(description="UTC")
+    reason: str = ""
+
+    def __str__(self) -> str:
+        why = f": {self.reason}" if self.reason else ", without a reason"
+        if not self.by:
+            return f"not answered by {self.when:%Y-%m-%d %H:%M} UTC"
+        return f"{'accepted' if self.accepted else 'rejected'} by {self.by} on {self.when:%Y-%m-%d %H:%M} UTC{why}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the MLflow run: who answered what, when and why."""
+        answer = "accepted" if self.accepted else "rejected"
+        return {
+            "restatement.answer": answer if self.by else "not answered",
+            "restatement.answered_by": self.by,
+            "restatement.answered_at": self.when.isoformat(timespec="seconds"),
+            "restatement.answer_reason": self.reason,
+        }
+
+    def to_json(self) -> bytes:
+        """Return the content of answer.json."""
+        return self.model_dump_json(indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Answer:
+        """Return the answer that `to_json` wrote."""
+        return cls.model_validate_json(data)
 
 
 class Release(BaseModel):
@@ -193,6 +235,11 @@ class Outcome(BaseModel):
         """Return whether a critical finding ends the unit here."""
         return any(finding.severity == "critical" for finding in self.findings)
 
+    @property
+    def waiting(self) -> bool:
+        """Return whether the unit ends here until a person answers: nothing else is wrong with it."""
+        return self.failed and all(finding.asks for finding in self.findings if finding.severity == "critical")
+
 
 class Manifest(BaseModel):
     """One finished step of one unit: `<step>.manifest.json`."""
@@ -212,8 +259,13 @@ class Manifest(BaseModel):
 
     @property
     def failed(self) -> bool:
-        """Return whether the unit ended here."""
+        """Return whether the unit ended here, also if it waits for an answer."""
         return self.outcome.failed
+
+    @property
+    def waiting(self) -> bool:
+        """Return whether the unit ended here until a person answers."""
+        return self.outcome.waiting
 
     @property
     def retryable(self) -> bool:

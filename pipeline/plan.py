@@ -69,6 +69,7 @@ class Plan(BaseModel):
     until: Literal["evaluate", "forecast"]  # the last step; `compare` ends before promotion
     retrain_every: int = 1
     currency: str = ""  # of price files, as the user states it; "" if it is unknown
+    ask_hours: float = 0.0  # that an unexplained restatement waits for a person; 0: it is critical at once
 
     @property
     def synthetic(self) -> bool:
@@ -110,6 +111,7 @@ def make_plan(
     until: Literal["evaluate", "forecast"] = "forecast",
     slots: int = MOST_BATCHES,
     presumed_closures: tuple[dt.date, ...] = (),
+    ask_hours: float = 0.0,
 ) -> Plan:
     """Turn settings into the plan of one run.
 
@@ -122,6 +124,7 @@ def make_plan(
         until: name of the last step.
         slots: tasks that may run at the same time.
         presumed_closures: sessions that no ticker had in earlier runs.
+        ask_hours: that an unexplained restatement waits for a person; 0 in a run that no stack started.
 
     Raises:
         UsageError: when a parameter breaks its rule, or the calendar has ended.
@@ -173,6 +176,7 @@ def make_plan(
         until=until,
         retrain_every=settings.retrain_every,
         currency=_checked_currency(settings),
+        ask_hours=ask_hours,
     )
 
 

@@ -280,11 +280,11 @@ def _is_whole(manifest: Manifest, unit: Unit) -> bool:
 
 
 def _raise_if_failed(step: Step, ended: list[tuple[str, Manifest]], *, last_try: bool) -> None:
-    failed = [(ticker, manifest) for ticker, manifest in ended if manifest.failed]
+    failed = [(ticker, manifest) for ticker, manifest in ended if manifest.failed and not manifest.waiting]
     retryable = [one for one in failed if one[1].retryable]
     rule = f"Step {step.name} must leave at least one ticker of its batch."
     if not ended:
-        raise NothingLeft(rule, "all of them failed in a step before", "See above.")
+        raise NothingLeft(rule, "all of them ended in a step before", "See above.")
     if not failed:
         return
     lost = len(failed) == len(ended)

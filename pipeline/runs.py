@@ -47,6 +47,7 @@ def plan(
     until: Literal["evaluate", "forecast"] = "forecast",
     slots: int = MOST_BATCHES,
     most_batches: int = MOST_BATCHES,
+    ask_hours: float = 0.0,
 ) -> list[Batch]:
     """Fix the plan of a run, open its MLflow run and return its batches. A second call returns the first one's plan.
 
@@ -58,6 +59,7 @@ def plan(
         until: name of the last step.
         slots: tasks that may run at the same time; with `batch_size = auto` each of them gets a batch.
         most_batches: limit of their number.
+        ask_hours: that an unexplained restatement waits for a person; 0 in a run that no stack started.
 
     Raises:
         PipelineError: as `check` does.
@@ -84,6 +86,7 @@ def plan(
                 until=until,
                 slots=slots,
                 presumed_closures=presumed_closures(settings.store_url, settings.calendar, settings.source),
+                ask_hours=ask_hours,
             )
             if settings.ledger:  # a wrong ledger ends the run before the training
                 ledger.check(settings.ledger_place)
@@ -102,8 +105,13 @@ def plan(
     return made.batches(most_batches)
 
 
-def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
+def report(dag_run_id: str, *, settings: Settings | None = None, answered: str = "") -> None:
     """Gather a run's results, write its page, end its MLflow run and send the alerts.
+
+    Args:
+        dag_run_id: name of the run.
+        settings: default: those of the environment.
+        answered: the ticker that a person decided about after the first report: alerts are about this one alone.
 
     Raises:
         DataError: when a ticker failed, so that the run is red in Airflow's page.
@@ -152,6 +160,8 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
         },
         note=f"{verdict(rows)}\n\n{interval_verdict(rows)}\n\n{notes.table(rows, tracking.page)}",
     )
+    if answered:
+        manifests, notices = {answered: manifests[answered]}, {}
     notify.send_run_alerts(
         settings,
         planned,
@@ -162,7 +172,7 @@ def report(dag_run_id: str, *, settings: Settings | None = None) -> None:
         excused=closed.stopped,
     )
     # A manual run of fewer tickers does not finish the night. On a closure there is nothing to wait for.
-    if (len(failed) < len(rows) or planned.as_of in closed.found) and is_whole_night:
+    if (len(failed) < len(rows) or planned.as_of in closed.found) and is_whole_night and not answered:
         notify.mark_finished(settings, planned)
     if failed:
         reasons = [f"{row.ticker} in {row.step}: {row.reason}" for row in failed if row.ticker not in closed.stopped]

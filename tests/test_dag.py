@@ -83,3 +83,33 @@ def test_the_trigger_form_explains_itself(dag):
     expert = {"currency", "fault", "accept_restated", "overrides", "walk_forward"}
     assert set(dag["params"]) == {"tickers", "source", "preset", "start", "as_of"} | expert
     assert all(dag["params"].values())
+
+
+DECIDE = (
+    LOOK.split("tasks =", maxsplit=1)[0]
+    + """
+ask = dag.get_task("ask")
+print(json.dumps({
+    "heavy": [name for name in heavy if name in set(sys.modules) - before],
+    "tasks": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
+    "ask": [ask.options, ask.defaults, ask.response_timeout.total_seconds(), list(ask.params)],
+    "queues": {task.task_id: task.queue for task in dag.tasks},
+    "retries": [task.retries for task in dag.tasks],
+    "runs": dag.max_active_runs, "schedule": dag.schedule,
+}))
+"""
+)
+
+
+@pytest.mark.parametrize(("hours", "seconds"), [("12", 43_201), ("0", 1)])
+def test_decide_asks_once_and_takes_no_answer_as_no(hours, seconds):
+    """A run per question, all of them open at once; the file loads nothing heavy; a training goes to the card."""
+    command = [sys.executable, "-c", DECIDE, str(DAG_FILE.with_name("decide.py"))]
+    variables = os.environ | {"CLOSECAST_ASK_HOURS": hours, "CLOSECAST_GPU": "queue"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=variables)
+    dag = json.loads(done.stdout.splitlines()[-1])
+    assert dag["heavy"] == []
+    assert dag["tasks"] == {"question": ["ask", "finish"], "ask": ["finish"], "finish": []}
+    assert dag["ask"] == [["Accept", "Reject"], ["Reject"], seconds, ["reason"]]
+    assert (dag["queues"]["finish"], dag["queues"]["ask"]) == ("gpu", "default")
+    assert (dag["runs"], dag["schedule"], dag["retries"]) == (1024, None, [5, 5, 5])

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import DataError, Unavailable
-from pipeline.outcome import Effects, Finding, Manifest, Outcome, Released, Results
+from pipeline.outcome import Answer, Effects, Finding, Manifest, Outcome, Released, Results
 from tests.support.ledger_rows import ROW
 from tests.support.old_names import old_json
 
@@ -82,3 +82,33 @@ def test_a_manifest_of_an_earlier_version_is_read():
     assert b'"rmse_usd"' in old
     assert b'"forecast_usd"' in old
     assert Manifest.model_validate_json(old) == manifest
+
+
+def test_a_unit_waits_if_a_person_may_accept_all_that_is_critical():
+    """It has ended like a failed one, so that every reader of the store leaves it out."""
+    asking = Finding(rule="Past prices", severity="critical", observed="2 closes", asks=True)
+    critical = Finding.of(DataError("Rule.", "value", "Do."))
+    assert manifest_of(asking, WARNING).waiting
+    assert manifest_of(asking).failed
+    assert not manifest_of(asking).retryable
+    assert not manifest_of(asking, critical).waiting
+    assert not manifest_of(WARNING).waiting
+    assert not manifest_of(asking.model_copy(update={"severity": "info"})).failed
+
+
+def test_an_answer_reads_back_and_says_who_when_and_why():
+    """In words and in tags; without a user the time ran out."""
+    given = Answer(accepted=True, data_sha256="5e", by="admin", when=NOON, reason="a typing error")
+    assert Answer.from_json(given.to_json()) == given
+    assert str(given) == "accepted by admin on 2025-11-21 12:00 UTC: a typing error"
+    assert given.tags == {
+        "restatement.answer": "accepted",
+        "restatement.answered_by": "admin",
+        "restatement.answered_at": "2025-11-21T12:00:00+00:00",
+        "restatement.answer_reason": "a typing error",
+    }
+    rejected = given.model_copy(update={"accepted": False, "reason": ""})
+    assert str(rejected) == "rejected by admin on 2025-11-21 12:00 UTC, without a reason"
+    silent = rejected.model_copy(update={"by": ""})
+    assert str(silent) == "not answered by 2025-11-21 12:00 UTC"
+    assert silent.tags["restatement.answer"] == "not answered"

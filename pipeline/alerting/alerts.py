@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LOOKS: dict[Kind, Look] = {
     "critical": "failure",
+    "waiting": "warning",
     "failed": "failure",
     "late": "warning",
     "warning": "warning",

@@ -16,7 +16,7 @@ from pipeline.errors import StoreError
 from pipeline.store.folder import Folder
 from pipeline.store.formats import sha256
 
-Kind = Literal["critical", "warning", "failed", "late", "notice"]
+Kind = Literal["critical", "waiting", "warning", "failed", "late", "notice"]
 log = logging.getLogger("closecast")
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SKIPPED = "Left the ticker out of this run. Earlier results and the champion stay."
 _CONTINUED = "Continued. The warning is in the report and in MLflow."
+_ASKED = "Left the ticker out of this run until a person answers. Earlier results and the champion stay."
 _LATE = "no finished run"  # key of the alert of a session without a finished run
 
 
@@ -60,6 +61,7 @@ def send_run_alerts(
             settled.append(f"{scope} {subject}")
     for ticker, manifests in ended.items():
         links = _ticker_links(settings, plan, manifests, pages[ticker])
+        waits = any(one.waiting for one in manifests)
         for severity in ("critical", "warning"):
             key = f"{scope} {ticker} {severity}"
             found = _findings(manifests, severity)
@@ -69,11 +71,25 @@ def send_run_alerts(
                 stopped = Finding(rule="The run should reach its end", severity="critical", observed=failed[ticker])
                 found = [("report", stopped)]
             if found:
-                did = _SKIPPED if ticker in failed else _CONTINUED
-                news.append(alerts.of_findings(key, ticker, found, did=did, links=links))
-            elif ticker not in failed:  # a failed ticker has not passed every check
+                did = _reaction(failed=ticker in failed, waits=waits)
+                alert = alerts.of_findings(key, ticker, found, did=did, links=links)
+                news.append(_as_question(alert, ticker, settings) if waits and severity == "critical" else alert)
+            elif ticker not in failed and not waits:  # such a ticker has not passed every check
                 settled.append(key)
     _send(settings, news, settled, f"{plan.as_of}, {plan.source}")
+
+
+def _as_question(alert: Alert, ticker: str, settings: Settings) -> Alert:
+    """Return the alert of a ticker that waits, with the page on which a person answers."""
+    page = f"{settings.airflow_page}/required_actions?response_received=false"
+    return alert._replace(kind="waiting", title=f"{ticker} waits for a decision", body=f"Answer: {page}\n{alert.body}")
+
+
+def _reaction(*, failed: bool, waits: bool) -> str:
+    """Return what the pipeline did with a ticker that has findings."""
+    if waits:
+        return _ASKED
+    return _SKIPPED if failed else _CONTINUED
 
 
 def _of_notice(key: str, notice: Finding, links: Mapping[str, str]) -> Alert:
@@ -117,7 +133,7 @@ def task_failed(
         error: the exception, None when the process of the task died.
         dag: id of the DAG.
     """
-    if dag == "retrain" and _is_in_the_report(task, error):
+    if dag in {"retrain", "decide"} and _is_in_the_report(task, error):
         return
     reason = f"{type(error).__name__}: {error}" if error else "its process ended without an error message"
     body = [

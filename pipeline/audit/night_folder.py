@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.audit import remake
 from pipeline.audit.night_ledger import copy_ledger
+from pipeline.outcome import ANSWER
 from pipeline.prices import archive, snapshot
 from pipeline.steps import FLOW
+from pipeline.steps.join import JOINED
 from pipeline.store import night_record
 from pipeline.store.folder import Folder
 from pipeline.store.runs import run_folder
@@ -89,6 +91,8 @@ def _copy_ingest(store_url: str, to: str, ticker: str, run: PastRun, ended: Ende
     for name in ingested.outputs:
         folder.write(name, ended.folder.read_written(name, ingested))
     folder.write_manifest(ingested)
+    if ended.folder.exists(ANSWER):
+        folder.write(ANSWER, ended.folder.read(ANSWER))
     taken = snapshot.SnapshotRecord.of(ended.folder)
     for name in archive.files_of(store_url, ticker, taken.name) if taken.name else ():
         archive.folder(to, ticker).write(name, archive.folder(store_url, ticker).read(name))
@@ -98,6 +102,7 @@ def _asked(ended: Ended, *, whole: bool) -> remake.Asked:
     last = list(ended.manifests)[-1]
     promoted = ended.manifests.get("promote")
     results = promoted.results if promoted else None
+    trained = ended.manifests.get("train")
     forecast_by = None
     if "forecast" in ended.manifests:
         served = json.loads(ended.folder.read_written("forecast.json", ended.manifests["forecast"]))
@@ -107,6 +112,7 @@ def _asked(ended: Ended, *, whole: bool) -> remake.Asked:
         champion=_champion(ended),
         released=_number(results.released if results else None),
         continued=_number(results.continued if results else None),
+        joined=trained is not None and JOINED in trained.outcome.tags,
         forecast_by=forecast_by,
     )
 

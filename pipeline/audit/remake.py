@@ -49,6 +49,7 @@ class Asked(BaseModel):
     champion: ChampionRecord = Field(description="before the night")
     released: int | None = Field(default=None, description="number of the version that the night registered")
     continued: int | None = Field(default=None, description="the same, for the champion that stayed")
+    joined: bool = Field(default=False, description="it came after the shared training, and took its network")
     forecast_by: int | None = Field(default=None, description="number of the version that made the forecast")
 
 
@@ -113,14 +114,22 @@ def _unit(
 
 def _make(step: Step, units: Sequence[Unit], request: Request, registry: RecordedRegistry) -> None:
     """Call a step, and write its files; after `promote` the version is served that made the forecast of the night."""
-    together = step.gathers and units[0].plan.shares_network
-    for group in [list(units)] if together else [[unit] for unit in units]:
+    for group in _groups(step, units, request):
         for unit, outcome in zip(group, step.call(group), strict=True):
             night.write(unit, outcome)
             _raise_if_failed(unit, outcome)
             log.info("%s %s", unit.ticker, step.name)
             if step.name == "promote":
                 registry.serve(unit.ticker, _served(request.tickers[unit.ticker], unit, outcome))
+
+
+def _groups(step: Step, units: Sequence[Unit], request: Request) -> list[list[Unit]]:
+    """Return the units that a step takes together; those that joined the shared training later come after it."""
+    if not (step.gathers and units[0].plan.shares_network):
+        return [[unit] for unit in units]
+    late = [unit for unit in units if request.tickers[unit.ticker].joined]
+    first = [unit for unit in units if unit not in late]
+    return [first, *([unit] for unit in late)]
 
 
 def _raise_if_failed(unit: Unit, outcome: Outcome) -> None:

@@ -40,10 +40,19 @@ def snapshots(store_url: str, ticker: str) -> list[Snapshot]:
             ingested = folder.manifest("ingest")
             if ingested is None or ingested.failed or "fault" in ingested.outcome.tags:
                 continue
+            if not _is_accepted(folder, ingested):
+                continue
             found.append(Snapshot(ticker, run, ingested, read(store_url, ticker, folder, ingested).prices))
         if len(found) > _MOST:
             break
     return sorted(found, key=lambda one: (one.prices.index[-1], one.ingested.started))
+
+
+def _is_accepted(folder: Folder, ingested: Manifest) -> bool:
+    """Return whether no person was asked about the snapshot, or the person accepted it."""
+    validated = folder.manifest("validate")
+    asked = any(finding.asks for finding in ingested.outcome.findings)
+    return not asked or (validated is not None and not validated.failed)
 
 
 def newest(store_url: str, tickers: Sequence[str]) -> tuple[Plan, dict[str, pd.DataFrame], str]:

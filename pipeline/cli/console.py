@@ -64,7 +64,7 @@ def show_results(console: Console, plan: Plan, results: Sequence[Result]) -> Non
             console.print(Text(f"{one.ticker} {one.decision_reason}", style="yellow"))
         if one.no_forecast:
             console.print(Text(f"{one.ticker} has no forecast: {one.no_forecast}", style="yellow"))
-    if all(one.reason for one in results):
+    if all(one.state in {"failed", "waiting"} for one in results):
         return
     limits = {"significant": f"{SIGNIFICANT} ({LEVEL})", "gate": plan.gate.significance}
     for name in shown:
@@ -103,7 +103,7 @@ def _results_table(results: Sequence[Result], shown: Sequence[str]) -> Table:
 def _row_style(one: Result) -> str | None:
     if one.reason:
         return "red"
-    return "yellow" if one.decision == "refused" else None
+    return "yellow" if one.state in {"refused", "waiting"} else None
 
 
 def _cells(one: Result) -> dict[str, str]:
@@ -119,7 +119,7 @@ def _cells(one: Result) -> dict[str, str]:
         "/ EWMA": _ratio(one.interval_skill_95),
         "/ ref": _ratio(one.reference_skill_95),
         "weight": _formatted(one.weight, ".2f"),
-        "decision": "failed" if one.reason else one.decision or "-",
+        "decision": one.state or "-",
         "next close": _amount(one.forecast, currency=one.currency),
         "seconds": _formatted(one.seconds, ".1f"),
         "MLflow run": one.mlflow_run,

@@ -75,6 +75,7 @@ def verdict(found: Fleet) -> str:
     numbers = {
         "stale": count.stale,
         "failed": count.failed,
+        "waiting for a decision": count.waiting,
         "decayed": count.decayed,
         f"champion over {found.max_champion_age} sessions old": count.old_champion,
         f"forecast over {found.max_forecast_age} session(s) old": count.old_forecast,

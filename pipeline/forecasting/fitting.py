@@ -87,8 +87,8 @@ def fit(
     from pipeline.forecasting import training
 
     known = [one._replace(bars=one.bars.up_to(one.train_stop)) for one in histories]
-    recipes = [_first_recipe(one, preset, preset_name) for one in known]
-    parts = [_Parts.of(one, preset) for one in known]
+    recipes = [first_recipe(one, preset, preset_name) for one in known]
+    parts = [Parts.of(one, preset) for one in known]
     learned = learned or [True] * len(known)
     taught = [at for at, one in enumerate(learned) if one]
     train = _samples(known, recipes, [one.train for one in parts], taught)
@@ -96,7 +96,7 @@ def fit(
     trained = training.train(*train, preset, validation=stop, on_epoch=on_epoch)
     network = inference.as_loaded(trained.network, recipes[0])
     finished = [
-        _with_choices(network, one, recipe, part.choice, preset, uses_network=uses)
+        with_choices(network, one, recipe, part.choice, preset, uses_network=uses)
         for one, recipe, part, uses in zip(known, recipes, parts, learned, strict=True)
     ]
     return Fitted(trained, finished)
@@ -127,7 +127,7 @@ def refit(
     from pipeline.forecasting import training
 
     known = [one._replace(bars=one.bars.up_to(one.train_stop)) for one in histories]
-    recipes = [_first_recipe(one, preset, preset_name) for one in known]
+    recipes = [first_recipe(one, preset, preset_name) for one in known]
     taught = [at for at, one in enumerate(learned or [True] * len(known)) if one]
     train = _samples(known, recipes, [one.laid.train for one in known], taught)
     epochs = preset.model_copy(update={"epochs": evaluated.trained.best_epoch, "patience": None})
@@ -173,7 +173,7 @@ def calibration_rows(laid: Windows) -> range:
     return laid.validation or laid.train[-max(1, len(laid.train) // _CALIBRATION_SHARE) :]
 
 
-class _Parts(NamedTuple):
+class Parts(NamedTuple):
     """The rows of one history by their use."""
 
     train: range
@@ -181,7 +181,8 @@ class _Parts(NamedTuple):
     choice: range  # choose weights and intervals
 
     @classmethod
-    def of(cls, history: History, preset: Preset) -> _Parts:
+    def of(cls, history: History, preset: Preset) -> Parts:
+        """Return the rows of a history by their use."""
         laid = history.laid
         if preset.output == "point":
             return cls(laid.train, laid.validation, calibration_rows(laid))
@@ -214,7 +215,7 @@ def _targets(bars: Bars, recipe: Recipe) -> Floats:
     return values / (recipe.distribution.unit * reference_scale(bars, recipe)[:-1])
 
 
-def _first_recipe(history: History, preset: Preset, preset_name: str) -> Recipe:
+def first_recipe(history: History, preset: Preset, preset_name: str) -> Recipe:
     """Return the recipe before training: the scalers, and neutral weights."""
     closes = history.bars.close
     recipe = Recipe(
@@ -259,7 +260,7 @@ def _first_recipe(history: History, preset: Preset, preset_name: str) -> Recipe:
     return recipe._replace(distribution=distribution._replace(unit=unit or 1.0, garch_level=float(level)))
 
 
-def _with_choices(
+def with_choices(
     network: Network, history: History, recipe: Recipe, rows: range, preset: Preset, *, uses_network: bool
 ) -> Recipe:
     """Return the recipe with the weights and the intervals that `rows` choose."""

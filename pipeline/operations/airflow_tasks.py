@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import get_current_context
 from airflow.sdk.configuration import conf
 
+from pipeline.operations import dag_docs
 from pipeline.operations.lifeline import die_with_parent
 from pipeline.settings import load_settings
 
@@ -44,8 +45,14 @@ def plan() -> list[dict[str, Any]]:
         overrides=overrides,
         slots=_slots(),
         most_batches=conf.getint("core", "max_map_length", fallback=MOST_BATCHES),
+        ask_hours=_ask_hours(run.run_type),
     )
     return [dict(batch) for batch in batches]
+
+
+def _ask_hours(run_type: str) -> float:
+    """Return how long a restatement waits for a person. A backfill has too many nights to ask about each."""
+    return 0.0 if run_type == "backfill" else load_settings().ask_hours
 
 
 def _slots() -> int:
@@ -118,6 +125,7 @@ def report() -> None:
         for line in closing_lines(settings, dag_run_id):
             log.info("%s", line)
         _leave_note(context, settings)
+        _ask(settings, dag_run_id)
 
 
 def closing_lines(settings: Settings, dag_run_id: str) -> Iterator[str]:
@@ -138,6 +146,74 @@ def _leave_note(context: Mapping[str, Any], settings: Settings) -> None:
 
     if text := note(context["dag_run"].run_id, settings):
         context["ti"].xcom_push(KEY, text)
+
+
+def _ask(settings: Settings, dag_run_id: str) -> None:
+    """Start one run of `decide` for each ticker that waits; a question that was asked before is left alone."""
+    from pipeline.operations import decisions
+
+    for one in decisions.questions(settings, dag_run_id):
+        is_new = _start(decisions.DAG, one.run_id, {"run": dag_run_id, "ticker": one.ticker})
+        log.info("%s waits for a decision: run %s%s", one.ticker, one.run_id, "" if is_new else ", asked before")
+
+
+def _start(dag: str, run_id: str, params: dict[str, str]) -> bool:
+    """Start a run of another DAG, as Airflow's own operator does; return whether it is new."""
+    from airflow.sdk.exceptions import ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    answer = SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag, run_id=run_id, conf=params))
+    return not (isinstance(answer, ErrorResponse) and answer.error == ErrorType.DAGRUN_ALREADY_EXISTS)
+
+
+def question() -> dict[str, str]:
+    """Return the question about a ticker, for Airflow's page of required actions.
+
+    Raises:
+        AirflowSkipException: when the ticker does not wait.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from pipeline.operations import decisions
+
+    given = get_current_context()["params"]
+    shown = decisions.shown(load_settings(), given["run"], given["ticker"])
+    if shown is None:
+        raise AirflowSkipException(f"{given['ticker']} does not wait for a decision.")
+    return shown._asdict()
+
+
+def finish(asked: Mapping[str, Any], answered: Mapping[str, Any]) -> None:
+    """Record the answer about a ticker, and do its steps.
+
+    Args:
+        asked: the question, as the task before returned it.
+        answered: as Airflow's operator returns it; without a user the time ran out.
+
+    Raises:
+        DataError: when an accepted ticker failed.
+    """
+    from pipeline.operations import decisions
+    from pipeline.outcome import Answer
+
+    context = get_current_context()
+    settings = load_settings()
+    run, ticker = context["params"]["run"], context["params"]["ticker"]
+    user = answered["responded_by_user"]
+    answer = Answer(
+        accepted=answered["chosen_options"] == [dag_docs.ACCEPT],
+        data_sha256=asked["data_sha256"],
+        by=user["name"] if user else "",
+        when=answered["responded_at"],
+        reason=str(answered["params_input"].get("reason") or ""),
+    )
+    decisions.record(settings, run, ticker, answer)
+    ti = context["ti"]
+    try:
+        decisions.carry_out(settings, run, ticker, last_try=ti.try_number > ti.max_tries)
+    finally:
+        _ask(settings, run)  # `ingest` may have had to fetch again, and other rows are another question
 
 
 def look() -> bool:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 OWNER = "closecast"
+ACCEPT = "Accept"  # the options of `decide`
+REJECT = "Reject"
 TAGS = ("closecast", "forecasting")
 
 TASKS = {
@@ -25,6 +27,9 @@ TASKS = {
     "promote": "Decides by the rules of the gate whether the new version is served, and registers it in MLflow.",
     "forecast": "Forecasts the next session by the champion, writes the ledger, and scores earlier forecasts.",
     "report": "Writes report and results, ends the run in MLflow and sends the alerts. Red when a ticker failed.",
+    "question": "Reads the changed closes for the question. Skipped when the ticker does not wait.",
+    "ask": "Waits on Airflow's page of required actions, and holds no slot.",
+    "finish": "Records who answered, when and why, and does the steps of the ticker in its run.",
     "look": "Sends an alert when no run of the last session has finished in time.",
     "prune": "Deletes nights that no rule keeps. Tried again hourly while a night is in progress.",
 }
@@ -48,6 +53,11 @@ def watch_text(settings: Settings) -> str:
 def prune_text(settings: Settings) -> str:
     """Return the documentation of the DAG `prune`, in Markdown."""
     return _page("prune.md").format(nights=settings.keep_nights, rows=settings.keep_rows)
+
+
+def decide_text(settings: Settings) -> str:
+    """Return the documentation of the DAG `decide`, in Markdown."""
+    return _page("decide.md").format(hours=f"{settings.ask_hours:g}")
 
 
 def _page(name: str) -> str:

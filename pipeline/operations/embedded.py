@@ -43,6 +43,7 @@ def retrain(settings: Settings, overrides: Mapping[str, object]) -> str:
     drop_foreign(os.environ)
     os.environ.update(airflow_environment(settings))  # Airflow reads them on import
     os.environ.setdefault("CLOSECAST_RETRIES", "1")  # a person is waiting
+    os.environ["CLOSECAST_ASK_HOURS"] = "0"  # and no scheduler would take an answer
     os.environ.setdefault("CLOSECAST_RETRY_SECONDS", "5")
     in_form = {parameter.name for parameter in PARAMETERS if parameter.in_form and parameter.name != "overrides"}
     params = settings.model_dump(mode="json", include=in_form)

@@ -73,7 +73,7 @@ def carry_out(settings: Settings, retry: Retry, progress: Progress | None) -> No
 
 
 def _unfinished(settings: Settings, planned: Plan) -> tuple[str, ...]:
-    """Return the tickers that failed or did not pass every step.
+    """Return the tickers that failed or did not pass every step. One that waits for a person is left alone.
 
     A ticker is done when all steps have ended in the store, their effects are performed, and MLflow has its run as
     finished.
@@ -82,8 +82,18 @@ def _unfinished(settings: Settings, planned: Plan) -> tuple[str, ...]:
     return tuple(
         ticker
         for ticker in planned.tickers
-        if not _has_ended(settings, planned, ticker) or tracking.unit_run(planned, ticker).info.status != "FINISHED"
+        if not _waits(settings, planned, ticker)
+        and (not _has_ended(settings, planned, ticker) or not _is_finished(tracking, planned, ticker))
     )
+
+
+def _waits(settings: Settings, planned: Plan, ticker: str) -> bool:
+    validated = unit_folder(settings.store_url, ticker, planned).manifest("validate")
+    return validated is not None and validated.waiting
+
+
+def _is_finished(tracking: Runs, planned: Plan, ticker: str) -> bool:
+    return bool(tracking.unit_run(planned, ticker).info.status == "FINISHED")
 
 
 def _has_ended(settings: Settings, planned: Plan, ticker: str) -> bool:

@@ -45,6 +45,7 @@ class Restatement(NamedTuple):
     reason: str  # one line for the report
     rows: tuple[str, ...]  # for unexplained: up to 10 first closes that differ, "2019-01-02: 157.92 -> 39.5"
     overlap: int  # sessions compared
+    largest: float | None = None  # for unexplained: the largest change of a close that differs, now / expected - 1
 
 
 class _Reading(NamedTuple):
@@ -97,7 +98,10 @@ def compare(then: pd.DataFrame, now: pd.DataFrame) -> Restatement:
         refused = next((reading.reason for reading in reversed(readings) if reading.kind == "unexplained"), "")
         count = f"{wrong.sum():,} of {_counted(sessions)} {'differs' if wrong.sum() == 1 else 'differ'}"
         reason = f"{count}, apart from this: {best.reason}" if best.reason else refused or count
-        return Restatement("unexplained", math.nan, None, reason, _wrong_rows(both, wrong, best.factors), sessions)
+        changes = (both.ratio / best.factors - 1)[wrong]
+        largest = float(changes[np.argmax(np.abs(changes))])
+        rows = _wrong_rows(both, wrong, best.factors)
+        return Restatement("unexplained", math.nan, None, reason, rows, sessions, largest)
 
 
 def _by_split(both: Overlap, now: pd.DataFrame) -> _Reading | None:

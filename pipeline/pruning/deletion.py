@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import Damaged, StoreError
+from pipeline.outcome import ANSWER
 from pipeline.prices import archive, snapshot
 from pipeline.pruning.retention import FRESH_DAYS, Key
 from pipeline.steps import FLOW
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.tracking.versions import Version
 
 log = logging.getLogger("closecast")
-EVIDENCE = "decision.json"
+EVIDENCE = ("decision.json", ANSWER)  # of the gate and of a person
 _OF_A_RUN = ("report.html",)  # plan.json, results.json and the record stay
 _MANIFESTS = [f"{step.name}.manifest.json" for step in reversed(FLOW)]
 
@@ -69,7 +70,7 @@ def foreseen(settings: Settings, facts: Facts) -> Pruned:
     nights = Files()
     for key in doomed:
         folder = facts.runs[key.run].folder_of(store_url, key.ticker)
-        nights = nights.plus(_total(size for name, size in folder.sizes().items() if name != EVIDENCE))
+        nights = nights.plus(_total(size for name, size in folder.sizes().items() if name not in EVIDENCE))
     for run in _whole_runs(facts, doomed):
         nights = nights.plus(
             _total(size for name, size in run_folder(store_url, run).sizes().items() if name in _OF_A_RUN)
@@ -174,7 +175,7 @@ def _delete_in_mlflow(
 
 
 def _delete_unit(folder: Folder, renew: Callable[[], None]) -> Files:
-    others = [name for name in folder.sizes() if name not in _MANIFESTS and name != EVIDENCE]
+    others = [name for name in folder.sizes() if name not in _MANIFESTS and name not in EVIDENCE]
     return _delete_files(folder, [*_MANIFESTS, *others], renew)
 
 

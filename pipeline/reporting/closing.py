@@ -25,14 +25,16 @@ class Counts(NamedTuple):
     refused: int
     warnings: int  # of all tickers
     seconds: float  # of all steps of all tickers
+    waiting: int = 0  # for the answer of a person
 
     @property
     def line(self) -> str:
         """Return the counts in one line."""
         seconds = f"{self.seconds:,.0f} s of work"
         decisions = f"{self.promoted} promoted, {self.refused} refused"
+        waiting = f", {self.waiting} waiting" if self.waiting else ""
         return (
-            f"{self.tickers} ticker(s): {self.done} done, {self.failed} failed; {decisions}; "
+            f"{self.tickers} ticker(s): {self.done} done, {self.failed} failed{waiting}; {decisions}; "
             f"{self.warnings} warning(s); {seconds}."
         )
 
@@ -44,13 +46,15 @@ class Closing(NamedTuple):
     counts: Counts
     failures: tuple[str, ...]  # one line for each failed ticker
     links: Mapping[str, str]  # places by their name: Report, MLflow, Airflow
+    questions: tuple[str, ...] = ()  # one line for each ticker that waits
 
     @property
     def lines(self) -> Iterator[str]:
-        """Yield the failures, the links, and the counts last."""
+        """Yield the failures, the questions, the links, and the counts last."""
         yield from self.failures
         if self.failures:
             yield f"To repeat what failed: closecast retry {self.run}"
+        yield from self.questions
         width = max((len(name) for name in self.links), default=0) + 1
         for name, place in self.links.items():
             yield f"{f'{name}:':<{width}} {place}"
@@ -66,17 +70,20 @@ def closing(run: str, rows: Sequence[Result], links: Mapping[str, str]) -> Closi
         links: places by their name; empty ones are left out.
     """
     failed = [one for one in rows if one.reason]
+    waiting = [one for one in rows if one.state == "waiting"]
     counts = Counts(
         tickers=len(rows),
-        done=len(rows) - len(failed),
+        done=len(rows) - len(failed) - len(waiting),
         failed=len(failed),
         promoted=sum(one.decision == "promoted" for one in rows),
         refused=sum(one.decision == "refused" for one in rows),
         warnings=sum(len(one.warnings) for one in rows),
         seconds=round(sum(one.seconds for one in rows), 1),
+        waiting=len(waiting),
     )
     failures = tuple(f"{one.ticker} failed in {one.step}. {one.reason}" for one in failed)
-    return Closing(run, counts, failures, {name: place for name, place in links.items() if place})
+    questions = tuple(f"{one.ticker} waits for a decision. {one.waiting}" for one in waiting)
+    return Closing(run, counts, failures, {name: place for name, place in links.items() if place}, questions)
 
 
 def results_json(end: Closing, rows: Sequence[Result]) -> bytes:

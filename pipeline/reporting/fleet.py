@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pipeline.reporting.results import Result
     from pipeline.settings import Settings
 
-Problem = Literal["stale", "failed", "decayed", "old_champion", "old_forecast"]
-PROBLEMS: tuple[Problem, ...] = ("stale", "failed", "decayed", "old_champion", "old_forecast")
+Problem = Literal["stale", "failed", "waiting", "decayed", "old_champion", "old_forecast"]
+PROBLEMS: tuple[Problem, ...] = ("stale", "failed", "waiting", "decayed", "old_champion", "old_forecast")
 _LOOK_BACK = 10  # nights before the last one that are searched for the champion of a ticker that failed
 
 
@@ -41,7 +41,7 @@ class Ticker(BaseModel):
     problems: tuple[Problem, ...]
     last_night: dt.date | None = Field(default=None, description="session of its newest run with a report")
     run: str = Field(default="", description="name of that run in the store")
-    verdict: str = Field(default="", description="promoted, refused, or the step in which it failed")
+    verdict: str = Field(default="", description="promoted, refused, waiting, or the step in which it failed")
     reason: str = Field(default="", description="of a failure")
     champion: int | None = Field(default=None, description="the version that its last finished night served")
     champion_trained: dt.date | None = Field(default=None, description="night that trained the champion's weights")
@@ -68,6 +68,7 @@ class Counts(BaseModel):
     in_order: int
     stale: int = Field(description="without a reported run of the session that is due")
     failed: int = Field(description="in their last night")
+    waiting: int = Field(description="for a person's answer about their last night")
     decayed: int = Field(description="served forecasts beyond a limit of decay")
     old_champion: int
     old_forecast: int
@@ -169,7 +170,7 @@ class _Reader:
             problems=(),
             last_night=last.as_of,
             run=last.run,
-            verdict=f"failed in {row.step}" if row.reason else row.decision,
+            verdict=f"failed in {row.step}" if row.reason else row.state,
             reason=row.reason,
             champion=champion.served_version or champion.forecast_version,
             champion_trained=trained,
@@ -184,7 +185,7 @@ class _Reader:
             currency=newest.currency if newest else "",
             forecast_age=self._age(newest.as_of) if newest else None,
             no_forecast=row.no_forecast,
-            findings=tuple(filter(None, (row.reason, *row.warnings))),
+            findings=tuple(filter(None, (row.reason, row.waiting, *row.warnings))),
         )
         return read.model_copy(update={"problems": self._problems(read, row)})
 
@@ -221,6 +222,7 @@ class _Reader:
         holds: dict[Problem, bool] = {
             "stale": read.last_night is None or read.last_night < self._due,
             "failed": bool(read.reason),
+            "waiting": row.state == "waiting",
             "decayed": results.is_decayed(row),
             "old_champion": (read.champion_age or 0) > gate.max_champion_age,
             "old_forecast": (read.forecast_age or 0) > gate.max_forecast_age,

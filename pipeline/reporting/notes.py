@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,19 +17,19 @@ _MOST_ROWS = 20  # of a description: about 180 characters each, of 5,000 in a ta
 
 def counts(results: Sequence[Result]) -> str:
     """Return the counts of a run, such as "3 promoted, 1 kept, 1 failed"."""
-    failed = sum(bool(one.reason) for one in results)
-    passed = [one for one in results if not one.reason]
+    states = Counter(one.state for one in results)
     named = {
-        "promoted": sum(one.decision == "promoted" for one in passed),
-        "kept": sum(one.decision == "refused" for one in passed),
-        "not judged": sum(not one.decision for one in passed),
-        "failed": failed,
+        "promoted": states["promoted"],
+        "kept": states["refused"],
+        "not judged": states[""],
+        "waiting": states["waiting"],
+        "failed": states["failed"],
     }
     return ", ".join(f"{count} {name}" for name, count in named.items() if count)
 
 
 def run_note(results: Sequence[Result], links: Sequence[str] = ()) -> str:
-    """Return the note of a run for Airflow's page: the counts, the failed tickers, links.
+    """Return the note of a run for Airflow's page: the counts, the tickers that wait or failed, links.
 
     Args:
         results: one per ticker.
@@ -37,7 +38,8 @@ def run_note(results: Sequence[Result], links: Sequence[str] = ()) -> str:
     failed = [f"{one.ticker} failed in {one.step}" for one in results if one.reason]
     if len(failed) > _MOST_NAMED:
         failed = [*failed[:_MOST_NAMED], f"and {len(failed) - _MOST_NAMED} more"]
-    parts = [counts(results), "; ".join(failed), *links]
+    waiting = [f"{one.ticker} waits for a decision" for one in results if one.state == "waiting"]
+    parts = [counts(results), "; ".join(waiting[:_MOST_NAMED]), "; ".join(failed), *links]
     return "\n\n".join(filter(None, parts))[:MAX_NOTE]
 
 
@@ -54,7 +56,7 @@ def table(results: Sequence[Result], page: Callable[[str], str]) -> str:
     ]
     ordered = sorted(results, key=lambda one: not one.reason)
     for one in ordered[:_MOST_ROWS]:
-        verdict = f"failed in {one.step}" if one.reason else one.decision or "not judged"
+        verdict = f"failed in {one.step}" if one.reason else one.state or "not judged"
         cells = (
             f"[{one.ticker}]({page(one.mlflow_run)})",
             verdict,

@@ -40,12 +40,14 @@ class LogProgress:
         log.info("%s %s: %s", ticker, manifest.step, _result(manifest, reused=reused))
         for finding in manifest.outcome.findings:
             log.log(
-                logging.ERROR if finding.severity == "critical" else logging.WARNING,
+                logging.ERROR if finding.severity == "critical" and not finding.asks else logging.WARNING,
                 "%s %s: %s: %s", ticker, manifest.step, finding.severity, finding,
             )  # fmt: skip
 
 
 def _result(manifest: Manifest, *, reused: bool) -> str:
+    if manifest.waiting:
+        return "waits for a decision"
     if manifest.failed:
         return "FAILED"
     return "reused" if reused else f"{manifest.seconds:.1f} s"

@@ -97,6 +97,8 @@ def _decision(folder: Folder, ended: Mapping[str, Manifest], last: str) -> dict[
     if last not in whole:
         step = list(ended)[-1] if ended else "plan"
         facts["result"] = f"failed in {step}" if step in ended and ended[step].failed else f"stopped after {step}"
+        if step in ended and ended[step].waiting:
+            facts["result"] = "waiting"
     if "promote" in whole:
         effects = results_of_effects(list(ended.values()))
         decision = Decision.from_json(folder.read("decision.json")).as_released(effects.released)

@@ -73,6 +73,14 @@ class Result(NamedTuple):
     served_version: int | None = None  # the champion after the gate's decision
     served_trained: str = ""  # last session of the night on which its weights were trained
     served_cutoff: str = ""  # last session that its weights have seen
+    waiting: str = ""  # the question to a person; empty for a ticker that does not wait
+
+    @property
+    def state(self) -> str:
+        """Return failed or waiting, or the decision of the gate; "" if it was not judged."""
+        if self.reason:
+            return "failed"
+        return "waiting" if self.waiting else self.decision
 
 
 class Aggregate(NamedTuple):
@@ -116,6 +124,7 @@ def result(
     reasons = [str(finding) for finding in findings if finding.severity == "critical"]
     if len(ended) < len(manifests) and not reasons:
         reasons = ["The run was stopped before this ticker was done. Run it again: finished steps are kept."]
+    waits = bool(ended) and ended[-1].waiting
     effects = results_of_effects(ended)
     tags = {name: value for manifest in ended for name, value in manifest.outcome.tags.items()}
     row = Result(
@@ -128,7 +137,8 @@ def result(
         seconds=sum(manifest.seconds for manifest in ended),
         mlflow_run=mlflow_run,
         step=ended[-1].step if ended else "plan",
-        reason=" | ".join(reasons),
+        reason="" if waits else " | ".join(reasons),
+        waiting=" | ".join(reasons) if waits else "",
         warnings=tuple(str(finding) for finding in findings if finding.severity == "warning"),
         weight=measured.get("weight"),
         currency=currency,
@@ -244,7 +254,7 @@ def aggregate(results: Sequence[Result]) -> Aggregate:
 def summary(results: Sequence[Result]) -> dict[str, float]:
     """Return the figures of the whole run, for MLflow's parent run."""
     counts = {
-        "tickers_done": float(sum(not one.reason for one in results)),
+        "tickers_done": float(sum(not one.reason and not one.waiting for one in results)),
         "tickers_failed": float(sum(bool(one.reason) for one in results)),
     }
     figures = aggregate(results)._asdict()
@@ -270,7 +280,7 @@ def results_of(data: bytes) -> list[Result]:
 
 
 def ended_steps(manifests: Sequence[Manifest | None]) -> list[Manifest]:
-    """Return the manifests up to the first that failed. Later manifests belong to an earlier try."""
+    """Return the manifests up to the first that failed or waits. Later manifests belong to an earlier try."""
     ended = [manifest for manifest in manifests if manifest]
     failed = [number for number, manifest in enumerate(ended, 1) if manifest.failed]
     return ended[: failed[0]] if failed else ended

@@ -18,8 +18,9 @@ _LEAST_SHOWN = 0.0005  # of a skill: less is 0.0 %
 def verdict(results: Sequence[Result]) -> str:
     """Return the run in one sentence."""
     failed = [one.ticker for one in results if one.reason]
+    waiting = [one.ticker for one in results if one.state == "waiting"]
     parts = [
-        f"{len(results) - len(failed)} of {len(results)} ticker(s) done",
+        f"{len(results) - len(failed) - len(waiting)} of {len(results)} ticker(s) done",
         _decisions(results),
         _against_naive(results),
         _use_of_networks(results),
@@ -27,6 +28,8 @@ def verdict(results: Sequence[Result]) -> str:
     sentence = f"{'; '.join(filter(None, parts))}."
     if failed:
         sentence += f" Failed: {', '.join(failed)}."
+    if waiting:
+        sentence += f" Waiting for a decision: {', '.join(waiting)}."
     return sentence
 
 

@@ -11,7 +11,7 @@ from pipeline.errors import NotComparable
 from pipeline.evaluation.amounts import amount_text
 from pipeline.evaluation.scores import Scores
 from pipeline.old_names import Renamed
-from pipeline.outcome import SUPERSEDED, Released
+from pipeline.outcome import SUPERSEDED, Answer, Released
 from pipeline.settings.gate import Gate, Policy
 
 
@@ -98,6 +98,7 @@ class Decision(Renamed):
     rules: tuple[Rule, ...]
     champion_rmse: float | None = Field(default=None, description="of the champion on the challenger's test rows")
     changes: Changes = Changes()
+    answer: Answer | None = Field(default=None, description="of the person who accepted a restated history")
 
     @property
     def failed(self) -> tuple[Rule, ...]:

@@ -118,6 +118,13 @@ class Settings(BaseSettings):
     late_minutes: int = Field(
         240, ge=0, description="time from a session's close to the alert that no run has finished"
     )
+    ask_hours: float = Field(
+        0.0,
+        ge=0,
+        le=168,
+        description="hours that an unexplained restatement waits for a person's answer on Airflow's page; 0: it is "
+        "critical at once, as in each run that no stack started",
+    )
     keep_nights: int = Field(10, ge=1, description="last nights of each ticker and source that `closecast prune` keeps")
     keep_rows: int = Field(
         10, ge=0, description="last sessions in the ledger whose forecasts `closecast prune` keeps the nights of"

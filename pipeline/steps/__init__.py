@@ -7,7 +7,9 @@ for its imports.
 
 from __future__ import annotations
 
+from pipeline.outcome import ANSWER
 from pipeline.prices import snapshot
+from pipeline.prices.comparison import RESTATEMENT
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.forecast import forecast
 from pipeline.steps.ingest import ingest
@@ -23,17 +25,21 @@ __all__ = ["FLOW", "Step", "Unit"]
 _CURRENCY = (snapshot.FILE,)  # missing in runs that an earlier version began
 FLOW = (
     Step(ingest, ()),
-    Step(validate, (), may_read=(snapshot.FILE, snapshot.OLD_FILE), judges=True),
+    Step(validate, (), may_read=(snapshot.FILE, snapshot.OLD_FILE, RESTATEMENT, ANSWER), judges=True),
     Step(split_scale, ("validated.parquet",)),
     Step(window, ("split.json",)),
-    Step(train, ("scaled.npz", "scaler.json", "split.json", "windows.json"), may_read=_CURRENCY, gathers=True),
+    Step(
+        train, ("scaled.npz", "scaler.json", "split.json", "windows.json"), may_read=(*_CURRENCY, ANSWER), gathers=True
+    ),
     Step(
         evaluate,
         ("model.keras", "recipe.json", "rows.json", "scaled.npz"),
         may_read=("refitted.keras", "refitted.json", "walk_forward.parquet", *_CURRENCY),
     ),
     Step(
-        promote, ("metrics.json", "predictions.parquet", "recipe.json", "rows.json", "scaled.npz"), may_read=_CURRENCY
+        promote,
+        ("metrics.json", "predictions.parquet", "recipe.json", "rows.json", "scaled.npz"),
+        may_read=(*_CURRENCY, ANSWER),
     ),
     Step(forecast, ("validated.parquet",), may_read=_CURRENCY),
 )

@@ -48,6 +48,7 @@ def promote(unit: Unit) -> Outcome:
         update={
             "champion_rmse": rescored.rmse if rescored else None,
             "changes": _changes(unit, served, met.record) if served else Changes(),
+            "answer": unit.answer,
         }
     )
     returns = _recent_returns(unit)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pipeline import calendar
-from pipeline.arrays import Dates
 from pipeline.errors import DataError
 from pipeline.evaluation import baselines
 from pipeline.forecasting import fitting, forecaster, inference, target, walk_forward, windows
 from pipeline.forecasting.bars import Bars
 from pipeline.forecasting.fitting import Fitted, History
 from pipeline.forecasting.recipe import MIXED, SCALES
-from pipeline.forecasting.scale import Scaler, fit_scaler
-from pipeline.forecasting.split import Split, borders_of, common_borders, split, split_at
+from pipeline.forecasting.scale import fit_scaler
+from pipeline.forecasting.split import Split, split
 from pipeline.outcome import Outcome
-from pipeline.steps import carry
+from pipeline.steps import carry, join
+from pipeline.steps.histories import Ticker, evaluated_history, read, whole_history, with_common_borders
 from pipeline.steps.rows import rows_json
-from pipeline.store.formats import arrays_of, frame_bytes, json_bytes, json_of
+from pipeline.store.formats import frame_bytes, json_bytes
 
 if TYPE_CHECKING:
     from pipeline.forecasting.training import OnEpoch
@@ -27,36 +27,28 @@ if TYPE_CHECKING:
     from pipeline.steps.unit import Unit
 
 
-class _Ticker(NamedTuple):
-    """One ticker of a training."""
-
-    unit: Unit
-    sessions: Dates
-    bars: Bars
-    parts: Split
-    laid: Windows
-    scaler: Scaler  # of the target, fitted on rows before test
-    learned: bool = True  # whether the network is fitted to its rows
-
-
 def train(units: Sequence[Unit]) -> list[Outcome]:
     """Fit one network to all units, and return for each its weights, its curves and the recipe that serving needs.
 
-    On a night between two trainings the networks are those of the champion.
+    On a night between two trainings the networks are those of the champion. A unit that comes after the shared training
+    of its night, because a person had to accept its prices, takes the network of that training.
 
     Several units are a universe: one date begins validation and one begins test for all of them.
     """
     carried = carry.carry(units)
     if carried is not None:
         return carried
+    joined = join.join(units)
+    if joined is not None:
+        return joined
     from pipeline.forecasting import model
 
     plan = units[0].plan
     if units[0].settings.gpu == "require":
         model.require_gpu()
-    tickers = [_read(unit) for unit in units]
+    tickers = [read(unit) for unit in units]
     if len(tickers) > 1:
-        tickers = _with_common_borders(tickers, plan)
+        tickers = with_common_borders(tickers)
 
     def on_epoch(epoch: int, epochs: int, loss: float) -> None:
         for unit in units:
@@ -69,66 +61,24 @@ def train(units: Sequence[Unit]) -> list[Outcome]:
     return [_outcome(one, plan, evaluated, refitted, at, shared) for at, one in enumerate(tickers)]
 
 
-def _read(unit: Unit) -> _Ticker:
-    arrays = arrays_of(unit.read("scaled.npz"))
-    bars = Bars(arrays["open"], arrays["high"], arrays["low"], arrays["closes"])
-    scaler = Scaler(**json_of(unit.read("scaler.json")))
-    return _Ticker(unit, arrays["sessions"], bars, unit.split, unit.windows, scaler)
-
-
-def _with_common_borders(tickers: Sequence[_Ticker], plan: Plan) -> list[_Ticker]:
-    """Return the tickers, cut at the same dates.
-
-    A ticker with too little history before them keeps its own split and the network learns none of its rows.
-    """
-    borders = common_borders([borders_of(one.sessions, one.parts) for one in tickers])
-    cut = []
-    for one in tickers:
-        parts = split_at(one.sessions, borders)
-        laid = windows.windows_of(parts, plan.preset)
-        if not (laid.train and laid.validation and laid.test):
-            cut.append(one._replace(learned=False))
-            continue
-        values = target.to_values(one.bars.close[: parts.test], plan.preset.target)
-        cut.append(one._replace(parts=parts, laid=laid, scaler=fit_scaler(values, plan.preset.scaler)))
-    return cut
-
-
-def _evaluated(tickers: Sequence[_Ticker], plan: Plan, on_epoch: OnEpoch) -> Fitted:
+def _evaluated(tickers: Sequence[Ticker], plan: Plan, on_epoch: OnEpoch) -> Fitted:
     """Fit the network on the past of the test rows."""
-    histories = [_history(one, one.parts.test, one.laid, one.scaler) for one in tickers]
+    histories = [evaluated_history(one) for one in tickers]
     learned = [one.learned for one in tickers]
     return fitting.fit(histories, plan.preset, preset_name=plan.preset_name, learned=learned, on_epoch=on_epoch)
 
 
-def _refitted(tickers: Sequence[_Ticker], plan: Plan, evaluated: Fitted, on_epoch: OnEpoch) -> Fitted:
+def _refitted(tickers: Sequence[Ticker], plan: Plan, evaluated: Fitted, on_epoch: OnEpoch) -> Fitted:
     """Fit the network that is served on every row."""
-    histories = []
-    for one in tickers:
-        whole = split(one.parts.end, 1.0, 0.0)
-        scaler = fit_scaler(target.to_values(one.bars.close, plan.preset.target), plan.preset.scaler)
-        histories.append(_history(one, one.parts.end, windows.windows_of(whole, plan.preset), scaler))
+    histories = [whole_history(one) for one in tickers]
     learned = [one.learned for one in tickers]
     return fitting.refit(
         histories, plan.preset, evaluated, preset_name=plan.preset_name, learned=learned, on_epoch=on_epoch
     )
 
 
-def _history(one: _Ticker, train_stop: int, laid: Windows, scaler: Scaler) -> History:
-    return History(
-        ticker=one.unit.ticker,
-        calendar=one.unit.plan.calendar,
-        currency=one.unit.currency,
-        bars=one.bars,
-        scaler=scaler,
-        laid=laid,
-        cutoff=str(one.sessions[train_stop - 1]),
-        train_stop=train_stop,
-    )
-
-
 def _shared_files(
-    tickers: Sequence[_Ticker], plan: Plan, evaluated: Fitted, refitted: Fitted | None
+    tickers: Sequence[Ticker], plan: Plan, evaluated: Fitted, refitted: Fitted | None
 ) -> dict[str, bytes]:
     """Return the files that are the same for each ticker: the networks, and the picture of the training."""
     from pipeline.forecasting import model
@@ -145,7 +95,7 @@ def _shared_files(
 
 
 def _outcome(
-    one: _Ticker, plan: Plan, evaluated: Fitted, refitted: Fitted | None, at: int, shared: dict[str, bytes]
+    one: Ticker, plan: Plan, evaluated: Fitted, refitted: Fitted | None, at: int, shared: dict[str, bytes]
 ) -> Outcome:
     from pipeline.forecasting import model
 
@@ -198,13 +148,13 @@ def _outcome(
     )
 
 
-def _intervals_text(one: _Ticker, plan: Plan) -> str:
+def _intervals_text(one: Ticker, plan: Plan) -> str:
     if plan.preset.output == "distribution":
         return f"calibrated every night on the newest {plan.preset.calibration_rows:,} residuals"
     return "calibrated on validation" if one.laid.validation else "calibrated on train: too narrow"
 
 
-def _walk_forward(one: _Ticker, plan: Plan) -> dict[str, bytes]:
+def _walk_forward(one: Ticker, plan: Plan) -> dict[str, bytes]:
     """Train once per fold on the sessions known by then, and return the forecasts of all test rows."""
     import pandas as pd
 

@@ -11,6 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.forecasting.recipe import Recipe
 from pipeline.forecasting.split import Split
 from pipeline.forecasting.windows import FittedRows, Windows
+from pipeline.outcome import ANSWER, Answer
 from pipeline.prices import snapshot
 from pipeline.steps.rows import fitted_rows, windows_of
 from pipeline.store.formats import json_of
@@ -62,7 +63,20 @@ class Unit:
     @property
     def inputs(self) -> tuple[str, ...]:
         """Return the names of the files that the step reads in this run."""
-        return self.step.reads + tuple(name for name in self.step.may_read if name in self._writers)
+        return self.step.reads + tuple(name for name in self.step.may_read if self._has(name))
+
+    def _has(self, name: str) -> bool:
+        """Return whether a step before this one wrote a file, or a person's answer is there."""
+        return name in self._writers or (name == ANSWER and self.folder.exists(ANSWER))
+
+    @cached_property
+    def answer(self) -> Answer | None:
+        """Return the answer of a person to the restatement of this snapshot; None without one."""
+        ingested = self.manifests["ingest"]
+        if ingested is None or ANSWER not in self.inputs:
+            return None
+        given = Answer.from_json(self.read(ANSWER))
+        return given if given.data_sha256 == snapshot.identity(ingested) else None
 
     @cached_property
     def _contents(self) -> dict[str, bytes]:

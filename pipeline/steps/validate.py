@@ -10,6 +10,7 @@ from pipeline import calendar
 from pipeline.errors import DataError
 from pipeline.outcome import Finding, Outcome
 from pipeline.prices import closures
+from pipeline.prices.comparison import judged
 from pipeline.store.formats import frame_bytes
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def validate(unit: Unit) -> Outcome:
             "quality.removed_without_price": len(cleaned.without_price),
             "quality.removed_no_session": len(cleaned.no_session),
         },
+        tags=unit.answer.tags if unit.answer else {},
         bars=closures.recent_bars(raw, expected),
-        findings=(*checked.findings, *_early_finding(early, unit.plan.calendar)),
+        findings=(*checked.findings, *_early_finding(early, unit.plan.calendar), *_restatement(unit)),
     )
     if outcome.failed:
         return outcome
@@ -57,6 +59,13 @@ def validate(unit: Unit) -> Outcome:
             "dataset": "validated.parquet",
         }
     )
+
+
+def _restatement(unit: Unit) -> tuple[Finding, ...]:
+    """Return the restatement that `ingest` found and a person may accept, judged by the answer."""
+    ingested = unit.manifests["ingest"]
+    found = ingested.outcome.findings if ingested else ()
+    return tuple(judged(one, unit.answer, unit.plan.ask_hours) for one in found if one.asks)
 
 
 def rows_before_calendar(raw: pd.DataFrame, name: str) -> pd.DatetimeIndex:

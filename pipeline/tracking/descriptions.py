@@ -22,6 +22,7 @@ EXPERIMENT = (
     "`quality/` repeats the figures that decide, `step/` has rows and seconds of each step, `live/` the scores of "
     "served forecasts."
 )
+WAITING = "waiting"  # the verdict on a ticker until a person answers
 _FIGURES = {
     "skill": ("skill against naive", "{:+.4f}"),
     "interval_skill_95": ("95 % interval score: skill against the EWMA of closes", "{:+.3f}"),
@@ -104,4 +105,4 @@ def verdict_of(tags: Mapping[str, str], before: str, failed_step: str) -> str:
         return f"failed in {failed_step}"
     if "decision" in tags:
         return tags["decision"].partition(":")[0]
-    return "in progress" if before.startswith("failed") else before or "in progress"
+    return "in progress" if before.startswith(("failed", WAITING)) else before or "in progress"

@@ -183,8 +183,8 @@ class Runs:
                     self.set_status(run.info.run_id, "KILLED")
 
     def set_status(self, run_id: str, status: str) -> None:
-        """Set a run's status; every status but RUNNING also sets its end."""
-        if status == "RUNNING":
+        """Set a run's status; every status but RUNNING and SCHEDULED also sets its end."""
+        if status in {"RUNNING", "SCHEDULED"}:
             self.client.update_run(run_id, status=status)
         else:
             self.client.set_terminated(run_id, status)

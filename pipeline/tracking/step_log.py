@@ -75,6 +75,8 @@ def log_step(runs: Runs, plan: Plan, ticker: str, manifest: Manifest, folder: Fo
 
 
 def _status(manifest: Manifest, *, last: bool) -> str:
+    if manifest.waiting:
+        return "SCHEDULED"  # MLflow's own word for a run that has yet to go on
     if manifest.failed:
         return "FAILED"
     return "FINISHED" if last else "RUNNING"
@@ -104,6 +106,8 @@ def _log_values(
     }
     before = run.data.tags.get("verdict", "")
     tags["verdict"] = descriptions.verdict_of(tags, before, manifest.step if manifest.failed else "")
+    if manifest.waiting:
+        tags["verdict"] = descriptions.WAITING
     tags["mlflow.note.content"] = _note(plan, run, manifest, tags)
     metrics = figures.due(manifest, folder, model_id)
     while len(metrics) > _BATCH:

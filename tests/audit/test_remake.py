@@ -1,10 +1,13 @@
 """The code of a night makes its steps again; a request for other code, or an unknown champion, is refused."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from pipeline.audit import remake
 from pipeline.errors import Damaged, PipelineError
 from pipeline.outcome import Effects, Outcome, Release
+from pipeline.steps import FLOW
 from pipeline.tracking.champion_record import ChampionRecord
 from pipeline.tracking.versions import Version
 
@@ -43,3 +46,21 @@ def test_the_forecast_is_made_by_the_version_of_the_night():
     assert served(3) == (Version(3, "", "", release.tags), b"served.keras", b"served.json")
     with pytest.raises(PipelineError, match="v4 of AAA"):
         served(4)
+
+
+def test_a_ticker_that_joined_the_shared_training_comes_after_it():
+    """As in the night: its rows did not shape the network."""
+
+    def unit(ticker):
+        return SimpleNamespace(ticker=ticker, plan=SimpleNamespace(shares_network=True))
+
+    before = ChampionRecord(number=None)
+    asked = {
+        name: remake.Asked(until="forecast", champion=before, joined=name == "LATE") for name in ("A", "LATE", "B")
+    }
+    request = remake.Request(run="r", code="c", tickers=asked)
+    units = [unit(name) for name in asked]
+    steps = {step.name: step for step in FLOW}
+    grouped = [[one.ticker for one in group] for group in remake._groups(steps["train"], units, request)]
+    assert grouped == [["A", "B"], ["LATE"]]
+    assert [len(group) for group in remake._groups(steps["evaluate"], units, request)] == [1, 1, 1]

@@ -6,6 +6,8 @@ import pytest
 
 from pipeline.audit import snapshots
 from pipeline.errors import UsageError
+from pipeline.outcome import Finding
+from tests.support.nights import folder_of_run
 
 
 @pytest.fixture
@@ -41,3 +43,17 @@ def test_a_ticker_without_a_snapshot_is_named(two_nights):
     """With the command that makes one."""
     with pytest.raises(UsageError, match="no snapshot of NFLX"):
         snapshots.newest(two_nights.store_url, ["NFLX"])
+
+
+def test_a_snapshot_that_no_person_accepted_does_not_count(two_nights_copied, two):
+    """The ticker waited, or was rejected: the next night is not compared with it either."""
+    folder = folder_of_run(two_nights_copied, "manual__2")
+    asked = Finding(rule="Past prices", severity="info", observed="2 closes", asks=True)
+    for step, finding in (("ingest", asked), ("validate", asked.model_copy(update={"severity": "critical"}))):
+        manifest = folder.manifest(step)
+        outcome = manifest.outcome.model_copy(update={"findings": (finding,)})
+        folder.write_manifest(manifest.model_copy(update={"outcome": outcome}))
+    found = snapshots.snapshots(two_nights_copied.store_url, "AAA")
+    assert [one.run for one in found] == ["manual__1"]
+    folder.write_manifest(manifest)
+    assert [one.run for one in snapshots.snapshots(two_nights_copied.store_url, "AAA")] == [one.run for one in two]

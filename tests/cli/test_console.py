@@ -157,3 +157,15 @@ def test_live_progress_names_step_epoch_and_loss(screen):
     assert "NFLX train" in text
     assert "epoch 3/80 loss 0.250000" in text
     assert len(live._bars.tasks) == 1
+
+
+def test_a_ticker_that_waits_has_its_word_in_the_table(screen, tiny):
+    """It is neither failed nor refused; its question is printed once."""
+    waiting = FAILED._replace(reason="", waiting="2 of 975 closes differ", step="validate")
+    console.show_results(screen, check(tiny), [DONE, waiting])
+    console.show_closing(screen, closing("manual__1", [DONE, waiting], {}), Path("/l.log"))
+    text = screen.file.getvalue()
+    (row,) = [line for line in text.splitlines() if "BAD" in line and "b" * 32 in line]
+    assert "waiting" in row.split()
+    assert text.count("BAD waits for a decision. 2 of 975 closes differ") == 1
+    assert "Waiting for a decision: BAD." in " ".join(text.split())

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.forecasting import model, target, windows
 from pipeline.forecasting.bars import Bars
-from pipeline.forecasting.fitting import History, _Parts, calibration_rows, fit, refit, rolled_widths
+from pipeline.forecasting.fitting import History, Parts, calibration_rows, fit, refit, rolled_widths
 from pipeline.forecasting.forecaster import predicted
 from pipeline.forecasting.intervals import calibrate, residuals
 from pipeline.forecasting.scale import fit_scaler
@@ -78,7 +78,7 @@ def _damaged(column, stop):
 
 def test_the_rows_that_choose_the_weights_choose_no_epoch():
     """The first half of validation stops the training, the second half chooses; point uses all of it twice."""
-    parts = _Parts.of(history(market(0)), TINY)
+    parts = Parts.of(history(market(0)), TINY)
     laid = history(market(0)).laid
     assert (parts.train, parts.stop.start, parts.choice.stop) == (
         laid.train,
@@ -88,7 +88,7 @@ def test_the_rows_that_choose_the_weights_choose_no_epoch():
     assert parts.stop.stop == parts.choice.start
     assert abs(len(parts.stop) - len(parts.choice)) <= 1
     point = TINY.model_copy(update={"output": "point"})
-    assert _Parts.of(history(market(0)), point) == _Parts(laid.train, laid.validation, laid.validation)
+    assert Parts.of(history(market(0)), point) == Parts(laid.train, laid.validation, laid.validation)
     assert calibration_rows(laid._replace(validation=range(0))) == laid.train[-(len(laid.train) // 10) :]
 
 

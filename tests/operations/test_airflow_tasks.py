@@ -8,6 +8,8 @@ import pytest
 from pipeline import calendar
 from pipeline.errors import DataError, UsageError
 from pipeline.operations import airflow_tasks
+from pipeline.settings import load_settings
+from pipeline.store.runs import read_plan
 from tests.support.alert_channels import webhook
 from tests.support.past_runs import leave_plan, leave_results, row
 
@@ -92,7 +94,9 @@ def test_a_plan_has_no_more_batches_than_airflow_maps(monkeypatch, limit, most):
     if limit:
         monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", limit)
     tickers = [f"T{number}" for number in range(2000)]
-    run = SimpleNamespace(run_id="manual__2000", data_interval_end=None, run_after=dt.datetime.now(dt.UTC))
+    run = SimpleNamespace(
+        run_id="manual__2000", run_type="manual", data_interval_end=None, run_after=dt.datetime.now(dt.UTC)
+    )
     context = {"params": {"tickers": tickers, "overrides": {}}, "dag_run": run}
     monkeypatch.setattr(airflow_tasks, "get_current_context", lambda: context)
     batches = airflow_tasks.plan()
@@ -108,3 +112,17 @@ def test_the_report_ends_with_the_counts(tiny):
     leave_results(tiny, plan, row())
     (counts,) = airflow_tasks.closing_lines(tiny, "scheduled__1")
     assert counts.startswith("1 ticker(s): 1 done, 0 failed; 1 promoted")
+
+
+@pytest.mark.parametrize(("run_type", "hours"), [("scheduled", 12.0), ("manual", 12.0), ("backfill", 0.0)])
+@pytest.mark.usefixtures("tiny")
+def test_a_run_of_the_stack_asks_unless_it_is_a_backfill(monkeypatch, run_type, hours):
+    """A backfill of a year would ask about each night."""
+    monkeypatch.setenv("CLOSECAST_ASK_HOURS", "12")
+    run = SimpleNamespace(
+        run_id=f"{run_type}__ask", run_type=run_type, data_interval_end=None, run_after=dt.datetime.now(dt.UTC)
+    )
+    context = {"params": {"tickers": ["AAA"], "overrides": {}}, "dag_run": run}
+    monkeypatch.setattr(airflow_tasks, "get_current_context", lambda: context)
+    (batch,) = airflow_tasks.plan()
+    assert read_plan(load_settings().store_url, batch["run"]).ask_hours == hours

@@ -8,7 +8,17 @@ from pipeline.steps import FLOW
 
 def test_every_task_has_a_text():
     """A new step needs one; none is left over."""
-    assert set(dag_docs.TASKS) == {"plan", "gather", "report", "look", "prune", *(step.name for step in FLOW)}
+    assert set(dag_docs.TASKS) == {
+        "plan",
+        "gather",
+        "report",
+        "look",
+        "prune",
+        "question",
+        "ask",
+        "finish",
+        *(step.name for step in FLOW),
+    }
 
 
 def test_the_text_of_retrain_names_this_deployment(tiny):
@@ -37,3 +47,12 @@ def test_the_text_of_prune_has_its_limits(tiny):
     text = dag_docs.prune_text(tiny.model_copy(update={"keep_nights": 12, "keep_rows": 34}))
     assert "the last 12 nights" in text
     assert "the last 34 sessions" in text
+
+
+def test_the_text_of_decide_has_its_hours(tiny):
+    """As they are set, and where to answer."""
+    text = dag_docs.decide_text(tiny.model_copy(update={"ask_hours": 12.0}))
+    assert "up to 12 hours" in text
+    assert "Required actions" in text
+    assert dag_docs.ACCEPT in text
+    assert dag_docs.REJECT in text

@@ -3,12 +3,14 @@
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.operations.retry import _has_ended, _part_of, _repeated, run_to_retry
+from pipeline.operations.retry import _has_ended, _part_of, _repeated, _unfinished, run_to_retry
+from pipeline.outcome import Finding
 from pipeline.plan import Batch
 from pipeline.store.runs import unit_folder
 from pipeline.versions import code_version
 from tests.support.nights import sample_prices
 from tests.support.past_runs import leave_failure, leave_plan, leave_unit
+from tests.support.report_units import write
 
 
 def test_the_run_planned_last_is_retried(tiny):
@@ -51,3 +53,14 @@ def test_batches_keep_their_order_and_lose_what_is_done():
     """A batch of done tickers alone is left out."""
     batches = [Batch(run="r", as_of="d", tickers=names) for names in (["A", "B"], ["C"], ["D", "E"])]
     assert [one["tickers"] for one in _part_of(batches, {"B", "E"})] == [["B"], ["E"]]
+
+
+def test_a_ticker_that_waits_for_a_person_is_left_alone(tiny):
+    """Its answer does its steps; the others would be trained again with it."""
+    plan = leave_plan(tiny, "manual__1", "2025-11-20", tickers=("WAITS", "BAD"))
+    asked = Finding(rule="Past prices", severity="critical", observed="2 closes", asks=True)
+    folder = unit_folder(tiny.store_url, "WAITS", plan)
+    write(folder, "ingest")
+    write(folder, "validate", findings=(asked,))
+    leave_failure(tiny, plan, "BAD")
+    assert _unfinished(tiny, plan) == ("BAD",)

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline import runner, runs
 from pipeline.errors import DataError, UnknownTicker
-from pipeline.prices.comparison import compared_with
+from pipeline.outcome import Answer, Finding
+from pipeline.prices.comparison import compared_with, judged
 from pipeline.prices.snapshot import SnapshotRecord, fetch, last_snapshot
 from pipeline.prices.sources import Quoted
 from pipeline.store.formats import frame_bytes, sha256
@@ -165,3 +166,38 @@ def test_the_snapshot_of_an_earlier_version_has_no_currency(two_nights):
         assert compared_with_last("AAA", plan, settings, Quoted(raw, "JPY")).findings == ()
     finally:
         folder.write_manifest(manifest)
+
+
+def test_an_unexplained_change_is_a_question_where_the_plan_asks(two_nights):
+    """`validate` judges it; a split, a corrected newest bar and an accepted history are no question."""
+    settings, plan, raw = two_nights
+    asking = plan.model_copy(update={"ask_hours": 2.0})
+    altered = raw.copy()
+    altered.iloc[-100, altered.columns.get_loc("close")] *= 1.1
+    (finding,) = compared_with_last("AAA", asking, settings, Quoted(altered, "USD")).findings
+    assert (finding.severity, finding.asks) == ("info", True)
+    accepting = asking.model_copy(update={"accept_restated": True})
+    newest = raw.copy()
+    newest.iloc[-2, newest.columns.get_loc("close")] *= 1.1
+    for given, prices in ((accepting, altered), (asking, newest), (asking, raw)):
+        assert not [
+            one for one in compared_with_last("AAA", given, settings, Quoted(prices, "USD")).findings if one.asks
+        ]
+    assert plan.ask_hours == 0
+
+
+def test_a_restatement_is_judged_by_the_answer():
+    """Without one the ticker waits. Each answer is in the finding."""
+    asked = Finding(rule="Past prices", severity="info", observed="1 of 9 closes differs", asks=True)
+    waiting = judged(asked, None, 2)
+    assert (waiting.severity, waiting.asks) == ("critical", True)
+    assert "within 2 hours" in waiting.todo
+    given = Answer(
+        accepted=True, data_sha256="", by="admin", when=dt.datetime(2025, 11, 22, tzinfo=dt.UTC), reason="ok"
+    )
+    accepted = judged(asked, given, 2)
+    assert (accepted.severity, accepted.asks) == ("warning", False)
+    assert accepted.observed == "1 of 9 closes differs; accepted by admin on 2025-11-22 00:00 UTC: ok"
+    rejected = judged(asked, given.model_copy(update={"accepted": False}), 2)
+    assert (rejected.severity, rejected.asks) == ("critical", False)
+    assert "ACCEPT_RESTATED=1" in rejected.todo

@@ -17,6 +17,7 @@ import pytest
 from pipeline.steps import FLOW
 from tests.support.alert_channels import webhook
 from tests.support.dag_file import DAG_FILE, task_id
+from tests.support.restated import take_snapshots_of_the_night_before, write_prices
 from tests.support.tiny import network_variables
 
 COMMAND = [str(Path(sys.executable).with_name("closecast")), "run", "--airflow"]
@@ -108,6 +109,25 @@ def test_a_ctrl_c_ends_the_run_everywhere(tmp_path):
         assert set(mlflow.execute("select status from runs").fetchall()) == {("KILLED",)}
     rest = [one for one in psutil.process_iter(["environ"]) if str(tmp_path / "var") in str(one.info["environ"])]
     assert not rest
+
+
+@pytest.mark.parametrize("options", [[], ["--airflow"]])
+def test_a_restated_history_is_critical_at_once(tmp_path, monkeypatch, options):
+    """CLOSECAST_ASK_HOURS is for the stack: `closecast run` and `make run` end with a failed ticker."""
+    prices = tmp_path / "prices"
+    prices.mkdir()
+    for name, value in tiny_in(tmp_path, epochs=1).items():
+        monkeypatch.setenv(name, value)
+    given = {"SOURCE": "files", "PRICES": prices, "CURRENCY": "USD", "TICKERS": "AAA", "AS_OF": "2025-11-21"}
+    for name, value in (given | {"ASK_HOURS": "2"}).items():
+        monkeypatch.setenv(f"CLOSECAST_{name}", str(value))
+    write_prices(prices, ["AAA"])
+    take_snapshots_of_the_night_before()
+    write_prices(prices, ["AAA"], restated=True)
+    done = subprocess.run([*COMMAND[:2], *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "AAA failed in ingest" in done.stdout
+    assert "0 done, 1 failed;" in done.stdout
 
 
 # fault: severity, rule and observation that the README promises for it

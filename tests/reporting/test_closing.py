@@ -33,3 +33,13 @@ def test_results_json_has_the_same():
     old = json.dumps([one._asdict() for one in ROWS]).encode()
     assert results_of(old) == ROWS
     assert closing_of(old, "local__1") == end._replace(links={})
+
+
+def test_a_ticker_that_waits_is_counted_and_its_question_is_shown():
+    """Neither done nor failed. A run in which every ticker ended has the line as before."""
+    end = closing("manual__1", [row(), row("CCC", decision="", skill=None)._replace(waiting="2 closes differ")], {})
+    assert list(end.lines) == [
+        "CCC waits for a decision. 2 closes differ",
+        "2 ticker(s): 1 done, 0 failed, 1 waiting; 1 promoted, 0 refused; 0 warning(s); 4 s of work.",
+    ]
+    assert "waiting" not in closing("manual__1", ROWS, {}).counts.line

@@ -58,6 +58,7 @@ def test_each_problem_is_found_and_counted(tiny, look):
     leave_night(tiny, "2025-11-19", [row("STALE")])
     rows = [
         row("FAILED", reason="no close column", step="ingest", served_version=None, forecast_session=""),
+        row("WAITING", waiting="2 closes differ", decision="", served_version=None, forecast_session=""),
         row("DECAYED", warnings=(decayed,)),
         row("CHAMPION", served_trained="2025-08-26"),  # 62 sessions before 2025-11-21
         row("FORECAST", forecast_session="", forecast_version=None, no_forecast="prices of another currency"),
@@ -66,10 +67,11 @@ def test_each_problem_is_found_and_counted(tiny, look):
     leave_night(tiny, "2025-11-21", rows)
     leave_forecast(tiny, "FORECAST", "2025-11-20", "2025-11-19")
     leave_forecast(tiny, "FORECAST", "2025-11-24", "2025-11-21", synthetic=False)
-    found, by_name = look("STALE", "FAILED", "DECAYED", "CHAMPION", "FORECAST", "FIRST", "NEVER")
+    found, by_name = look("STALE", "FAILED", "WAITING", "DECAYED", "CHAMPION", "FORECAST", "FIRST", "NEVER")
     assert {name: one.problems for name, one in by_name.items()} == {
         "STALE": ("stale", "old_forecast"),
         "FAILED": ("failed",),
+        "WAITING": ("waiting",),
         "DECAYED": ("decayed",),
         "CHAMPION": ("old_champion",),
         "FORECAST": ("old_forecast",),
@@ -78,11 +80,13 @@ def test_each_problem_is_found_and_counted(tiny, look):
     }
     assert not found.in_order
     assert found.counts.model_dump() == {
-        "tickers": 7, "in_order": 1, "stale": 2, "failed": 1, "decayed": 1, "old_champion": 1, "old_forecast": 2,
+        "tickers": 8, "in_order": 1, "stale": 2, "failed": 1, "waiting": 1, "decayed": 1, "old_champion": 1,
+        "old_forecast": 2,
     }  # fmt: skip
     assert by_name["CHAMPION"].champion_age == 62
     assert (str(by_name["FORECAST"].forecast_session), by_name["FORECAST"].forecast_age) == ("2025-11-20", 2)
     assert by_name["FAILED"].findings == ("no close column",)
+    assert (by_name["WAITING"].verdict, by_name["WAITING"].findings) == ("waiting", ("2 closes differ",))
 
 
 def test_the_limits_are_those_of_the_gate(tiny, look):

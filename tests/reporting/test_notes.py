@@ -39,3 +39,11 @@ def test_the_table_has_failed_tickers_first_and_links():
         "| [AAA](http://x/run-of-AAA) | promoted | +0.0123 | +0.050 | 95.1% | 1,234.50 |",
     ]
     assert notes.table([KEPT] * 100, str).endswith("80 more are in `results.json` and in the view of the night.")
+
+
+def test_a_ticker_that_waits_has_a_word_of_its_own():
+    """It is neither failed nor kept."""
+    waiting = row("DDD", waiting="2 closes differ")
+    assert notes.counts([PROMOTED, waiting, FAILED]) == "1 promoted, 1 waiting, 1 failed"
+    assert notes.run_note([PROMOTED, waiting]) == "1 promoted, 1 waiting\n\nDDD waits for a decision"
+    assert "| waiting |" in notes.table([waiting], str)

@@ -20,6 +20,8 @@ def test_a_run_in_one_sentence():
         "the network moves the forecast of 1 of 2, the others forecast as naive. Failed: BAD."
     )
     assert verdict([FAILED]) == "0 of 1 ticker(s) done. Failed: BAD."
+    waiting = FAILED._replace(reason="", waiting="2 closes differ")
+    assert verdict([waiting]) == "0 of 1 ticker(s) done. Waiting for a decision: BAD."
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import runner, runs
 from pipeline.errors import DataError
-from pipeline.forecasting import model
+from pipeline.forecasting import inference, model
 from pipeline.forecasting.split import split
 from pipeline.steps import Unit
 from pipeline.steps.train import _fold_windows
@@ -48,6 +48,15 @@ def test_each_epoch_has_a_point_of_each_curve(two_nights):
     assert set(lengths.values()) == {outcome.metrics["epochs_trained"]} == {3}
     best = int(np.argmin(outcome.curves["val_loss"])) + 1
     assert outcome.metrics["best_epoch"] == best
+
+
+def test_the_network_of_the_evaluation_is_not_the_refitted_one(two_nights):
+    """The refitted one has seen the test rows; Keras trains the same object twice."""
+    folder = folder_of_run(two_nights, "manual__2")
+    evaluated, served = (inference.forward(folder.read(name)) for name in ("model.keras", "refitted.keras"))
+    assert np.abs(evaluated.kernel - served.kernel).max() > 0
+    for one, other in zip(evaluated.layers, served.layers, strict=True):
+        assert np.abs(one.kernel - other.kernel).max() > 0
 
 
 def test_only_a_walk_forward_has_its_file(two_nights):

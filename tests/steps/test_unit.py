@@ -1,10 +1,14 @@
 """The input of a step."""
 
+import datetime as dt
+
 import pytest
 
 from pipeline import runner
+from pipeline.outcome import ANSWER, Answer
 from pipeline.steps import FLOW, Unit
 from pipeline.store.folder import Folder
+from tests.support.report_units import write
 
 
 def unit_of(folder, step):
@@ -40,7 +44,26 @@ def test_every_declared_file_is_written_by_a_step_before():
         "evaluate": {"metrics.json", "predictions.parquet", "close.png", "forecast.png", "residuals.png"},
         "promote": {"decision.json"},
     }
-    written: set[str] = set()
+    written = {ANSWER}  # by a person
     for step in FLOW:
         assert set(step.reads + step.may_read) <= written
         written |= writes.get(step.name, set())
+
+
+def test_an_answer_is_about_the_rows_that_it_was_given_for(tmp_path):
+    """The key of a step depends on it; other rows have no answer, and another step does not see it."""
+    given = Answer(accepted=True, data_sha256="5e", by="admin", when=dt.datetime(2025, 11, 22, tzinfo=dt.UTC))
+    place = Folder(str(tmp_path))
+    assert unit_of(tmp_path, "validate").inputs == ()
+
+    def unit(step, rows):
+        write(place, "ingest", tags={"data_sha256": rows})
+        return Unit("AAA", None, place, None, None, runner.STEPS[step], ("ingest",))
+
+    assert unit("validate", "5e").answer is None
+    place.write(ANSWER, given.to_json())
+    assert unit("validate", "5e").answer == given
+    assert unit("validate", "5e").inputs == (ANSWER,)
+    assert unit("validate", "a1").answer is None
+    assert unit("window", "5e").answer is None
+    assert ANSWER not in unit("window", "5e").inputs

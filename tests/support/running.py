@@ -106,7 +106,7 @@ class Running:
         command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", "supervisord.conf", verb, program]
         subprocess.run(command, cwd=self.settings.var_dir / "run", check=True, stdout=subprocess.DEVNULL)
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def ask(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
         """Call Airflow's REST API; it may be away for a while, that is what is tested."""
         address = f"http://127.0.0.1:{self.settings.airflow_port}"
         passwords = self.settings.var_dir / "airflow" / "simple_auth_manager_passwords.json.generated"
@@ -114,7 +114,7 @@ class Running:
         for seconds in (1, 2, 4, 8, 16, 32, 0):
             try:
                 token = _post(f"{address}/auth/token", login, {})["access_token"]
-                return _post(f"{address}/api/v2/{path}", body, {"Authorization": f"Bearer {token}"})
+                return _post(f"{address}/api/v2/{path}", body, {"Authorization": f"Bearer {token}"}, method)
             except (urllib.error.URLError, OSError) as error:
                 if not seconds or (isinstance(error, urllib.error.HTTPError) and error.code < 500):
                     raise
@@ -158,8 +158,8 @@ def check_files(settings: Settings, run: str, ticker: str) -> None:
     assert {name for name in folder.names() if not name.startswith(".")} == expected
 
 
-def _post(url: str, body: dict[str, Any] | None, headers: dict[str, str]) -> dict[str, Any]:
+def _post(url: str, body: dict[str, Any] | None, headers: dict[str, str], method: str | None = None) -> dict[str, Any]:
     data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers}, method=method)
     with DIRECT.open(request, timeout=30) as answer:
         return dict(json.load(answer))
