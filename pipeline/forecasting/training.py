@@ -87,7 +87,7 @@ def train(
     place = device()
     chosen = recorder.curves["val_loss"] if preset.patience is not None else None
     return Trained(
-        network=trainer.network,
+        network=trainer.own_network(),
         curves={name: values for name, values in recorder.curves.items() if values},
         best_epoch=int(np.argmin(chosen)) + 1 if chosen else len(recorder.curves["loss"]),
         fit_seconds=fit_seconds,
@@ -172,6 +172,12 @@ class _Trainer:
         # On JAX the first `fit` would draw a shuffle to build the loss, and train in another order than later calls.
         self.fused.compute_loss(y=ops.zeros((1, 1)), y_pred=ops.zeros((1, kind.outputs)))
         self._fresh_state = [ops.convert_to_numpy(variable).copy() for variable in optimizer.variables]
+
+    def own_network(self) -> keras.Model:
+        """Return the network as it is now: the next training of this process must not change it."""
+        copy = keras.models.clone_model(self.network)
+        copy.set_weights(self.network.get_weights())
+        return copy
 
     def reset(self, seed: int, *, zero_start: bool) -> None:
         """Restore initial weights, optimizer and random state, so that no value of the last ticker remains."""

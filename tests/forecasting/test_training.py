@@ -75,6 +75,15 @@ def test_the_same_seed_gives_the_same_numbers_whatever_was_trained_before(traine
     assert fit().curves == first
 
 
+def test_a_later_training_leaves_the_network_of_an_earlier_one_as_it_was():
+    """A night trains twice in one process: the network of the evaluation must not learn the test rows then."""
+    first = fit()
+    weights = [one.copy() for one in first.network.get_weights()]
+    fit(TINY.model_copy(update={"seed": 9}))
+    for before, now in zip(weights, first.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, now)
+
+
 def test_training_changes_the_layers_that_are_saved(trained):
     """The compiled twin and the saved network share their weights; a file gives the same numbers back."""
     result, _ = trained
