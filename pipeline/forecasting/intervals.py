@@ -25,7 +25,8 @@ SHOWN = (50, 80, 95)  # levels that tables and records have bounds of
 PROBABILITIES = tuple(range(5, 100, 5))  # of the quantiles, per cent
 _LEAST = 1e-4  # of the last close: least forecast that an interval is built around, since a network may give 0
 _WARM_UP = 100  # residuals before the first one that a level adapts to
-_REMEMBERED = 64  # results of `roll`, each of at most some 100 kB
+_REMEMBERED = 32  # beginnings of residuals that `roll` keeps results of, each of some 100 kB
+_ALIKE = 8  # results per beginning: networks of one ticker have the same residuals before their validation rows
 
 
 def residuals(actual: Floats, forecast: Floats, last_closes: Floats, scale: Floats) -> Floats:
@@ -79,9 +80,12 @@ def roll(residuals: Floats, first: int, *, most: int, step: float) -> Floats:
     """
     start = min(first, _WARM_UP)
     key = (start, most, step, residuals[: start + 1].tobytes())
-    known = _rolled.pop(key, None)
+    several = _rolled.pop(key, ())
+    equal = [_equal_rows(one.residuals, residuals) for one in several]
+    known = several[int(np.argmax(equal))] if several else None
     rolled = _continued(residuals, known, start, most, step)
-    _rolled[key] = rolled
+    others = [one for one, rows in zip(several, equal, strict=True) if rows < len(one.residuals)]
+    _rolled[key] = (*others, rolled)[-_ALIKE:]
     if len(_rolled) > _REMEMBERED:
         _rolled.pop(next(iter(_rolled)))
     return rolled.half_widths[first - start : len(residuals) + 1 - start].copy()
@@ -95,7 +99,7 @@ class _Rolled(NamedTuple):
     adapted: Floats  # share of rows outside, the same shape
 
 
-_rolled: dict[tuple[int, int, float, bytes], _Rolled] = {}  # the one that was used last is the last
+_rolled: dict[tuple[int, int, float, bytes], tuple[_Rolled, ...]] = {}  # the one that was used last is the last
 
 
 def _continued(residuals: Floats, known: _Rolled | None, start: int, most: int, step: float) -> _Rolled:
