@@ -7,19 +7,17 @@ process of its own. The store, the ledger and MLflow are only read, or not asked
 from __future__ import annotations
 
 import datetime as dt
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import calendar
 from pipeline.audit import replay_work
-from pipeline.audit.replay_folder import NIGHTS, Part, Request, begun, folder_of, parts
+from pipeline.audit.replay_folder import Part, Request, begun, folder_of, parts
 from pipeline.audit.replay_night import NEVER, REFERENCE, Contender
 from pipeline.audit.replay_prices import Known, snapshots_of
+from pipeline.audit.replay_processes import processes, worked
 from pipeline.audit.replay_scores import replayed_of
 from pipeline.audit.replay_training import ALL, START, Before, GroupFile, before
 from pipeline.errors import UsageError
@@ -216,76 +214,33 @@ def _train(home: Path, request: Request, settings: Settings, workers: int, say: 
     done = len(all_of_them) - len(left)
     if done:
         say(f"Continues: {done} of {len(all_of_them)} training(s) are done.")
-    with _processes(min(workers, len(left))) as pool:
-        running = {pool.submit(replay_work.train, home, *one, settings): one for one in left}
-        for future in _ended(running):
-            group, night = running.pop(future)
-            future.result()
+    with processes(min(workers, len(left))) as pool:
+        tasks = deque(left)
+        for (group, night), _ in worked(
+            tasks, workers, lambda one: pool.submit(replay_work.train, home, *one, settings)
+        ):
             done += 1
             say(f"training {done} of {len(all_of_them)}: {group}, as of {night}")
 
 
 def _replay_nights(home: Path, request: Request, settings: Settings, workers: int, say: Say) -> None:
-    """Pass the nights that are missing, `NIGHTS` of a ticker at a time."""
+    """Pass the nights that are missing, some of a ticker at a time."""
     total = len(request.nights)
     stops = {ticker: _stop(parts(home, ticker, total)) for ticker in request.plan.tickers}
     left = [ticker for ticker, stop in stops.items() if stop < total]
     if any(stops.values()) and left:
         say(f"Continues: {sum(stops.values()):,} of {total * len(stops):,} ticker-nights are done.")
-    with _processes(min(workers, len(left))) as pool:
-        running = {pool.submit(replay_work.replay_part, home, one, settings): one for one in left}
-        for future in _ended(running):
-            ticker = running.pop(future)
-            stops[ticker] = future.result().stop
-            night = request.nights[stops[ticker] - 1]
+    with processes(min(workers, len(left))) as pool:
+        tasks = deque(left)
+        for ticker, part in worked(
+            tasks, workers, lambda one: pool.submit(replay_work.replay_part, home, one, settings)
+        ):
+            stops[ticker] = part.stop
+            night = request.nights[part.stop - 1]
             say(f"nights {sum(stops.values()):,} of {total * len(stops):,}: {ticker} up to {night}")
-            if stops[ticker] < total:
-                running[pool.submit(replay_work.replay_part, home, ticker, settings)] = ticker
+            if part.stop < total:
+                tasks.append(ticker)
 
 
 def _stop(done: Sequence[Part]) -> int:
     return done[-1].stop if done else 0
-
-
-def _ended(running: dict[Future[Any], Any]) -> Iterator[Future[Any]]:
-    """Yield each future as it ends, also those that are added meanwhile; the caller removes it."""
-    while running:
-        yield next(iter(wait(running, return_when=FIRST_COMPLETED).done))
-
-
-@contextmanager
-def _processes(workers: int) -> Iterator[Executor]:
-    """Yield a pool of processes; for one worker, this process itself."""
-    if workers <= 1:
-        with _Here() as here:
-            yield here
-        return
-    # TensorFlow must not be loaded before a fork. Workers ignore Ctrl-C: this process ends them.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, _ignore_interrupt) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-class _Here(Executor):
-    """Does each task at once, in this process."""
-
-    def submit(self, task: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:  # noqa: ANN401
-        future: Future[Any] = Future()
-        try:
-            future.set_result(task(*args, **options))
-        except Exception as error:  # noqa: BLE001 - `result` raises it
-            future.set_exception(error)
-        return future
-
-
-__all__ = ["NIGHTS", "Finished", "contenders_of", "replay", "training_nights"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +154,3 @@ def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
         inner = isinstance(value, Mapping) and name in {"plan", "preset", "gate"}
         flat |= _flat(value) if inner else {name: value}
     return flat
-
-
-def first_of(parts_done: Sequence[Part]) -> int:
-    """Return the number of the first night that is not done."""
-    return parts_done[-1].stop if parts_done else 0

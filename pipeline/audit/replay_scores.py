@@ -50,7 +50,7 @@ def replayed_of(home: Path, request: Request, settings: Settings) -> Replayed:
         from_history=len(request.nights) * len(plan.tickers) - from_snapshots - skipped,
         skipped=skipped,
         checked=sum(one.checked for one in found),
-        leak=next((one.leak for one in found if one.leak), "") or _leak_of_trainings(home, request),
+        leak=_leak_of_trainings(home, request) or next((one.leak for one in found if one.leak), ""),
         started=request.started,
     )
 

@@ -98,7 +98,7 @@ def test_a_history_that_is_too_short_is_wrong_usage(tiny):
     """Before anything is trained."""
     with pytest.raises(UsageError, match="255 sessions") as refused:
         replay_of(tiny.model_copy(update={"start": dt.date(2025, 9, 1)}))
-    assert "AAA on 2025-11-12: 51 rows, the last on 2025-11-12" in str(refused.value)
+    assert "AAA on 2025-11-12: 52 rows, the last on 2025-11-12" in str(refused.value)
     with pytest.raises(UsageError, match="needs a session"):
         replay_of(tiny, "2025-11-21", "2025-11-20")
 
