@@ -94,3 +94,16 @@ def test_the_page_and_the_results_have_the_table():
     assert [one["contender"] for one in written["summaries"]] == ["unless_worse", "if_better", "never", "reference"]
     assert written["summaries"][0]["promoted"] == 10
     assert "rows" not in written["scored"][0]
+
+
+def test_a_replay_of_one_night_has_no_score_yet():
+    """Its forecast is of the session after it."""
+    several = [
+        scored(name, "AAA", 0.0)._replace(
+            live_skill=None, interval_skill_95=None, coverage_95=None, rows=scored(name, "AAA", 0.0).rows[:0]
+        )
+        for name in ("unless_worse", "never")
+    ]
+    empty = made(scored=tuple(several), policies=("unless_worse",))
+    assert replayed.verdict(empty) == "unless_worse: no scored forecast."
+    assert replayed.page(empty).decode().count("\u2013") > 5
