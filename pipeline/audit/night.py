@@ -78,7 +78,7 @@ def made(
         alone = settings.model_copy(update={"store": f"{home}/store"})
         for at, name in enumerate(names[: names.index(until) + 1]):
             before = tuple(names[:at])
-            units = [_unit(ticker, planned, alone, name, before, home) for ticker in planned.tickers]
+            units = [unit_of(ticker, planned, alone, name, before, home) for ticker in planned.tickers]
             for unit, outcome in zip(units, _called(name, units, trained, shared=plan.shares_network), strict=True):
                 outcomes[unit.ticker][name] = outcome
                 write(unit, outcome)
@@ -106,7 +106,8 @@ def write(unit: Unit, outcome: Outcome) -> None:
     )
 
 
-def _unit(ticker: str, plan: Plan, settings: Settings, step: str, before: tuple[str, ...], home: str) -> Unit:
+def unit_of(ticker: str, plan: Plan, settings: Settings, step: str, before: tuple[str, ...], home: str) -> Unit:
+    """Return the input of a step up to `evaluate`, with its files below a folder."""
     no_registry = cast("Registry", None)  # no step up to `evaluate` reads it on a night that trains
     return Unit(ticker, plan, Folder(f"{home}/night/{ticker}"), settings, no_registry, _STEPS[step], before)
 

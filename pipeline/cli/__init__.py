@@ -20,6 +20,7 @@ from pipeline.cli.leaks import leaks
 from pipeline.cli.ledger import ledger
 from pipeline.cli.messages import announce_wait, end_like_ctrl_c, errors_for_people
 from pipeline.cli.prune import prune
+from pipeline.cli.replay import replay
 from pipeline.cli.reproduce import reproduce
 from pipeline.cli.retry import retry
 from pipeline.cli.run import run
@@ -49,6 +50,7 @@ app.add_typer(store)
 app.command()(leaks)
 app.command()(prune)
 app.command()(reproduce)
+app.command()(replay)
 app.command()(config)
 app.command()(init)
 app.command()(completion)

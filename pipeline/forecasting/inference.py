@@ -46,7 +46,40 @@ class Forward(NamedTuple):
     data: bytes  # the `.keras` file
 
 
-Network: TypeAlias = "Forward | keras.Model"
+class Remembering:
+    """A network that keeps its last outputs: windows that begin as the last ones are not predicted again.
+
+    An output depends on its own window alone. Among other windows it may differ by the rounding of 32-bit numbers;
+    networks of the presets gave the same bits (3 histories, 145 to 565 windows).
+    """
+
+    def __init__(self, network: Network) -> None:
+        """Start without outputs.
+
+        Args:
+            network: as `load` returns it.
+        """
+        self.network = network
+        self._inputs: Floats | None = None
+        self._outputs: Floats = np.empty((0, 0))
+
+    def predict(self, inputs: Floats) -> Floats:
+        """Return the predictions of each window, as the function `predict` does."""
+        known = 0
+        if self._inputs is not None and self._inputs.shape[1:] == inputs.shape[1:]:
+            both = min(len(self._inputs), len(inputs))
+            differs = (self._inputs[:both] != inputs[:both]).reshape(both, -1).any(axis=1)
+            known = int(np.argmax(differs)) if differs.any() else both
+        made = self._outputs[:known]
+        if known < len(inputs):
+            new = predict(self.network, inputs[known:])
+            made = np.concatenate((made, new)) if known else new
+        self._inputs = inputs.copy()
+        self._outputs = made
+        return made.copy()
+
+
+Network: TypeAlias = "Forward | Remembering | keras.Model"
 
 
 def load(data: bytes, recipe: Recipe) -> Network:
@@ -107,6 +140,8 @@ def predict(network: Network, inputs: Floats) -> Floats:
         network: as `load` returns it.
         inputs: windows, shape (n, lookback) or (n, lookback, inputs).
     """
+    if isinstance(network, Remembering):
+        return network.predict(inputs)
     if not isinstance(network, Forward):
         from pipeline.forecasting import model
 
@@ -120,6 +155,8 @@ def predict(network: Network, inputs: Floats) -> Floats:
 
 def to_bytes(network: Network) -> bytes:
     """Return the content of the network's `.keras` file."""
+    if isinstance(network, Remembering):
+        return to_bytes(network.network)
     if isinstance(network, Forward):
         return network.data
     from pipeline.forecasting import model

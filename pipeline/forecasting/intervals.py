@@ -14,6 +14,8 @@ shift", 2021 (the level that adapts).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from pipeline.arrays import Floats
@@ -23,6 +25,8 @@ SHOWN = (50, 80, 95)  # levels that tables and records have bounds of
 PROBABILITIES = tuple(range(5, 100, 5))  # of the quantiles, per cent
 _LEAST = 1e-4  # of the last close: least forecast that an interval is built around, since a network may give 0
 _WARM_UP = 100  # residuals before the first one that a level adapts to
+_REMEMBERED = 32  # beginnings of residuals that `roll` keeps results of, each of some 100 kB
+_ALIKE = 8  # results per beginning: networks of one ticker have the same residuals before their validation rows
 
 
 def residuals(actual: Floats, forecast: Floats, last_closes: Floats, scale: Floats) -> Floats:
@@ -62,7 +66,8 @@ def roll(residuals: Floats, first: int, *, most: int, step: float) -> Floats:
     """Return the half-widths of each row from `first` on, in scales: those of row t use the residuals of rows before t.
 
     The level of each interval adapts: after a miss it rises by `step` times the level, after a hit it falls by `step`
-    times its complement. It is computed from the whole history on each call, so that no state exists.
+    times its complement. It depends on the residuals alone: no state of another night has an influence. Rows that an
+    earlier call of this process has computed from the same residuals are not computed again.
 
     Args:
         residuals: of successive rows, shape (n,).
@@ -73,15 +78,56 @@ def roll(residuals: Floats, first: int, *, most: int, step: float) -> Floats:
     Returns:
         Shape (n + 1 - first, 10): the last row is for the row after the residuals.
     """
+    start = min(first, _WARM_UP)
+    key = (start, most, step, residuals[: start + 1].tobytes())
+    several = _rolled.pop(key, ())
+    equal = [_equal_rows(one.residuals, residuals) for one in several]
+    known = several[int(np.argmax(equal))] if several else None
+    rolled = _continued(residuals, known, start, most, step)
+    others = [one for one, rows in zip(several, equal, strict=True) if rows < len(one.residuals)]
+    _rolled[key] = (*others, rolled)[-_ALIKE:]
+    if len(_rolled) > _REMEMBERED:
+        _rolled.pop(next(iter(_rolled)))
+    return rolled.half_widths[first - start : len(residuals) + 1 - start].copy()
+
+
+class _Rolled(NamedTuple):
+    """The half-widths of successive rows, and the levels that they were computed with."""
+
+    residuals: Floats  # shape (n,)
+    half_widths: Floats  # of the rows from `start` to n, shape (n + 1 - start, 10)
+    adapted: Floats  # share of rows outside, the same shape
+
+
+_rolled: dict[tuple[int, int, float, bytes], tuple[_Rolled, ...]] = {}  # the one that was used last is the last
+
+
+def _continued(residuals: Floats, known: _Rolled | None, start: int, most: int, step: float) -> _Rolled:
+    """Return the half-widths of the rows from `start` on, with those of `known` before the first new residual."""
     misses = 1 - np.array(LEVELS) / 100  # share of rows outside
-    adapted = misses.copy()
-    half_widths = np.empty((len(residuals) + 1 - first, len(LEVELS)))
-    for row in range(min(first, _WARM_UP), len(residuals) + 1):
-        known = np.sort(residuals[max(0, row - most) : row])
-        ranks = np.ceil((len(known) + 1) * (1 - adapted) - 1e-9).astype(int)
-        widths = known[np.clip(ranks, 1, len(known)) - 1]
-        if row >= first:
-            half_widths[row - first] = np.maximum.accumulate(widths)  # a wider level has no narrower interval
-        if row < len(residuals):
-            adapted = np.clip(adapted + step * (misses - (residuals[row] > widths)), 0.0, 1.0)
-    return half_widths
+    shape = (len(residuals) + 1 - start, len(LEVELS))
+    half_widths = np.empty(shape)
+    levels = np.empty(shape)
+    row = start
+    adapted = misses
+    if known:
+        row = start + _equal_rows(known.residuals[start:], residuals[start:])
+        half_widths[: row - start] = known.half_widths[: row - start]
+        levels[: row - start] = known.adapted[: row - start]
+        adapted = known.adapted[row - start]
+    for at in range(row, len(residuals) + 1):
+        past = np.sort(residuals[max(0, at - most) : at])
+        ranks = np.ceil((len(past) + 1) * (1 - adapted) - 1e-9).astype(int)
+        widths = past[np.clip(ranks, 1, len(past)) - 1]
+        half_widths[at - start] = np.maximum.accumulate(widths)  # a wider level has no narrower interval
+        levels[at - start] = adapted
+        if at < len(residuals):
+            adapted = np.clip(adapted + step * (misses - (residuals[at] > widths)), 0.0, 1.0)
+    return _Rolled(residuals.copy(), half_widths, levels)
+
+
+def _equal_rows(known: Floats, now: Floats) -> int:
+    """Return the number of equal values before the first difference."""
+    both = min(len(known), len(now))
+    differs = np.flatnonzero(known[:both] != now[:both])
+    return int(differs[0]) if len(differs) else both

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import itertools
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import rcdefaults
@@ -23,6 +25,9 @@ from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecasts import Forecasts
 from pipeline.forecasting.intervals import PROBABILITIES
 from pipeline.forecasting.rivals import REFERENCES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 rcdefaults()  # a user's matplotlibrc could ask for LaTeX, which is not installed
 BLUE = "#1f6feb"
@@ -233,6 +238,29 @@ def skills(skill: Mapping[dt.date, float], ticker: str) -> bytes:
     axes.set_xlabel("as of")
     _format_dates(axes)
     return _png(figure, axes)
+
+
+def contenders(curves: Mapping[str, pd.DataFrame], window: int) -> bytes:
+    """Return the interval skill and the coverage of several contenders, over the last sessions of each point.
+
+    Args:
+        curves: by contender, columns `interval_skill_95` and `inside_95`, by session.
+        window: sessions behind a point.
+    """
+    figure = Figure(figsize=(1.5 * _WIDTH, 4.8), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    styles = itertools.product(("-", "--", ":"), (BLUE, ORANGE, GREY, "black"))
+    for (name, curve), (line, colour) in zip(curves.items(), styles, strict=False):
+        days = curve.index.to_numpy()
+        top.plot(days, curve["interval_skill_95"], color=colour, linestyle=line, linewidth=1.2, label=name)
+        bottom.plot(days, 100 * curve["inside_95"], color=colour, linestyle=line, linewidth=1.2)
+    top.set_title(f"interval skill, last {window} sessions, all tickers", loc="left", fontsize="medium")
+    top.set_ylabel("1 - score / EWMA of closes")
+    bottom.axhline(95, color=GREY, linewidth=0.8)
+    bottom.set_ylabel("per cent inside 95 %")
+    bottom.grid(alpha=0.25)
+    _format_dates(bottom)
+    return _png(figure, top)
 
 
 def _canvas(title: str, unit: str) -> tuple[Figure, Axes]:

@@ -84,7 +84,7 @@ def _has_decayed(unit: Unit, arrays: Mapping[str, Any]) -> bool:
 
     closes = pd.Series(arrays["closes"], calendar.session_index(arrays["sessions"]))
     written = ledger.read(unit.settings.ledger_place, unit.ticker)
-    summary = live.summary(live_record.scored(written, closes, unit), live_record.SESSIONS[-1])
+    summary = live.summary(live_record.scored(written, closes, unit.plan, unit.currency), live_record.SESSIONS[-1])
     return bool(live_record.decay(unit, summary))
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,7 +18,9 @@ from pipeline.store.formats import arrays_of, frame_of
 from pipeline.tracking.versions import TRAINED, WEIGHTS_OF
 
 if TYPE_CHECKING:
-    from pipeline.arrays import Dates
+    from pipeline.arrays import Dates, Floats
+    from pipeline.forecasting.recipe import Recipe
+    from pipeline.forecasting.windows import FittedRows
     from pipeline.steps.unit import Unit
     from pipeline.tracking.registry import Loaded
     from pipeline.tracking.versions import Version
@@ -38,6 +39,15 @@ class Champion(NamedTuple):
     evaluated_then: Loaded  # the same as it was logged
     sessions: Dates
     bars: Bars
+
+
+class Tested(NamedTuple):
+    """A challenger on its test rows; arrays have shape (n,) and are in the currency of the prices."""
+
+    actual: Floats
+    forecast: Floats
+    naive: Floats
+    interval: Interval | None  # its 95 % intervals; None for output `point`
 
 
 class Rescored(NamedTuple):
@@ -65,38 +75,69 @@ def load(unit: Unit, served: Version) -> Champion:
     bars = Bars(arrays["open"], arrays["high"], arrays["low"], arrays["closes"])
     loaded = unit.registry.load(unit.ticker, served)
     then = unit.registry.load_evaluation(unit.ticker, served)
+    return tonight(served, loaded, then, arrays["sessions"], bars)
+
+
+def tonight(served: Version, loaded: Loaded, then: Loaded, sessions: Dates, bars: Bars) -> Champion:
+    """Return a champion beside the history of tonight.
+
+    Args:
+        served: its version.
+        loaded: the network that is served.
+        then: the network of its evaluation, as it was logged.
+        sessions: of the history, shape (n,).
+        bars: of the history.
+    """
     # The weights differ where a reference took the place of the network after its evaluation.
-    evaluated = _in_today(then._replace(recipe=then.recipe.with_weights_of(loaded.recipe)), arrays)
-    return Champion(served, loaded, _in_today(loaded, arrays), evaluated, then, arrays["sessions"], bars)
+    evaluated = then._replace(recipe=then.recipe.with_weights_of(loaded.recipe))
+    return Champion(
+        version=served,
+        served=loaded,
+        served_today=_in_today(loaded, sessions, bars.close),
+        evaluated=_in_today(evaluated, sessions, bars.close),
+        evaluated_then=then,
+        sessions=sessions,
+        bars=bars,
+    )
 
 
-def _in_today(loaded: Loaded, arrays: Mapping[str, Any]) -> Loaded:
+def _in_today(loaded: Loaded, sessions: Dates, closes: Floats) -> Loaded:
     """Return a network with its recipe in the prices of today."""
     recipe = loaded.recipe
-    at_cutoff = np.flatnonzero(arrays["sessions"] == np.datetime64(recipe.cutoff))
-    factor = arrays["closes"][at_cutoff[0]] / recipe.cutoff_close if len(at_cutoff) else 1.0
+    at_cutoff = np.flatnonzero(sessions == np.datetime64(recipe.cutoff))
+    factor = closes[at_cutoff[0]] / recipe.cutoff_close if len(at_cutoff) else 1.0
     return loaded._replace(recipe=recipe.rebased(factor))
 
 
 def is_comparable(unit: Unit, served: Version) -> bool:
     """Return whether the challenger's test rows are the champion's kind of prices, and new to it."""
     same_kind = served.synthetic == unit.plan.synthetic
-    return same_kind and served.evaluation_cutoff <= dt.date.fromisoformat(unit.recipe.cutoff)
+    return same_kind and is_new_to(served, unit.recipe.cutoff)
+
+
+def is_new_to(served: Version, cutoff: str) -> bool:
+    """Return whether rows after the cutoff of a challenger are new to the network that evaluated the champion."""
+    return served.evaluation_cutoff <= dt.date.fromisoformat(cutoff)
 
 
 def rescored(unit: Unit, champion: Champion) -> Rescored:
     """Return the champion's errors on the challenger's test rows, which are new to it."""
-    tested = frame_of(unit.read("predictions.parquet")).rename(columns=present_name)
-    actual = tested["close"].to_numpy()
-    challenger = tested["forecast"].to_numpy()
-    made = forecasts_of(*champion.evaluated, champion.bars, unit.fitted)
+    made = frame_of(unit.read("predictions.parquet")).rename(columns=present_name)
+    columns = {name: made[name].to_numpy() for name in ("close", "forecast", "naive", "low_95", "high_95")}
+    actual, forecast, naive, *bounds = columns.values()
+    interval = Interval(*bounds) if unit.plan.preset.output == "distribution" else None
+    return beside(champion, unit.fitted, Tested(actual, forecast, naive, interval))
+
+
+def beside(champion: Champion, fitted: FittedRows, tested: Tested) -> Rescored:
+    """Return the champion's errors on the test rows of a challenger, which are new to it."""
+    made = forecasts_of(*champion.evaluated, champion.bars, fitted)
     interval = None
-    if unit.plan.preset.output == "distribution":
-        mine = Interval(tested["low_95"].to_numpy(), tested["high_95"].to_numpy())
-        interval = interval_p_worse(actual, mine, made.interval(95), tested["naive"].to_numpy())
+    if tested.interval:
+        interval = interval_p_worse(tested.actual, tested.interval, made.interval(95), tested.naive)
     return Rescored(
-        rmse=metrics.rmse(actual, made.forecast),
-        challenger_p_worse=metrics.diebold_mariano(actual, challenger, made.forecast).p_worse,
+        rmse=metrics.rmse(tested.actual, made.forecast),
+        challenger_p_worse=metrics.diebold_mariano(tested.actual, tested.forecast, made.forecast).p_worse,
         interval_p_worse=interval,
     )
 
@@ -117,15 +158,14 @@ def continued(unit: Unit, champion: Champion) -> Continued | None:
 
     plan = unit.plan
     served = champion.version
-    new = _new_rows(unit, champion)
-    if champion.served.recipe.distribution is None or not new:
+    recipe = continued_recipe(champion, unit.fitted, comparable=is_comparable(unit, served))
+    if recipe is None:
         return None
-    widths = next_widths(*champion.evaluated, champion.bars, new)
     about = f"weights of v{served.weights_of}, intervals of {plan.as_of}"
     return Continued(
         files={
             "continued.keras": inference.to_bytes(champion.served.network),
-            "continued.json": champion.served.recipe.with_widths(widths).to_json(),
+            "continued.json": recipe.to_json(),
         },
         effect=Continuation(
             champion=served.number,
@@ -145,14 +185,29 @@ def continued(unit: Unit, champion: Champion) -> Continued | None:
     )
 
 
-def _new_rows(unit: Unit, champion: Champion) -> range:
+def continued_recipe(champion: Champion, fitted: FittedRows, *, comparable: bool) -> Recipe | None:
+    """Return the recipe of the champion with the intervals of tonight; None as for `continued`.
+
+    Args:
+        champion: beside the history of tonight.
+        fitted: the rows of the challenger.
+        comparable: the result of `is_comparable`.
+    """
+    new = _new_rows(champion, fitted, comparable=comparable)
+    if champion.served.recipe.distribution is None or not new:
+        return None
+    widths = next_widths(*champion.evaluated, champion.bars, new)
+    return champion.served.recipe.with_widths(widths)
+
+
+def _new_rows(champion: Champion, fitted: FittedRows, *, comparable: bool) -> range:
     """Return the rows that did not fit the champion's network of evaluation.
 
     With the same fractions tonight's validation begins no earlier than its own did, unless its cutoff is later than
     the challenger's.
     """
     stop = len(champion.bars.close)
-    if is_comparable(unit, champion.version):
-        return range(unit.fitted.windows.validation.start, stop)
+    if comparable:
+        return range(fitted.windows.validation.start, stop)
     cutoff = np.datetime64(champion.version.evaluation_cutoff)
     return range(int(np.searchsorted(champion.sessions, cutoff, side="right")), stop)

@@ -21,7 +21,53 @@ from pipeline.store.formats import arrays_of, frame_bytes, frame_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.forecasting.inference import Network
+    from pipeline.forecasting.recipe import Recipe
+    from pipeline.forecasting.windows import FittedRows
+    from pipeline.plan import Plan
     from pipeline.steps.unit import Unit
+
+
+class Evaluation(NamedTuple):
+    """A network on its test rows, or the reference in its place."""
+
+    tested: Backtest
+    scores: Scores
+    served: Recipe  # of the network that would be served, with the intervals of the next session
+    candidate: str  # "network", or the name of the reference that took its place
+
+
+def evaluation(
+    network: Network, recipe: Recipe, refitted: Recipe, bars: Bars, fitted: FittedRows, plan: Plan
+) -> Evaluation:
+    """Return the scores of a network on its test rows; the reference takes its place if it breaks a rule of the gate.
+
+    Args:
+        network: fitted to the rows before test only.
+        recipe: of the network.
+        refitted: of the network that would be served.
+        bars: the whole history.
+        fitted: its parts.
+        plan: for its preset and its gate.
+
+    Raises:
+        DataError: when no close of the test rows moves.
+    """
+    tested = backtest(network, recipe, bars, fitted, plan.preset)
+    if same(tested.actual, tested.naive).all():
+        raise DataError(
+            "Closes must move in the test rows.",
+            f"{len(fitted.windows.test)} equal closes",
+            "Look at the prices; take another START.",
+        )
+    train_closes = bars.close[: fitted.split.test]
+    scores = scored(tested, train_closes)
+    served = refitted.with_widths(tested.next_widths)
+    if plan.preset.output != "distribution" or not _breaks_a_rule(plan, recipe, scores, tested.reference_name):
+        return Evaluation(tested, scores, served, "network")
+    served = recipe_of_reference(refitted, tested)
+    replaced = tested.reference_alone
+    return Evaluation(replaced, scored(replaced, train_closes), served, f"{tested.reference_name} alone")
 
 
 def evaluate(unit: Unit) -> Outcome:
@@ -37,21 +83,9 @@ def evaluate(unit: Unit) -> Outcome:
     sessions = arrays["sessions"]
     rows = unit.fitted.windows.test
     network = inference.load(unit.read("model.keras"), unit.recipe)
-    tested = backtest(network, unit.recipe, bars, unit.fitted, unit.plan.preset)
-    train_closes = bars.close[: unit.fitted.split.test]
+    tested, scores, served, candidate = evaluation(network, unit.recipe, unit.refitted, bars, unit.fitted, unit.plan)
     dates = sessions[rows.start : rows.stop]
-    if same(tested.actual, tested.naive).all():
-        raise DataError(
-            "Closes must move in the test rows.", f"{len(rows)} equal closes", "Look at the prices; take another START."
-        )
     walked = _walk_forward(unit)
-    scores = scored(tested, train_closes)
-    served = unit.refitted.with_widths(tested.next_widths)
-    replaced = unit.plan.preset.output == "distribution" and _breaks_a_rule(unit, scores, tested.reference_name)
-    if replaced:
-        served = recipe_of_reference(unit.refitted, tested)
-        tested = tested.reference_alone
-        scores = scored(tested, train_closes)
     scores = scores.model_copy(update={"walk_forward": walked.scores})
     return Outcome(
         files={
@@ -74,17 +108,17 @@ def evaluate(unit: Unit) -> Outcome:
         metrics=scores.metrics(),
         tags={
             "reference": tested.reference_name,
-            "candidate": f"{tested.reference_name} alone" if replaced else "network",
+            "candidate": candidate,
         },
         curves=walked.curves,
         model=("served.keras", "served.json"),
     )
 
 
-def _breaks_a_rule(unit: Unit, scores: Scores, reference: str) -> bool:
+def _breaks_a_rule(plan: Plan, recipe: Recipe, scores: Scores, reference: str) -> bool:
     """Return whether the gate would refuse the network's forecasts for what they are."""
-    challenger = promotion.challenger_of(scores, unit.recipe.cutoff, reference=reference)
-    return any(not rule.passed for rule in promotion.quality_rules(challenger, unit.plan.gate))
+    challenger = promotion.challenger_of(scores, recipe.cutoff, reference=reference)
+    return any(not rule.passed for rule in promotion.quality_rules(challenger, plan.gate))
 
 
 class _Walked(NamedTuple):

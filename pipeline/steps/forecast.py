@@ -20,7 +20,9 @@ from pipeline.store.formats import frame_bytes, frame_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.plan import Plan
     from pipeline.steps.unit import Unit
+    from pipeline.tracking.registry import Loaded
     from pipeline.tracking.versions import Version
 
 _ANCHOR = 20  # sessions back: a bar that old is no longer corrected, only restated
@@ -38,11 +40,13 @@ def forecast(unit: Unit) -> Outcome:
     written = ledger.read(unit.settings.ledger_place, unit.ticker)
     record = None
     if champion and not refusal:
-        record = _already_written(written, champion, unit) or _record(unit, champion, prices)
+        record = _already_written(written, champion, unit) or forecast_record(
+            unit.ticker, unit.plan, unit.currency, champion.number, unit.registry.load(unit.ticker, champion), prices
+        )
         if differ(record.currency, unit.currency):
             refusal = f"the ledger has a forecast of {record.session} by v{record.version} in {record.currency}"
             record = None
-    scored = live_record.scored(written, closes, unit)
+    scored = live_record.scored(written, closes, unit.plan, unit.currency)
     windows = {sessions: live.summary(scored, sessions) for sessions in live_record.SESSIONS}
     served = Served(
         champion=_served(champion),
@@ -79,17 +83,29 @@ def _refusal(champion: Version | None, unit: Unit) -> str:
 
 def _already_written(written: pd.DataFrame, champion: Version, unit: Unit) -> ForecastRecord | None:
     """Return the ledger's row of this session and version, which another try or run may have written."""
-    session = str(_next_session(unit))
+    session = str(_next_session(unit.plan))
     rows = written[(written["session"] == session) & (written["version"] == champion.number)]
     return None if rows.empty else ledger.record_of(rows.iloc[0])
 
 
-def _next_session(unit: Unit) -> dt.date:
-    return calendar.next_session(unit.plan.calendar, unit.plan.as_of, unit.plan.closed_sessions)
+def _next_session(plan: Plan) -> dt.date:
+    return calendar.next_session(plan.calendar, plan.as_of, plan.closed_sessions)
 
 
-def _record(unit: Unit, champion: Version, prices: pd.DataFrame) -> ForecastRecord:
-    network, recipe = unit.registry.load(unit.ticker, champion)
+def forecast_record(
+    ticker: str, plan: Plan, currency: str, version: int, champion: Loaded, prices: pd.DataFrame
+) -> ForecastRecord:
+    """Return the champion's forecast of the session after the night.
+
+    Args:
+        ticker: of the prices.
+        plan: of the run.
+        currency: of the prices; "" if it is unknown.
+        version: number of the champion.
+        champion: its network and its recipe.
+        prices: of sessions up to the night, validated.
+    """
+    network, recipe = champion
     bars = Bars(*(prices[name].to_numpy("float64") for name in Bars._fields))
     closes: pd.Series[float] = prices["close"].astype("float64")
     at_cutoff = closes[closes.index == recipe.cutoff]
@@ -99,15 +115,15 @@ def _record(unit: Unit, champion: Version, prices: pd.DataFrame) -> ForecastReco
     columns = {name: float(column[0]) for name, column in made.columns().items()}
     anchor = max(0, len(closes) - 1 - _ANCHOR)
     return ForecastRecord(
-        ticker=unit.ticker,
-        session=_next_session(unit),
-        version=champion.number,
-        run=unit.plan.run,
-        as_of=unit.plan.as_of,
+        ticker=ticker,
+        session=_next_session(plan),
+        version=version,
+        run=plan.run,
+        as_of=plan.as_of,
         created=dt.datetime.now(dt.UTC),
-        source=unit.plan.source,
-        synthetic=unit.plan.synthetic,
-        currency=unit.currency,
+        source=plan.source,
+        synthetic=plan.synthetic,
+        currency=currency,
         last_close=float(values[-1]),
         **{name: columns[name] for name in ("forecast", "low_80", "high_80", "low_95", "high_95")},
         low_50=_known(columns["low_50"]),

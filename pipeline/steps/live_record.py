@@ -16,12 +16,14 @@ from pipeline.settings.currency import differ
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.plan import Plan
+    from pipeline.settings.preset import Preset
     from pipeline.steps.unit import Unit
 
 SESSIONS = (20, 60)  # that served forecasts are judged over
 
 
-def scored(written: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.DataFrame:
+def scored(written: pd.DataFrame, closes: pd.Series[float], plan: Plan, currency: str) -> pd.DataFrame:
     """Return the forecasts of closed sessions with their errors, and whether each was written after its close.
 
     Forecasts in another currency are left out: no rate of exchange is known. Beside them stand the intervals of the
@@ -30,18 +32,18 @@ def scored(written: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.Da
     Args:
         written: the ticker's rows of the ledger.
         closes: of the ticker, by session, up to the night.
-        unit: for its plan and its currency.
+        plan: of the night.
+        currency: of the closes; "" if it is unknown.
     """
     import pandas as pd
 
-    plan = unit.plan
     # A run of the past must not see forecasts that were made after it.
     known = written[(written["synthetic"] == plan.synthetic) & (written["session"] <= pd.Timestamp(plan.as_of))]
-    others = [differ(currency, unit.currency) for currency in known["currency"]]
+    others = [differ(one, currency) for one in known["currency"]]
     found = live.score(known[~np.array(others, dtype=bool)], closes)
     closed_at = calendar.closes_at(plan.calendar, pd.DatetimeIndex(found["session"]))
     found["late"] = found["created"].array >= closed_at.array
-    return _beside_ewma(found, closes, unit)
+    return _beside_ewma(found, closes, plan.preset)
 
 
 def decay(unit: Unit, summary: live.Live | None) -> tuple[str, ...]:
@@ -63,11 +65,10 @@ def decay(unit: Unit, summary: live.Live | None) -> tuple[str, ...]:
     )
 
 
-def _beside_ewma(scored: pd.DataFrame, closes: pd.Series[float], unit: Unit) -> pd.DataFrame:
+def _beside_ewma(scored: pd.DataFrame, closes: pd.Series[float], preset: Preset) -> pd.DataFrame:
     """Return the scored forecasts beside the intervals of the EWMA of closes, calibrated every night."""
     if scored.empty:
         return scored.assign(rival_score_95_pct=[])
-    preset = unit.plan.preset
     prices = np.asarray(closes, dtype="float64")
     window = max(1, preset.lookback - 1)
     first = max(window + 2, int(closes.index.searchsorted(scored["session"].iloc[0])))

@@ -23,6 +23,7 @@ from pipeline.tracking.versions import TRAINED, WEIGHTS_OF
 from pipeline.versions import versions
 
 if TYPE_CHECKING:
+    from pipeline.settings.gate import Gate
     from pipeline.steps.unit import Unit
     from pipeline.tracking.versions import Version
 
@@ -44,7 +45,7 @@ def promote(unit: Unit) -> Outcome:
     loaded = champion.load(unit, served) if served and (compared or stays) else None
     rescored = champion.rescored(unit, loaded) if loaded and compared else None
     met = _recorded(unit, served, loaded)
-    decision = _decision(unit, challenger, served, rescored).model_copy(
+    decision = decided(plan.gate, challenger, served, rescored).model_copy(
         update={
             "champion_rmse": rescored.rmse if rescored else None,
             "changes": _changes(unit, served, met.record) if served else Changes(),
@@ -108,10 +109,15 @@ def _challenger(unit: Unit) -> Challenger:
     )
 
 
-def _decision(
-    unit: Unit, challenger: Challenger, served: Version | None, rescored: champion.Rescored | None
-) -> Decision:
-    gate = unit.plan.gate
+def decided(gate: Gate, challenger: Challenger, served: Version | None, rescored: champion.Rescored | None) -> Decision:
+    """Return the gate's decision on a challenger.
+
+    Args:
+        gate: the limits.
+        challenger: with its findings.
+        served: the champion; None where no version is served.
+        rescored: the champion on the challenger's test rows; None where it is not comparable.
+    """
     if served is None or (served.synthetic and not challenger.synthetic):  # real prices beat synthetic ones
         return promotion.decide(challenger, None, gate)
     if challenger.synthetic and not served.synthetic:

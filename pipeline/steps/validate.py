@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -10,23 +10,22 @@ from pipeline import calendar
 from pipeline.errors import DataError
 from pipeline.outcome import Finding, Outcome
 from pipeline.prices import closures
+from pipeline.prices.clean import clean
 from pipeline.prices.comparison import judged
 from pipeline.store.formats import frame_bytes
 
 if TYPE_CHECKING:
+    from pipeline.plan import Plan
     from pipeline.steps.unit import Unit
 
 
 def validate(unit: Unit) -> Outcome:
     """Remove rows without a price or a session, and check the rest. A critical finding ends the unit here."""
     from pipeline.prices import suite as checks
-    from pipeline.prices.clean import clean
 
-    raw = unit.raw
-    early = rows_before_calendar(raw, unit.plan.calendar)
-    raw = raw[len(early) :]
-    expected = calendar.sessions(unit.plan.calendar, raw.index[0].date(), unit.plan.as_of, unit.plan.closed_sessions)
-    sessions = closures.without_absent(expected, unit.plan.presumed_closures, raw)
+    early = rows_before_calendar(unit.raw, unit.plan.calendar)
+    raw = unit.raw[len(early) :]
+    expected, sessions = sessions_of(raw, unit.plan)
     cleaned = clean(raw, sessions)
     checked = checks.check(
         unit.ticker,
@@ -66,6 +65,19 @@ def _restatement(unit: Unit) -> tuple[Finding, ...]:
     ingested = unit.manifests["ingest"]
     found = ingested.outcome.findings if ingested else ()
     return tuple(judged(one, unit.answer, unit.plan.ask_hours) for one in found if one.asks)
+
+
+class Sessions(NamedTuple):
+    """The sessions of a history."""
+
+    expected: pd.DatetimeIndex  # by the calendar and the settings
+    known: pd.DatetimeIndex  # without the presumed closures
+
+
+def sessions_of(raw: pd.DataFrame, plan: Plan) -> Sessions:
+    """Return the sessions from the first row of a snapshot to the night."""
+    expected = calendar.sessions(plan.calendar, raw.index[0].date(), plan.as_of, plan.closed_sessions)
+    return Sessions(expected, closures.without_absent(expected, plan.presumed_closures, raw))
 
 
 def rows_before_calendar(raw: pd.DataFrame, name: str) -> pd.DatetimeIndex:

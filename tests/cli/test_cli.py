@@ -13,7 +13,7 @@ from pipeline.cli import app
 TERMINAL = CliRunner()
 COMMANDS = (
     "run", "compare", "forecast", "retry", "status", "doctor", "runs", "diff", "champion", "ledger", "leaks", "prune",
-    "config", "init", "completion", "store", "reproduce", "up", "down", "airflow",
+    "config", "init", "completion", "store", "reproduce", "replay", "up", "down", "airflow",
 )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """The forward pass in NumPy beside Keras, its slow reference."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,21 @@ def test_a_window_alone_and_among_others_has_the_same_prediction():
     together = inference.predict(network, windows)
     np.testing.assert_allclose(inference.predict(network, windows[17:18]), together[17:18], rtol=1e-6)
     assert inference.predict(network, windows[:0]).shape == (0, 2)
+
+
+def test_a_network_that_remembers_predicts_new_windows_only():
+    """One window more each night, a window that changed, and a shorter history."""
+    network = inference.forward(model.to_bytes(randomised("simple_rnn")))
+    windows = np.random.default_rng(3).normal(0, 1, (40, 12, 2))
+    changed = windows.copy()
+    changed[20] *= 2
+    remembering = inference.Remembering(network)
+    for asked in (windows[:30], windows[:31], windows, changed, windows[:5], windows):
+        made = inference.predict(remembering, asked)
+        np.testing.assert_allclose(made, inference.predict(network, asked), rtol=1e-6)
+    with patch.object(inference, "_outputs", side_effect=AssertionError):
+        inference.predict(remembering, windows)
+    assert inference.to_bytes(remembering) == network.data
 
 
 def test_the_file_comes_back():

@@ -1,10 +1,12 @@
 """Conformal intervals: by hand, against a slow loop, and their promise kept where it can be checked."""
 
 import math
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from pipeline.forecasting import intervals
 from pipeline.forecasting.intervals import LEVELS, calibrate, center, residuals, roll
 
 AT_80, AT_95 = LEVELS.index(80), LEVELS.index(95)
@@ -85,6 +87,36 @@ def test_no_row_changes_the_half_widths_up_to_its_own(row):
     before, after = (roll(one, 110, most=60, step=0.02) for one in (values, changed))
     np.testing.assert_array_equal(before[: row - 109], after[: row - 109])
     assert (before[row - 109] != after[row - 109]).any()
+
+
+def test_rows_that_were_computed_before_are_the_same(monkeypatch):
+    """One residual more each night, a corrected one, a shorter history: as if nothing were remembered."""
+    values = np.abs(np.random.default_rng(5).normal(size=260))
+    corrected = np.where(np.arange(260) == 180, 9.0, values)
+    histories = [
+        *(values[:rows] for rows in range(200, 230)),
+        corrected,
+        values[:150],
+        values,
+        values[:100],
+        values[:40],
+    ]
+    fast = [roll(one, min(110, len(one)), most=60, step=0.02) for one in histories]
+    for history, made in zip(histories, fast, strict=True):
+        monkeypatch.setattr(intervals, "_rolled", {})
+        np.testing.assert_array_equal(made, roll(history, min(110, len(history)), most=60, step=0.02))
+
+
+def test_only_new_rows_are_computed():
+    """A night more of 2,000 residuals costs one row."""
+    values = np.abs(np.random.default_rng(6).normal(size=2001))
+    other = np.where(np.arange(2001) < 1200, values, 2 * values)  # of a network with the same rows before validation
+    for one in (values, other):
+        roll(one[:-1], 1500, most=1000, step=0.01)
+    with patch.object(np, "sort", wraps=np.sort) as sorted_rows:
+        for one in (values, other):
+            roll(one, 1500, most=1000, step=0.01)
+    assert sorted_rows.call_count == 4
 
 
 def test_a_wider_level_has_no_narrower_interval():

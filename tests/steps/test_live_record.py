@@ -49,7 +49,7 @@ def test_a_forecast_in_another_currency_or_of_a_later_session_is_left_out(tmp_pa
     closes = pd.Series(range(100, 115), DAYS, dtype="float64")
     written = ledger_of(row("2025-11-20"), row("2025-11-21", "EUR"), row("2025-11-24"), folder=tmp_path)
     assert len(written) == 3
-    found = live_record.scored(written, closes, unit())
+    found = live_record.scored(written, closes, unit().plan, unit().currency)
     assert [str(day.date()) for day in found["session"]] == ["2025-11-20"]
 
 
