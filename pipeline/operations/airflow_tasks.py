@@ -105,6 +105,34 @@ def run_step(name: str, batch: Batch | None) -> dict[str, Any]:
         raise
 
 
+def announce() -> None:
+    """Have Airflow emit an event for each ticker whose forecast is in, so that the DAGs that wait for it start.
+
+    Raises:
+        AirflowSkipException: when there is no plan; its task is red.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from pipeline.operations import assets
+    from pipeline.plan import folder_name
+    from pipeline.store.runs import read_plan, run_folder
+
+    context = get_current_context()
+    settings = load_settings()
+    run = folder_name(context["dag_run"].run_id)
+    if not run_folder(settings.store_url, run).exists("plan.json"):
+        raise AirflowSkipException("There is no plan.")
+    session = assets.forecast_session(settings, read_plan(settings.store_url, run))
+    tickers = assets.without_event(session)
+    assets.emit(context, tickers, session.partition)
+    log.info(
+        "%s: %d of %d forecast(s) announced; the others had an event of this session before",
+        session.partition,
+        len(tickers),
+        len(session.tickers),
+    )
+
+
 def report() -> None:
     """Write the results of the run; fail when a ticker failed, with its name and reason."""
     from pipeline import runs
