@@ -86,6 +86,7 @@ def run_step(name: str, batch: Batch | None) -> dict[str, Any]:
 
     from pipeline import runner
     from pipeline.errors import DataError, NothingLeft
+    from pipeline.operations import lineage
 
     if batch is None:  # no skip: a person who clears the failed tasks of the run must repeat this one too
         raise DataError(
@@ -103,6 +104,8 @@ def run_step(name: str, batch: Batch | None) -> dict[str, Any]:
         if isinstance(error, NothingLeft):
             raise AirflowSkipException(str(error)) from error
         raise
+    finally:
+        lineage.name_data_sets(ti.task, name, batch, load_settings())
 
 
 def announce() -> None:
