@@ -39,6 +39,10 @@ test: .venv/ready ## run all tests but those of the slow suites below (test-prog
 test-programs: .venv/ready ## run whole programs: the DAG through Airflow, another Python, JAX, the state of earlier versions
 	$(BIN)/python -m pytest tests/programs $(AT_ONCE) $(ARGS)
 
+.PHONY: images
+images: .venv/ready ## take the pictures of docs/images from a running stack (Chromium, ../shared/data)
+	CLOSECAST_TEST_IMAGES=docs/images $(BIN)/python -m pytest tests/programs/test_pages.py $(ARGS)
+
 .PHONY: test-containers
 test-containers: .venv/ready ## build the image and start compose.yaml for real (root, Debian's buildah and podman)
 	CLOSECAST_TEST_CONTAINERS=1 $(BIN)/python -m pytest tests/containers $(ARGS)
@@ -107,4 +111,4 @@ bench-simulate: .venv/ready ## simulate a night of many tickers: make bench-simu
 .PHONY: lock
 lock: .venv/ready ## renew requirements.lock
 	$(BIN)/uv pip compile --python $(BIN)/python --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --group dev --extra cluster --extra kubernetes --extra s3 --extra jax --upgrade --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+	  --group dev --extra cluster --extra kubernetes --extra s3 --extra jax --extra lineage --upgrade --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule, task
 
-from pipeline.operations import airflow_tasks, dag_docs
+from pipeline.operations import airflow_tasks, assets, dag_docs
 from pipeline.settings import load_settings
 
 SETTINGS = load_settings()
@@ -53,5 +53,8 @@ with DAG(
     )
     # Two reports of one run at a time would write one results.json.
     finish = task(max_active_tis_per_dag=1, doc_md=dag_docs.TASKS["finish"], **RETRIES, **QUEUE)(airflow_tasks.finish)
+    announce = task(outlets=assets.assets_of_universe(SETTINGS), doc_md=dag_docs.TASKS["announce"], **RETRIES)(
+        airflow_tasks.announce
+    )("{{ params.run }}")
     question >> ask
-    finish(question, ask.output)
+    finish(question, ask.output) >> announce

@@ -8,7 +8,7 @@ from typing import Any
 from airflow import sdk
 from airflow.sdk import DAG, Param, RetryAction, RetryRule, task, task_group
 
-from pipeline.operations import airflow_tasks, dag_docs
+from pipeline.operations import airflow_tasks, assets, dag_docs
 from pipeline.operations.kubernetes_pod import executor_config
 from pipeline.settings import load_settings
 from pipeline.settings.parameters import trigger_form
@@ -31,6 +31,11 @@ RETRIES: dict[str, Any] = {
         rules=[
             RetryRule("pipeline.errors.Unavailable", RetryAction.RETRY, reason="a service did not answer"),
             RetryRule("pipeline.errors.PipelineError", RetryAction.FAIL, reason="another try would fail too"),
+            RetryRule(
+                "airflow.sdk.exceptions.AirflowInactiveAssetInInletOrOutletException",
+                RetryAction.FAIL,
+                reason="another DAG gives the asset another URI",
+            ),
         ]
     ),
 }
@@ -84,6 +89,12 @@ with DAG(
     batches = task(doc_md=dag_docs.TASKS["plan"], **RETRIES)(airflow_tasks.plan)()
     trainings = task(trigger_rule=GO_ON, doc_md=dag_docs.TASKS["gather"], **RETRIES)(airflow_tasks.gather)(batches)
     train = step_task("train").partial(name="train").expand(batch=trainings)
+    announce = task(
+        trigger_rule=GO_ON,
+        outlets=assets.assets_of_universe(SETTINGS),
+        doc_md=dag_docs.TASKS["announce"],
+        **RETRIES,
+    )(airflow_tasks.announce)("{{ run_id }}")
     report = task(trigger_rule=GO_ON, doc_md=dag_docs.TASKS["report"], **RETRIES)(airflow_tasks.report)()
     prepare.expand(batch=batches) >> trainings
-    train >> serve.expand(batch=batches) >> report
+    train >> serve.expand(batch=batches) >> announce >> report

@@ -11,7 +11,6 @@ from typing import Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline import calendar
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 from pipeline.settings.complaints import broken_override
@@ -129,6 +128,8 @@ def make_plan(
     Raises:
         UsageError: when a parameter breaks its rule, or the calendar has ended.
     """
+    from pipeline import calendar  # it imports pandas, and the DAG file needs only the universe of this module
+
     if not _RUN_ID.fullmatch(dag_run_id):
         raise UsageError(
             "The name of a run is 1 to 250 letters, digits or the signs _ . ~ : + -",

@@ -44,13 +44,13 @@ def test_prune_has_a_schedule_only_by_its_setting(weekly, schedule):
 
 
 def test_the_dag_is_the_flow(dag):
-    """plan, then the steps one after the other, mapped per batch, then report; `gather` stands before `train`."""
+    """plan, the steps one after the other, mapped per batch, `announce`, report; `gather` stands before `train`."""
     names = [step.name for step in FLOW]
     train = names.index("train")
     before, after = ([f"{group}.{name}" for name in part] for group, part in (
         ("prepare", names[:train]), ("serve", names[train + 1 :]),
     ))  # fmt: skip
-    order = ["plan", *before, "gather", "train", *after, "report"]
+    order = ["plan", *before, "gather", "train", *after, "announce", "report"]
     wired = {name: [then] for name, then in itertools.pairwise(order)} | {"report": []}
     wired["plan"] = sorted([before[0], "gather", after[0]])
     assert dag["tasks"] == wired
@@ -70,6 +70,13 @@ def test_it_runs_after_each_session(dag):
 def test_one_run_at_a_time_and_no_catch_up(dag):
     """Two runs of the same night would train the same thing twice."""
     assert (dag["max_active_runs"], dag["catchup"]) == (1, False)
+
+
+def test_each_ticker_of_the_settings_has_an_asset(tmp_path):
+    """Other DAGs can wait for it before its first forecast. Wrong tickers leave the file readable."""
+    seen = look_at(tmp_path, CLOSECAST_TICKERS='["nflx", "AAPL"]')
+    assert seen["announced"] == ["closecast-NFLX", "closecast-AAPL"]
+    assert look_at(tmp_path, CLOSECAST_TICKERS='["../x"]')["announced"] == []
 
 
 def test_report_comes_whatever_happened(dag):

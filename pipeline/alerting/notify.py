@@ -51,7 +51,7 @@ def send_run_alerts(
     # A run of a past session has keys of its own: its findings and recoveries say nothing about the latest session.
     scope = f"past {plan.source}" if _is_past(plan) else plan.source
     news: list[Alert] = []
-    settled = ["task plan", "task gather", "task report"]
+    settled = ["task plan", "task gather", "task announce", "task report"]
     if not failed:
         settled += [f"task {_task_of(one.step)}" for one in next(iter(ended.values()))]
     for subject, notice in notices.items():
@@ -155,7 +155,7 @@ def task_failed(
 
 def _task_of(step: str) -> str:
     """Return the task of a step in the DAG `retrain`; no other task has a name that this returns."""
-    if step in {"plan", "gather", "report"}:
+    if step in {"plan", "gather", "announce", "report"}:
         return ""
     if step == "train":
         return step

@@ -93,6 +93,7 @@ def run_step(name: str, batch: Batch | None) -> dict[str, Any]:
 
     from pipeline import runner
     from pipeline.errors import DataError, NothingLeft
+    from pipeline.operations import lineage
 
     if batch is None:  # no skip: a person who clears the failed tasks of the run must repeat this one too
         raise DataError(
@@ -110,6 +111,39 @@ def run_step(name: str, batch: Batch | None) -> dict[str, Any]:
         if isinstance(error, NothingLeft):
             raise AirflowSkipException(str(error)) from error
         raise
+    finally:
+        lineage.name_data_sets(ti.task, name, batch, load_settings())
+
+
+def announce(dag_run_id: str) -> None:
+    """Have Airflow emit an event for each ticker whose forecast is in, so that the DAGs that wait for it start.
+
+    Args:
+        dag_run_id: of the run of `retrain` that made the forecasts.
+
+    Raises:
+        AirflowSkipException: when there is no plan; its task is red.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from pipeline.operations import assets
+    from pipeline.plan import folder_name
+    from pipeline.store.runs import read_plan, run_folder
+
+    context = get_current_context()
+    settings = load_settings()
+    run = folder_name(dag_run_id)
+    if not run_folder(settings.store_url, run).exists("plan.json"):
+        raise AirflowSkipException("There is no plan.")
+    session = assets.forecast_session(settings, read_plan(settings.store_url, run))
+    tickers = assets.without_event(session)
+    assets.emit(context, tickers, session.partition)
+    log.info(
+        "%s: %d of %d forecast(s) announced; the others had an event of this session before",
+        session.partition,
+        len(tickers),
+        len(session.tickers),
+    )
 
 
 def report() -> None:

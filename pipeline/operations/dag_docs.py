@@ -26,6 +26,7 @@ TASKS = {
     "evaluate": "Scores the network on the test rows, beside forecasts and intervals that need no network.",
     "promote": "Decides by the rules of the gate whether the new version is served, and registers it in MLflow.",
     "forecast": "Forecasts the next session by the champion, writes the ledger, and scores earlier forecasts.",
+    "announce": "Emits an event for the asset of each ticker whose forecast is in: DAGs that wait for them start.",
     "report": "Writes report and results, ends the run in MLflow and sends the alerts. Red when a ticker failed.",
     "question": "Reads the changed closes for the question. Skipped when the ticker does not wait.",
     "ask": "Waits on Airflow's page of required actions, and holds no slot.",

@@ -75,12 +75,15 @@ def _run_dag(path: Path, moment: dt.datetime, conf: dict[str, object]) -> None:
     spec.loader.exec_module(module)
     ended = module.dag.test(run_after=moment, logical_date=moment, run_conf=conf)
 
+    from airflow.listeners.listener import get_listener_manager
     from sqlalchemy.exc import OperationalError
 
     from pipeline.operations.run_note import write_note
 
     with _log_failure(OperationalError):
         write_note(ended.run_id)
+    # As Airflow's own processes do. OpenLineage's listener has a pool of processes, for which this process would wait.
+    get_listener_manager().hook.before_stopping(component=ended)
 
 
 def _kill_group(airflow: BaseProcess) -> None:

@@ -22,6 +22,7 @@ OTHER_VARIABLES = frozenset(
         "TEST_DATA",
         "TEST_CONTAINERS",
         "TEST_CONTAINERS_CACHE",
+        "TEST_IMAGES",
     }
 )
 # Kubernetes adds these to each pod for every service, such as a service named closecast-mlflow.

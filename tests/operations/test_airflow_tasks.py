@@ -4,6 +4,7 @@ import datetime as dt
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 
 from pipeline import calendar
 from pipeline.errors import DataError, UsageError
@@ -103,6 +104,14 @@ def test_a_plan_has_no_more_batches_than_airflow_maps(monkeypatch, limit, most):
     assert len(batches) <= most
     assert [ticker for batch in batches for ticker in batch["tickers"]] == tickers
     assert airflow_tasks.plan() == batches
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_without_a_plan_announces_nothing(monkeypatch):
+    """It is skipped: `plan` is red. tests/programs/test_assets.py announces in a running Airflow."""
+    monkeypatch.setattr(airflow_tasks, "get_current_context", lambda: {"dag_run": SimpleNamespace(run_id="manual__1")})
+    with pytest.raises(AirflowSkipException):
+        airflow_tasks.announce()
 
 
 def test_the_report_ends_with_the_counts(tiny):

@@ -8,17 +8,8 @@ from pipeline.steps import FLOW
 
 def test_every_task_has_a_text():
     """A new step needs one; none is left over."""
-    assert set(dag_docs.TASKS) == {
-        "plan",
-        "gather",
-        "report",
-        "look",
-        "prune",
-        "question",
-        "ask",
-        "finish",
-        *(step.name for step in FLOW),
-    }
+    others = {"plan", "gather", "announce", "report", "look", "prune", "question", "ask", "finish"}
+    assert set(dag_docs.TASKS) == {*others, *(step.name for step in FLOW)}
 
 
 def test_the_text_of_retrain_names_this_deployment(tiny):

@@ -28,6 +28,7 @@ print(json.dumps({
     "params": {name: param.serialize()["description"] for name, param in dag.params.items_unresolved()}
     if hasattr(dag.params, "items_unresolved") else {n: dag.params.get_param(n).description for n in dag.params},
     "schedule": dag.timetable.summary,
+    "announced": [one.name for one in tasks["announce"].outlets],
     "max_active_runs": dag.max_active_runs, "catchup": dag.catchup,
 }))
 """
