@@ -14,7 +14,7 @@ from pipeline.cli.options import Currency, Prices, Source, Start, Tickers, optio
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.audit.replay import Finished
+    from pipeline.replay.replay import Finished
     from pipeline.reporting.replayed import Summary
     from pipeline.settings.gate import Policy
 
@@ -48,9 +48,9 @@ def replay(
         )
         day = _date(first)
         asked = [_policy(one) for one in policies or [settings.gate.policy]]
-        from pipeline.audit.replay import replay as again
         from pipeline.cli import terminal
         from pipeline.plan import make_plan
+        from pipeline.replay.replay import replay as again
         from pipeline.settings.private_folders import make_private_folders
 
         make_private_folders(settings.var_dir)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.audit.replay import Finished, replay
 from pipeline.plan import make_plan
+from pipeline.replay.replay import Finished, replay
 from pipeline.serving.promotion import Decision
 from tests.support.nights import night
 

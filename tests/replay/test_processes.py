@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from pipeline.audit.replay_processes import processes, worked
+from pipeline.replay.processes import processes, worked
 
 
 def test_each_task_is_yielded_with_its_result_and_few_wait_in_the_pool():

@@ -16,7 +16,9 @@ import pandas as pd
 
 from pipeline import calendar
 from pipeline.audit.changes import changed_since, with_later_sessions
-from pipeline.audit.replay_folder import (
+from pipeline.errors import DataError
+from pipeline.forecasting.recipe import Recipe
+from pipeline.replay.folder import (
     NIGHTS,
     Decided,
     HeldFile,
@@ -27,19 +29,17 @@ from pipeline.audit.replay_folder import (
     read_request,
     write_part,
 )
-from pipeline.audit.replay_night import Held, Judge, Night, State, replayed
-from pipeline.audit.replay_prices import Known
-from pipeline.audit.replay_training import ALL, START, GroupFile, start_of, trained, training_of
-from pipeline.errors import DataError
-from pipeline.forecasting.recipe import Recipe
+from pipeline.replay.night import Held, Judge, Night, State, replayed
+from pipeline.replay.prices import Known
+from pipeline.replay.training import ALL, START, GroupFile, start_of, trained, training_of
 from pipeline.store.folder import Folder
 from pipeline.store.formats import frame_of
 from pipeline.tracking.versions import Version
 
 if TYPE_CHECKING:
-    from pipeline.audit.replay_night import Contender, Prices, Training
     from pipeline.outcome import ForecastRecord
     from pipeline.plan import Plan
+    from pipeline.replay.night import Contender, Prices, Training
     from pipeline.settings import Settings
 
 

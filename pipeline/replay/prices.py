@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeline.audit.replay_night import Prices
 from pipeline.errors import StoreError
 from pipeline.forecasting.bars import Bars
 from pipeline.prices import snapshot
 from pipeline.prices.clean import clean
+from pipeline.replay.night import Prices
 from pipeline.steps.validate import rows_before_calendar, sessions_of
 from pipeline.store.folder import Folder
 

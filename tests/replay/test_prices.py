@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
-from pipeline.audit.replay_prices import Known, snapshots_of, validated
+from pipeline.replay.prices import Known, snapshots_of, validated
 from pipeline.store.folder import Folder
 from tests.support.nights import sample_prices
 from tests.support.replays import plan_to

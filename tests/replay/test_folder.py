@@ -2,8 +2,8 @@
 
 import datetime as dt
 
-from pipeline.audit.replay import contenders_of
-from pipeline.audit.replay_folder import Part, Request, begun, folder_of, parts, read_request, write_part
+from pipeline.replay.folder import Part, Request, begun, folder_of, parts, read_request, write_part
+from pipeline.replay.replay import contenders_of
 from tests.support.replays import NIGHTS, plan_to
 
 FIRST = dt.date(2025, 11, 12)

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.audit import replay_night, replay_prices, replay_work
+from pipeline.replay import night, prices, work
 from tests.support.replays import NIGHTS, files_of, replay_of
 
 
 def test_the_size_of_a_piece_changes_nothing(tiny, monkeypatch):
     """Each begins from the state that the one before wrote."""
     whole = replay_of(tiny, policies=("unless_worse", "if_better"))
-    monkeypatch.setattr(replay_work, "NIGHTS", 3)
+    monkeypatch.setattr(work, "NIGHTS", 3)
     cut = replay_of(tiny.model_copy(update={"var": tiny.var_dir / "cut"}), policies=("unless_worse", "if_better"))
     ledgers = [{name: data for name, data in files_of(one.home).items() if "ledger" in name} for one in (whole, cut)]
     assert ledgers[0] == ledgers[1]
@@ -21,7 +21,7 @@ def test_the_size_of_a_piece_changes_nothing(tiny, monkeypatch):
 
 def test_a_row_after_the_night_is_named(tiny, monkeypatch):
     """The training and the forecast know the next session."""
-    validated = replay_prices.validated
+    validated = prices.validated
 
     def early(raw, plan):
         found = validated(raw, plan)
@@ -31,7 +31,7 @@ def test_a_row_after_the_night_is_named(tiny, monkeypatch):
         closes = np.append(found.bars.close[:-1], after["close"].iloc[0])
         return found._replace(bars=found.bars._replace(close=closes))
 
-    monkeypatch.setattr(replay_prices, "validated", early)
+    monkeypatch.setattr(prices, "validated", early)
     made = replay_of(tiny, NIGHTS[0], NIGHTS[3]).made
     assert made.leak == "AAA: the prices of the training of 2025-11-12 change with later ones"
 
@@ -39,7 +39,7 @@ def test_a_row_after_the_night_is_named(tiny, monkeypatch):
 @pytest.mark.parametrize("field", ["forecast", "low_95"])
 def test_a_forecast_that_knows_later_prices_is_named(tiny, monkeypatch, field):
     """With the night, the contender, and both values."""
-    record = replay_night.forecast_record
+    record = night.forecast_record
     known = []
 
     def early(ticker, plan, currency, version, champion, prices):
@@ -47,6 +47,6 @@ def test_a_forecast_that_knows_later_prices_is_named(tiny, monkeypatch, field):
         known.append(0)
         return made.model_copy(update={field: getattr(made, field) + len(known)})
 
-    monkeypatch.setattr(replay_night, "forecast_record", early)
+    monkeypatch.setattr(night, "forecast_record", early)
     leak = replay_of(tiny, NIGHTS[0], NIGHTS[1]).made.leak
     assert leak.startswith(f"AAA 2025-11-13, unless_worse: {field} ")

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import calendar
-from pipeline.audit import replay_work
-from pipeline.audit.replay_folder import Part, Request, begun, folder_of, parts
-from pipeline.audit.replay_night import NEVER, REFERENCE, Contender
-from pipeline.audit.replay_prices import Known, snapshots_of
-from pipeline.audit.replay_processes import processes, worked
-from pipeline.audit.replay_scores import replayed_of
-from pipeline.audit.replay_training import ALL, START, Before, GroupFile, before
 from pipeline.errors import UsageError
 from pipeline.forecasting.device import backend
 from pipeline.prices import snapshot
 from pipeline.prices.sources import Quoted
+from pipeline.replay import work
+from pipeline.replay.folder import Part, Request, begun, folder_of, parts
+from pipeline.replay.night import NEVER, REFERENCE, Contender
+from pipeline.replay.prices import Known, snapshots_of
+from pipeline.replay.processes import processes, worked
+from pipeline.replay.scores import replayed_of
+from pipeline.replay.training import ALL, START, Before, GroupFile, before
 from pipeline.reporting.replayed import page, results_json
 from pipeline.settings.gate import Policy
 from pipeline.store.folder import Folder
@@ -197,28 +197,26 @@ def _request(
 
 def _write_inputs(home: Path, histories: dict[str, _History]) -> None:
     prices = Folder(str(home / "prices"))
-    trainings = replay_work.trainings_folder(home)
+    trainings = work.trainings_folder(home)
     for ticker, one in histories.items():
         prices.write(f"{ticker}.parquet", frame_bytes(one.quoted.prices))
         if one.before:
             for name, data in one.before.networks.items():
                 trainings.keep(name, data)
             file = GroupFile(tickers={ticker: one.before.file})
-            replay_work.group_folder(home, START).write(f"{ticker}.json", file.model_dump_json().encode())
+            work.group_folder(home, START).write(f"{ticker}.json", file.model_dump_json().encode())
 
 
 def _train(home: Path, request: Request, settings: Settings, workers: int, say: Say) -> None:
     """Make the trainings that are missing."""
     all_of_them = [(group, night) for group, nights in request.trainings.items() for night in nights]
-    left = [one for one in all_of_them if not replay_work.group_folder(home, one[0]).exists(f"{one[1]}.json")]
+    left = [one for one in all_of_them if not work.group_folder(home, one[0]).exists(f"{one[1]}.json")]
     done = len(all_of_them) - len(left)
     if done:
         say(f"Continues: {done} of {len(all_of_them)} training(s) are done.")
     with processes(min(workers, len(left))) as pool:
         tasks = deque(left)
-        for (group, night), _ in worked(
-            tasks, workers, lambda one: pool.submit(replay_work.train, home, *one, settings)
-        ):
+        for (group, night), _ in worked(tasks, workers, lambda one: pool.submit(work.train, home, *one, settings)):
             done += 1
             say(f"training {done} of {len(all_of_them)}: {group}, as of {night}")
 
@@ -232,9 +230,7 @@ def _replay_nights(home: Path, request: Request, settings: Settings, workers: in
         say(f"Continues: {sum(stops.values()):,} of {total * len(stops):,} ticker-nights are done.")
     with processes(min(workers, len(left))) as pool:
         tasks = deque(left)
-        for ticker, part in worked(
-            tasks, workers, lambda one: pool.submit(replay_work.replay_part, home, one, settings)
-        ):
+        for ticker, part in worked(tasks, workers, lambda one: pool.submit(work.replay_part, home, one, settings)):
             stops[ticker] = part.stop
             night = request.nights[part.stop - 1]
             say(f"nights {sum(stops.values()):,} of {total * len(stops):,}: {ticker} up to {night}")

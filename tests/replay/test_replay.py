@@ -5,9 +5,9 @@ import datetime as dt
 import pytest
 
 from pipeline.audit.night_ledger import records
-from pipeline.audit.replay import contenders_of, training_nights
-from pipeline.audit.replay_folder import parts
 from pipeline.errors import UsageError
+from pipeline.replay.folder import parts
+from pipeline.replay.replay import contenders_of, training_nights
 from pipeline.settings import load_settings
 from pipeline.store.formats import sha256
 from tests.support.replays import EVERY, NIGHTS, files_of, plan_to, replay_of
@@ -51,7 +51,7 @@ def test_a_store_without_these_nights_gives_the_same_from_the_history(seven_nigh
 
 def test_interrupted_and_resumed_gives_the_same_result(tiny, monkeypatch):
     """After a training and after two of seven nights; the second call says what was done."""
-    monkeypatch.setattr("pipeline.audit.replay_work.NIGHTS", 2)
+    monkeypatch.setattr("pipeline.replay.work.NIGHTS", 2)
     whole = replay_of(tiny.model_copy(update={"var": tiny.var_dir / "whole"}), policies=("unless_worse", "if_better"))
     said = []
 

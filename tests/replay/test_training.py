@@ -4,9 +4,9 @@ import datetime as dt
 
 import numpy as np
 
-from pipeline.audit.replay_prices import validated
-from pipeline.audit.replay_training import START, before, start_of, trained, training_of
 from pipeline.forecasting.inference import Remembering
+from pipeline.replay.prices import validated
+from pipeline.replay.training import START, before, start_of, trained, training_of
 from pipeline.store.folder import Folder
 from tests.support.nights import folder_of_run, sample_prices
 from tests.support.replays import plan_to

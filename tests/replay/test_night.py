@@ -4,11 +4,11 @@ import datetime as dt
 
 import pytest
 
-from pipeline.audit.replay_night import NEVER, REFERENCE, Contender, Judge, State, replayed
-from pipeline.audit.replay_prices import validated
-from pipeline.audit.replay_training import trained, training_of
 from pipeline.forecasting.recipe import SCALES
 from pipeline.forecasting.rivals import SCALE_OF
+from pipeline.replay.night import NEVER, REFERENCE, Contender, Judge, State, replayed
+from pipeline.replay.prices import validated
+from pipeline.replay.training import trained, training_of
 from pipeline.store.folder import Folder
 from tests.support.nights import sample_prices
 from tests.support.replays import plan_to
@@ -96,10 +96,10 @@ def test_the_reference_is_naive_with_the_best_simple_scale(market):
 def test_contenders_with_the_same_network_share_its_evaluation(market, monkeypatch):
     """One backtest a night instead of three."""
     calls = []
-    from pipeline.audit import replay_night
+    from pipeline.replay import night
 
-    evaluation = replay_night.evaluation
-    monkeypatch.setattr(replay_night, "evaluation", lambda *given: calls.append(1) or evaluation(*given))
+    evaluation = night.evaluation
+    monkeypatch.setattr(night, "evaluation", lambda *given: calls.append(1) or evaluation(*given))
     judge = Judge(market.prices[0], market.plans[0])
     for contender in (UNLESS_WORSE, IF_BETTER, Contender(name=REFERENCE, policy=None)):
         replayed(contender, State(), market.trainings[0], market.prices[0], market.plans[0], "USD", judge)

@@ -18,12 +18,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.audit import night
-from pipeline.audit.replay_night import Held, State, Training
 from pipeline.forecasting import inference
 from pipeline.forecasting.recipe import Recipe
 from pipeline.forecasting.split import Borders
 from pipeline.outcome import Outcome
 from pipeline.prices import snapshot
+from pipeline.replay.night import Held, State, Training
 from pipeline.steps import FLOW
 from pipeline.store.folder import Folder
 from pipeline.store.formats import frame_bytes, sha256

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.audit.replay_folder import Part, Request, parts
-from pipeline.audit.replay_night import REFERENCE, Contender
-from pipeline.audit.replay_training import GroupFile
-from pipeline.audit.replay_work import group_folder, known_of
 from pipeline.evaluation import live
+from pipeline.replay.folder import Part, Request, parts
+from pipeline.replay.night import REFERENCE, Contender
+from pipeline.replay.training import GroupFile
+from pipeline.replay.work import group_folder, known_of
 from pipeline.reporting.replayed import Replayed, Scored
 from pipeline.serving.ledger_frame import frame
 from pipeline.steps import live_record

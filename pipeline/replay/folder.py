@@ -3,7 +3,7 @@
 <var>/replay/<first>_<last>_every-<K>/
     replay.json                       the request: a replay with another one begins anew
     prices/<ticker>.parquet           the history of the source
-    trainings/                        see `pipeline.audit.replay_training`
+    trainings/                        see `pipeline.replay.training`
     nights/<ticker>/<number>.json     some nights of a ticker, and the state after them
     ledger/<contender>/<ticker>.parquet, report.html, results.json
 """
@@ -18,9 +18,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.audit.replay_night import Contender
 from pipeline.outcome import ForecastRecord
 from pipeline.plan import Plan
+from pipeline.replay.night import Contender
 from pipeline.store.folder import Folder
 
 REQUEST = "replay.json"
