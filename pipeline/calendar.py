@@ -146,14 +146,17 @@ def next_session(name: str, day: dt.date, closed: Collection[dt.date] = ()) -> d
     if day < first:
         raise DataError(f"The calendar {name} must know the day. It begins at {first}.", str(day), "Correct the date.")
     last = last_known_day(name)
-    following = calendar.sessions[calendar.sessions > pd.Timestamp(min(day, last))].difference(_midnights(closed))
-    if following.empty:
+    sessions_known = calendar.sessions
+    at = int(sessions_known.searchsorted(pd.Timestamp(min(day, last)), side="right"))
+    while at < len(sessions_known) and sessions_known[at].date() in closed:
+        at += 1
+    if at == len(sessions_known):
         raise DataError(
             f"The calendar {name} must know the session after {day}.",
             _end(name, last),
             f"Correct the date if it is not meant. Else: {UPGRADE}",
         )
-    found: dt.date = following[0].date()
+    found: dt.date = sessions_known[at].date()
     return found
 
 

@@ -17,7 +17,7 @@ from pipeline.forecasting.split import Borders, split_at
 from pipeline.serving import promotion
 from pipeline.settings.gate import Policy
 from pipeline.steps import champion
-from pipeline.steps.evaluate import Evaluation, evaluation
+from pipeline.steps.evaluate import Evaluation, evaluation, served_recipe
 from pipeline.steps.forecast import forecast_record
 from pipeline.steps.promote import decided
 from pipeline.tracking.registry import Loaded
@@ -101,14 +101,15 @@ class Judge:
         """Start a night."""
         self._prices = prices
         self._plan = plan
-        self._known: dict[tuple[int, bytes, bytes], Evaluation] = {}
+        self._known: dict[tuple[int, bytes], Evaluation] = {}
 
     def __call__(self, evaluated: Loaded, refitted: Recipe, fitted: FittedRows) -> Evaluation:
         """Return the evaluation of a candidate. Errors as of `evaluation`."""
-        key = (id(evaluated.network), evaluated.recipe.to_json(), refitted.to_json())
+        key = (id(evaluated.network), evaluated.recipe.to_json())
         if key not in self._known:
             self._known[key] = evaluation(*evaluated, refitted, self._prices.bars, fitted, self._plan)
-        return self._known[key]
+        known = self._known[key]
+        return known._replace(served=served_recipe(refitted, known.tested, known.candidate))
 
 
 class _Candidate(NamedTuple):

@@ -62,12 +62,25 @@ def evaluation(
         )
     train_closes = bars.close[: fitted.split.test]
     scores = scored(tested, train_closes)
-    served = refitted.with_widths(tested.next_widths)
-    if plan.preset.output != "distribution" or not _breaks_a_rule(plan, recipe, scores, tested.reference_name):
-        return Evaluation(tested, scores, served, "network")
-    served = recipe_of_reference(refitted, tested)
-    replaced = tested.reference_alone
-    return Evaluation(replaced, scored(replaced, train_closes), served, f"{tested.reference_name} alone")
+    candidate = "network"
+    if plan.preset.output == "distribution" and _breaks_a_rule(plan, recipe, scores, tested.reference_name):
+        candidate = f"{tested.reference_name} alone"
+        tested = tested.reference_alone
+        scores = scored(tested, train_closes)
+    return Evaluation(tested, scores, served_recipe(refitted, tested, candidate), candidate)
+
+
+def served_recipe(refitted: Recipe, tested: Backtest, candidate: str) -> Recipe:
+    """Return the recipe that would be served: of the network, or of the reference in its place.
+
+    Args:
+        refitted: of the network that would be served.
+        tested: as an `Evaluation` has it.
+        candidate: likewise.
+    """
+    if candidate == "network":
+        return refitted.with_widths(tested.next_widths)
+    return recipe_of_reference(refitted, tested)
 
 
 def evaluate(unit: Unit) -> Outcome:
