@@ -128,7 +128,15 @@ def forward(data: bytes) -> Forward:
 
 def weights(data: bytes) -> Singles:
     """Return all weights of the network in a `.keras` file as one array. Errors as of `forward`."""
-    network = forward(data)
+    return _weights(forward(data))
+
+
+def are_equal(one: Network, other: Network) -> bool:
+    """Return whether two networks have the same weights. Errors as of `forward`."""
+    return np.array_equal(weights(to_bytes(one)), weights(to_bytes(other)))
+
+
+def _weights(network: Forward) -> Singles:
     parts = [part for layer in network.layers for part in layer] + [network.kernel, network.bias]
     return np.concatenate([part.ravel() for part in parts])
 

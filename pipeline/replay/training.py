@@ -160,6 +160,8 @@ def before(store_url: str, unit: Folder) -> Before | None:
         data = champion_record.weights_of(store_url, one)
         files.append(NetworkFile(file=_name(data), recipe=one.recipe))
         networks[_name(data)] = data
+    if files[0].file == files[1].file and met.version.evaluation_cutoff < met.version.cutoff:
+        return None  # its evaluation has the network that is served, as nights of before 2026-11-30 left it
     file = TrainingFile(
         as_of=met.version.trained,
         evaluated=files[0],

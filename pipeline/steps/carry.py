@@ -51,8 +51,11 @@ def carry(units: Sequence[Unit]) -> list[Outcome] | None:
         known = _recorded(unit)
         if known is None or reason_to_train(unit, known):
             return None
-        carried.append((unit, known))
-    return [_carried(unit, known) for unit, known in carried]
+        loaded = champion.load(unit, known.version)
+        if loaded.is_spoilt:
+            return None
+        carried.append((unit, known, loaded))
+    return [_carried(*one) for one in carried]
 
 
 def _recorded(unit: Unit) -> _Recorded | None:
@@ -88,10 +91,9 @@ def _has_decayed(unit: Unit, arrays: Mapping[str, Any]) -> bool:
     return bool(live_record.decay(unit, summary))
 
 
-def _carried(unit: Unit, known: _Recorded) -> Outcome:
+def _carried(unit: Unit, known: _Recorded, loaded: champion.Champion) -> Outcome:
     """Return the champion's networks as the files of a training."""
     preset = unit.plan.preset
-    loaded = champion.load(unit, known.version)
     borders = Borders(*(np.datetime64(known.tags[name]) for name in _BORDERS))
     parts = split_at(loaded.sessions, borders)
     recipe = loaded.evaluated.recipe

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.evaluation import metrics
+from pipeline.forecasting import inference
 from pipeline.forecasting.backtest import forecasts_of, interval_p_worse, next_widths
 from pipeline.forecasting.bars import Bars
 from pipeline.forecasting.forecasts import Interval
@@ -39,6 +40,15 @@ class Champion(NamedTuple):
     evaluated_then: Loaded  # the same as it was logged
     sessions: Dates
     bars: Bars
+
+    @property
+    def is_spoilt(self) -> bool:
+        """Return whether the network of its evaluation is the one that is served, which has seen the test rows.
+
+        Nights of before 2026-11-30, with a preset that refits, left such champions.
+        """
+        refitted = self.version.evaluation_cutoff < self.version.cutoff
+        return refitted and inference.are_equal(self.evaluated_then.network, self.served.network)
 
 
 class Tested(NamedTuple):
@@ -154,8 +164,6 @@ def continued(unit: Unit, champion: Champion) -> Continued | None:
 
     None for output `point`, whose intervals stay those of its validation, and without a close that is new to it.
     """
-    from pipeline.forecasting import inference
-
     plan = unit.plan
     served = champion.version
     recipe = continued_recipe(champion, unit.fitted, comparable=is_comparable(unit, served))

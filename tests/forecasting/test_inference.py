@@ -86,3 +86,14 @@ def test_all_weights_are_one_array():
     network = randomised("simple_rnn")
     found = inference.weights(model.to_bytes(network))
     assert sorted(found) == sorted(np.concatenate([one.ravel() for one in network.get_weights()]))
+
+
+def test_networks_are_equal_by_their_weights():
+    """The name of the file and the object do not count."""
+    network = randomised("gru")
+    data = model.to_bytes(network)
+    assert inference.are_equal(network, inference.forward(data))
+    weights = network.get_weights()
+    weights[0][0, 0] += 1e-6
+    network.set_weights(weights)
+    assert not inference.are_equal(network, inference.forward(data))

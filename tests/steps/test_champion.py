@@ -6,7 +6,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from pipeline.forecasting import inference, intervals
+from pipeline.forecasting import inference, intervals, training
 from pipeline.forecasting.bars import Bars
 from pipeline.forecasting.forecaster import predicted, scale_of
 from pipeline.serving import ledger
@@ -118,3 +118,32 @@ def test_a_reference_that_took_the_place_of_the_network_is_compared_as_it_is_ser
     loaded = champion.load(unit, registry.champion("AAA"))
     assert json_in(folder, "recipe")["weight"] == 1
     assert (loaded.evaluated.recipe.weight, loaded.evaluated.recipe.uses_network) == (0, False)
+
+
+@pytest.fixture
+def spoilt(tiny, monkeypatch):
+    """Return a store with a champion whose refit changed the network of its evaluation."""
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Trainer, "own_network", lambda trainer: trainer.network)
+        night("1", "2025-11-20")
+    assert champion.load(unit_of(tiny, "1"), Registry(tiny).champion("AAA")).is_spoilt
+    return tiny
+
+
+def test_a_champion_that_was_evaluated_on_rows_it_had_seen_is_not_compared(spoilt):
+    """Tonight's version is judged as the first one, and takes its place."""
+    folder = night("2", "2025-11-21", **STAYS)
+    decision = json_in(folder, "decision")
+    assert (decision["champion"], decision["champion_rmse"]) == (None, None)
+    assert "must not have seen its test rows" in folder.manifest("promote").outcome.findings[0].rule
+    served = Registry(spoilt).champion("AAA")
+    assert served.number == 2
+    night("3", "2025-11-24")
+    assert not champion.load(unit_of(spoilt, "3"), served).is_spoilt
+
+
+@pytest.mark.usefixtures("spoilt")
+def test_such_a_champion_is_not_carried_through_the_next_night():
+    """A night between two trainings would serve it again."""
+    folder = night("2", "2025-11-21", retrain_every=5)
+    assert folder.manifest("train").outcome.metrics["fit_seconds"] > 0
