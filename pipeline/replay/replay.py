@@ -169,7 +169,7 @@ def _request(
 ) -> Request:
     moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)  # each night sets its own: the request must not change by the hour
     fixed = plan.model_copy(update={"created": moment, "run": "replay", "dag_run_id": "replay", "fault": None})
-    last = {ticker: one.before.file.as_of if one.before else None for ticker, one in histories.items()}
+    last = {ticker: one.before.file.last_training if one.before else None for ticker, one in histories.items()}
     groups = {ALL: plan.tickers} if plan.shares_network else {ticker: (ticker,) for ticker in plan.tickers}
     return Request(
         nights=nights,

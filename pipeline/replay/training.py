@@ -65,6 +65,11 @@ class TrainingFile(BaseModel):
     number: int = Field(default=0, description="of that version")
     newest: int = Field(default=0, description="number of the newest version before the replay")
 
+    @property
+    def last_training(self) -> dt.date:
+        """Return the session of the last training that the champion before the replay had met."""
+        return Version(self.number, "", "", self.version).last_training
+
 
 class GroupFile(BaseModel):
     """One training of a group: `<night>.json`."""

@@ -19,7 +19,7 @@ from pipeline.settings.preset import Preset
 from pipeline.steps import champion, live_record
 from pipeline.steps.rows import rows_json
 from pipeline.store.formats import arrays_of
-from pipeline.tracking.versions import TRAINED, WEIGHTS_OF
+from pipeline.tracking.versions import LAST_TRAINING, TRAINED, WEIGHTS_OF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ def reason_to_train(unit: Unit, known: _Recorded) -> str:
     """Return why the network must be trained tonight, "" where the champion's can be used again."""
     plan = unit.plan
     arrays = arrays_of(unit.read("scaled.npz"))
-    age = int(np.sum(arrays["sessions"] > np.datetime64(known.version.trained)))
+    age = int(np.sum(arrays["sessions"] > np.datetime64(known.version.last_training)))
     ingested = unit.manifests["ingest"]
     basis = ingested.outcome.tags.get("restatement", "unchanged") if ingested else ""
     reasons = {
@@ -76,7 +76,7 @@ def reason_to_train(unit: Unit, known: _Recorded) -> str:
         "the preset has changed": not plan.preset.parameters.items() <= known.params.items(),
         "its run does not say which rows it saw": not set(_BORDERS) <= set(known.tags),
         "the past was restated": basis not in _SAME_BASIS,
-        f"it was trained {age} sessions ago": age >= plan.retrain_every,
+        f"the last training was {age} sessions ago": age >= plan.retrain_every,
         "its forecasts have decayed": age >= _AFTER_DECAY and _has_decayed(unit, arrays),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
@@ -120,6 +120,7 @@ def _carried(unit: Unit, known: _Recorded, loaded: champion.Champion) -> Outcome
             "cutoff": str(known.version.cutoff),
             **({"evaluation_cutoff": recipe.cutoff} if preset.refit else {}),
             TRAINED: str(known.version.trained),
+            LAST_TRAINING: str(known.version.last_training),
             WEIGHTS_OF: str(known.version.weights_of),
         },
     )

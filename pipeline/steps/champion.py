@@ -16,7 +16,7 @@ from pipeline.old_names import present_name
 from pipeline.outcome import Continuation
 from pipeline.settings.currency import UNKNOWN, differ
 from pipeline.store.formats import arrays_of, frame_of
-from pipeline.tracking.versions import TRAINED, WEIGHTS_OF
+from pipeline.tracking.versions import LAST_TRAINING, TRAINED, WEIGHTS_OF
 
 if TYPE_CHECKING:
     from pipeline.arrays import Dates, Floats
@@ -186,11 +186,19 @@ def continued(unit: Unit, champion: Champion) -> Continued | None:
                 "source": plan.source,
                 "dag_run_id": plan.dag_run_id,
                 "decision": f"stays: {about}",
+                LAST_TRAINING: str(_last_training(unit, served)),
                 WEIGHTS_OF: str(served.weights_of),
             },
             description=f"The champion v{served.number} stays: {about}.",
         ),
     )
+
+
+def _last_training(unit: Unit, served: Version) -> dt.date:
+    """Return the session of the ticker's last training, which is tonight's unless it carried the champion."""
+    trained = unit.manifests["train"]
+    is_carried = trained is not None and WEIGHTS_OF in trained.outcome.tags
+    return served.last_training if is_carried else unit.plan.as_of
 
 
 def continued_recipe(champion: Champion, fitted: FittedRows, *, comparable: bool) -> Recipe | None:

@@ -19,7 +19,7 @@ from pipeline.settings.currency import UNKNOWN
 from pipeline.steps import champion
 from pipeline.store.formats import arrays_of
 from pipeline.tracking import champion_record
-from pipeline.tracking.versions import TRAINED, WEIGHTS_OF
+from pipeline.tracking.versions import LAST_TRAINING, TRAINED, WEIGHTS_OF
 from pipeline.versions import versions
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def _version_tags(unit: Unit) -> dict[str, str]:
         "preset": plan.preset_name,
         "dag_run_id": plan.dag_run_id,
         TRAINED: str(plan.as_of),
-        **{name: value for name, value in _training(unit).items() if name in {TRAINED, WEIGHTS_OF}},
+        **{name: value for name, value in _training(unit).items() if name in {TRAINED, LAST_TRAINING, WEIGHTS_OF}},
     }
 
 

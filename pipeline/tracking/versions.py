@@ -15,6 +15,7 @@ CHAMPION = "champion"  # alias of the served version
 CHALLENGER = "challenger"  # alias of the version that was trained last
 WEIGHTS_OF = "weights_of"  # tag of a version that continues another one
 TRAINED = "trained"  # tag of a version: the last session of the night on which its weights were trained
+LAST_TRAINING = "last_training"  # tag of a version: the newest session of a training that it has met, its own included
 MAX_TAG = 5000  # characters: MLflow cuts longer tags
 _MOVE = "champion."  # tag of a move: champion.<time> = {"from": 3, "reason": "..."}
 _TIME = "%Y-%m-%dT%H.%M.%S.%f"
@@ -43,6 +44,12 @@ class Version(NamedTuple):
         """Return the last session of the night on which its weights were trained."""
         known = self.tags.get(TRAINED)
         return dt.date.fromisoformat(known) if known else self.as_of
+
+    @property
+    def last_training(self) -> dt.date:
+        """Return the session of the last training of its ticker: its own, or one that the gate refused since."""
+        known = self.tags.get(LAST_TRAINING)
+        return dt.date.fromisoformat(known) if known else self.trained
 
     @property
     def evaluation_cutoff(self) -> dt.date:

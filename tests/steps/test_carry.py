@@ -51,6 +51,20 @@ def test_the_network_is_trained_every_third_session(one_night, trainings):
     assert len(ledger.read(one_night.ledger_place, "AAA")) == 4
 
 
+def test_a_training_that_the_gate_refused_counts(one_night, trainings):
+    """Else a champion that stays would have a training every night from then on."""
+    stays = {"gate": {"policy": "if_better"}}  # both networks forecast as naive: no challenger is better
+    first = Registry(one_night).champion("AAA")
+    night("b", "2025-11-21", **stays)
+    assert len(trainings) == 2  # for the evaluation and for serving
+    for name, day, number in (("c", "2025-11-24", 2), ("d", "2025-11-25", 2), ("e", "2025-11-26", 4)):
+        night(name, day, **stays, **EVERY)
+        served = Registry(one_night).champion("AAA")
+        assert (served.weights_of, served.trained) == (first.number, first.trained)
+        assert len(trainings) == number
+    assert str(served.last_training) == "2025-11-26"
+
+
 def test_the_served_model_of_such_a_night_gives_the_ledgers_quantiles(one_night):
     """Its intervals are those of tonight."""
     folder = night("b", "2025-11-21", **EVERY)
