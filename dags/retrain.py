@@ -90,10 +90,7 @@ with DAG(
     trainings = task(trigger_rule=GO_ON, doc_md=dag_docs.TASKS["gather"], **RETRIES)(airflow_tasks.gather)(batches)
     train = step_task("train").partial(name="train").expand(batch=trainings)
     announce = task(
-        trigger_rule=GO_ON,
-        outlets=assets.assets_of_universe(SETTINGS),
-        doc_md=dag_docs.TASKS["announce"],
-        **RETRIES,
+        trigger_rule=GO_ON, outlets=assets.assets_of_universe(SETTINGS), doc_md=dag_docs.TASKS["announce"], **RETRIES
     )(airflow_tasks.announce)("{{ run_id }}")
     report = task(trigger_rule=GO_ON, doc_md=dag_docs.TASKS["report"], **RETRIES)(airflow_tasks.report)()
     prepare.expand(batch=batches) >> trainings
