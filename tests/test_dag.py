@@ -116,7 +116,7 @@ def test_decide_asks_once_and_takes_no_answer_as_no(hours, seconds):
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=variables)
     dag = json.loads(done.stdout.splitlines()[-1])
     assert dag["heavy"] == []
-    assert dag["tasks"] == {"question": ["ask", "finish"], "ask": ["finish"], "finish": []}
+    assert dag["tasks"] == {"question": ["ask", "finish"], "ask": ["finish"], "finish": ["announce"], "announce": []}
     assert dag["ask"] == [["Accept", "Reject"], ["Reject"], seconds, ["reason"]]
     assert (dag["queues"]["finish"], dag["queues"]["ask"]) == ("gpu", "default")
-    assert (dag["runs"], dag["schedule"], dag["retries"]) == (1024, None, [5, 5, 5])
+    assert (dag["runs"], dag["schedule"], dag["retries"]) == (1024, None, [5, 5, 5, 5])

@@ -119,13 +119,13 @@ def test_a_refit_that_changes_the_network_of_the_evaluation_is_named(tiny, monke
 def test_weights_that_are_chosen_on_test_are_named(night, monkeypatch):
     """The network and its best epoch are clean."""
     whole = whole_histories(monkeypatch)
-    choose = fitting._with_choices
+    choose = fitting.with_choices
 
     def on_test(network, history, recipe, rows, preset, **options):
         known = whole[history.ticker]
         return choose(network, known, recipe, known.laid.test or rows, preset, **options)
 
-    monkeypatch.setattr(fitting, "_with_choices", on_test)
+    monkeypatch.setattr(fitting, "with_choices", on_test)
     named = found(night, *TRAINING)
     assert (named["scale"], named["fit"]) == ("", "")
     assert named["weights"].startswith("AAA ")
@@ -140,7 +140,7 @@ def test_a_champion_that_has_seen_the_test_rows_is_named(night, monkeypatch):
 
 def test_later_dates_of_another_ticker_are_named(tiny, monkeypatch):
     """The shared network learns dates of BBB that are test rows of AAA."""
-    monkeypatch.setattr(train, "_with_common_borders", lambda tickers, _plan: tickers)
+    monkeypatch.setattr(train, "with_common_borders", lambda tickers: tickers)
     named = found(prepared(tiny, scope="universe"), *TRAINING)
     assert named["fit"].startswith("AAA ")
 

@@ -56,7 +56,13 @@ def _ended(group):
 def test_ctrl_c_ends_all_processes_and_the_same_command_continues(tiny):
     """Two tickers train in two processes; the training that was done is not repeated."""
     command = [sys.executable, "-m", "pipeline", *WORDS[:-1], "AAA,BBB"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - a job of `&` has it off
+    ) as running:
         for line in running.stdout:
             if "training 1 of 4" in line:
                 break

@@ -197,7 +197,7 @@ def judge(unit, verdicts, hits):
     record = SnapshotRecord.from_json(taken.files["snapshot.json"])
     raw = archive.load(one.store_url, one.ticker, record.name).prices
     assert rows_sha256(raw) == record.sha256
-    judged = dataclasses.replace(one, step=STEPS["validate"])
+    judged = dataclasses.replace(one, step=STEPS["validate"], before=("ingest",))
     vars(judged)["raw"] = raw  # the unit has no manifest that names the snapshot
     outcome = validate(judged)
     broken = breaks(raw, set(sessions("XNYS", raw.index[0].date(), AS_OF)))
