@@ -2,14 +2,17 @@
 
 import datetime as dt
 
+import numpy as np
 import pytest
 
 from pipeline.audit.night_ledger import records
 from pipeline.errors import UsageError
+from pipeline.evaluation import live
 from pipeline.replay.folder import parts
 from pipeline.replay.replay import contenders_of, training_nights
 from pipeline.settings import load_settings
-from pipeline.store.formats import sha256
+from pipeline.store.formats import frame_of, sha256
+from tests.support.nights import folder_of_run
 from tests.support.replays import EVERY, NIGHTS, files_of, plan_to, replay_of
 
 
@@ -36,6 +39,23 @@ def test_a_replay_decides_and_forecasts_as_the_store_did(seven_nights, first):
     assert (done.made.leak, done.made.checked) == ("", 1)
     assert bool(done.made.started) == (first != NIGHTS[0])
     assert before == {path: sha256(path.read_bytes()) for path in (seven_nights.home / "var/store").rglob("*.*")}
+
+
+def test_each_scored_forecast_is_that_of_the_store(seven_nights):
+    """`scored.parquet` of the last night, column by column; the summary is that of `live`."""
+    settings = load_settings()
+    done = replay_of(settings)
+    real = frame_of(folder_of_run(settings, "manual__6").read("scored.parquet"))
+    scored = {one.contender: one for one in done.made.scored}
+    mine = scored["unless_worse"].rows
+    assert len(real) == len(mine) == len(NIGHTS) - 1
+    for name in ("session", "forecast", "close", "error", "inside_95", "interval_score_95_pct", "rival_score_95_pct"):
+        np.testing.assert_array_equal(mine[name].to_numpy(), real[name].to_numpy())
+    summary = live.summary(real, 1000)
+    assert scored["unless_worse"].live_skill == summary.skill
+    assert scored["unless_worse"].interval_skill_95 == summary.interval_skill_95
+    assert scored["unless_worse"].coverage_95 == summary.coverage_95
+    assert seven_nights.decisions
 
 
 def test_a_store_without_these_nights_gives_the_same_from_the_history(seven_nights, tiny):
@@ -84,14 +104,6 @@ def test_a_changed_setting_begins_anew_and_says_so(tiny):
     again = []
     replay_of(tiny.model_copy(update={"gate": gate}), say=again.append)
     assert again == ["Continues: 3 of 3 training(s) are done."]
-
-
-def test_processes_of_their_own_give_the_same(tiny):
-    """Two tickers, two processes."""
-    alone = replay_of(tiny, NIGHTS[0], NIGHTS[1], tickers=("AAA", "BBB"))
-    spread = replay_of(tiny.model_copy(update={"var": tiny.var_dir / "spread"}), NIGHTS[0], NIGHTS[1],
-                       tickers=("AAA", "BBB"), workers=2)  # fmt: skip
-    assert files_of(alone.home) == files_of(spread.home)
 
 
 def test_a_history_that_is_too_short_is_wrong_usage(tiny):

@@ -1,30 +1,8 @@
-"""The scores of a replay are those that the store's last night gave its served forecasts."""
+"""The counts and the ledger of a replay; test_replay.py compares its scores with those of a store."""
 
-import numpy as np
 import pandas as pd
 
-from pipeline.evaluation import live
-from pipeline.settings import load_settings
-from pipeline.store.formats import frame_of
-from tests.support.nights import folder_of_run
 from tests.support.replays import NIGHTS, replay_of
-
-
-def test_each_scored_forecast_is_that_of_the_store(seven_nights):
-    """`scored.parquet` of the last night, column by column; the summary is that of `live`."""
-    settings = load_settings()
-    done = replay_of(settings)
-    real = frame_of(folder_of_run(settings, "manual__6").read("scored.parquet"))
-    scored = {one.contender: one for one in done.made.scored}
-    mine = scored["unless_worse"].rows
-    assert len(real) == len(mine) == len(NIGHTS) - 1
-    for name in ("session", "forecast", "close", "error", "inside_95", "interval_score_95_pct", "rival_score_95_pct"):
-        np.testing.assert_array_equal(mine[name].to_numpy(), real[name].to_numpy())
-    summary = live.summary(real, 1000)
-    assert scored["unless_worse"].live_skill == summary.skill
-    assert scored["unless_worse"].interval_skill_95 == summary.interval_skill_95
-    assert scored["unless_worse"].coverage_95 == summary.coverage_95
-    assert seven_nights.decisions
 
 
 def test_trainings_are_counted_and_the_ledger_is_written(tiny):
