@@ -5,25 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule, task
+from airflow.sdk import DAG, Param, task
 
 from pipeline.operations import airflow_tasks, assets, dag_docs
+from pipeline.operations.kubernetes_pod import executor_config
+from pipeline.operations.task_arguments import task_arguments
 from pipeline.settings import load_settings
 
 SETTINGS = load_settings()
-RETRIES = {
-    "owner": dag_docs.OWNER,
-    "on_failure_callback": airflow_tasks.alert_of_failure,
-    "retries": SETTINGS.retries,
-    "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
-    "retry_policy": ExceptionRetryPolicy(
-        rules=[
-            RetryRule("pipeline.errors.Unavailable", RetryAction.RETRY, reason="a service did not answer"),
-            RetryRule("pipeline.errors.PipelineError", RetryAction.FAIL, reason="another try would fail too"),
-        ]
-    ),
-}
-QUEUE = {"queue": "gpu"} if SETTINGS.gpu == "queue" else {}  # a ticker without a shared network is trained here
+ARGUMENTS = task_arguments(SETTINGS)
+# A ticker without a shared network is trained by `finish`.
+CARD = {"executor_config": executor_config("train", SETTINGS.pod_gpus)}
+CARD |= {"queue": "gpu"} if SETTINGS.gpu == "queue" else {}
 
 with DAG(
     "decide",
@@ -38,7 +31,7 @@ with DAG(
     tags=dag_docs.TAGS,
     doc_md=dag_docs.decide_text(SETTINGS),
 ) as dag:
-    question = task(doc_md=dag_docs.TASKS["question"], **RETRIES)(airflow_tasks.question)()
+    question = task(doc_md=dag_docs.TASKS["question"], **ARGUMENTS)(airflow_tasks.question)()
     ask = HITLOperator(
         task_id="ask",
         subject="{{ ti.xcom_pull('question')['subject'] }}",
@@ -49,11 +42,11 @@ with DAG(
         # 0 when the setting was taken back while questions were open: they end at once.
         response_timeout=timedelta(hours=SETTINGS.ask_hours, seconds=1),
         doc_md=dag_docs.TASKS["ask"],
-        **RETRIES,  # Airflow 3.3 fails a task that is answered in the second before the scheduler has seen it wait
+        **ARGUMENTS,  # Airflow 3.3 fails a task that is answered in the second before the scheduler has seen it wait
     )
     # Two reports of one run at a time would write one results.json.
-    finish = task(max_active_tis_per_dag=1, doc_md=dag_docs.TASKS["finish"], **RETRIES, **QUEUE)(airflow_tasks.finish)
-    announce = task(outlets=assets.assets_of_universe(SETTINGS), doc_md=dag_docs.TASKS["announce"], **RETRIES)(
+    finish = task(max_active_tis_per_dag=1, doc_md=dag_docs.TASKS["finish"], **ARGUMENTS, **CARD)(airflow_tasks.finish)
+    announce = task(outlets=assets.assets_of_universe(SETTINGS), doc_md=dag_docs.TASKS["announce"], **ARGUMENTS)(
         airflow_tasks.announce
     )("{{ params.run }}")
     question >> ask

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow import sdk
-from airflow.sdk import DAG, Param, RetryAction, RetryRule, task, task_group
+from airflow.sdk import DAG, Param, task, task_group
 
 from pipeline.operations import airflow_tasks, assets, dag_docs
 from pipeline.operations.kubernetes_pod import executor_config
+from pipeline.operations.task_arguments import task_arguments
 from pipeline.settings import load_settings
 from pipeline.settings.parameters import trigger_form
 from pipeline.timetable import SessionTimetable
@@ -17,28 +18,7 @@ from pipeline.timetable import SessionTimetable
 SETTINGS = load_settings()
 PREPARE = ("ingest", "validate", "split_scale", "window")
 SERVE = ("evaluate", "promote", "forecast")
-
-# Only a service that did not answer is tried again: bad data and wrong parameters fail at once.
-RETRIES: dict[str, Any] = {
-    "owner": dag_docs.OWNER,
-    "on_execute_callback": airflow_tasks.die_with_supervisor,
-    "on_failure_callback": airflow_tasks.alert_of_failure,
-    "retries": SETTINGS.retries,
-    "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=15),
-    "retry_policy": sdk.ExceptionRetryPolicy(
-        rules=[
-            RetryRule("pipeline.errors.Unavailable", RetryAction.RETRY, reason="a service did not answer"),
-            RetryRule("pipeline.errors.PipelineError", RetryAction.FAIL, reason="another try would fail too"),
-            RetryRule(
-                "airflow.sdk.exceptions.AirflowInactiveAssetInInletOrOutletException",
-                RetryAction.FAIL,
-                reason="another DAG gives the asset another URI",
-            ),
-        ]
-    ),
-}
+ARGUMENTS = task_arguments(SETTINGS)
 # A failed ticker makes its task red, and stops neither the other tickers of its batch nor other batches.
 GO_ON = sdk.TriggerRule.ALL_DONE
 # Workers with a card listen to the queue `gpu`. Other steps go elsewhere and do not occupy the card.
@@ -52,7 +32,7 @@ def step_task(name: str, **arguments: Any) -> Any:
         map_index_template="{{ batch_name }}",
         doc_md=dag_docs.TASKS[name],
         executor_config=executor_config(name, SETTINGS.pod_gpus),
-        **{**RETRIES, **QUEUE.get(name, {}), **arguments},
+        **{**ARGUMENTS, **QUEUE.get(name, {}), **arguments},
     )(airflow_tasks.run_step)
 
 
@@ -86,12 +66,12 @@ with DAG(
     tags=dag_docs.TAGS,
     doc_md=dag_docs.retrain_text(SETTINGS),
 ) as dag:
-    batches = task(doc_md=dag_docs.TASKS["plan"], **RETRIES)(airflow_tasks.plan)()
-    trainings = task(trigger_rule=GO_ON, doc_md=dag_docs.TASKS["gather"], **RETRIES)(airflow_tasks.gather)(batches)
+    batches = task(doc_md=dag_docs.TASKS["plan"], **ARGUMENTS)(airflow_tasks.plan)()
+    trainings = task(trigger_rule=GO_ON, doc_md=dag_docs.TASKS["gather"], **ARGUMENTS)(airflow_tasks.gather)(batches)
     train = step_task("train").partial(name="train").expand(batch=trainings)
     announce = task(
-        trigger_rule=GO_ON, outlets=assets.assets_of_universe(SETTINGS), doc_md=dag_docs.TASKS["announce"], **RETRIES
+        trigger_rule=GO_ON, outlets=assets.assets_of_universe(SETTINGS), doc_md=dag_docs.TASKS["announce"], **ARGUMENTS
     )(airflow_tasks.announce)("{{ run_id }}")
-    report = task(trigger_rule=GO_ON, doc_md=dag_docs.TASKS["report"], **RETRIES)(airflow_tasks.report)()
+    report = task(trigger_rule=GO_ON, doc_md=dag_docs.TASKS["report"], **ARGUMENTS)(airflow_tasks.report)()
     prepare.expand(batch=batches) >> trainings
     train >> serve.expand(batch=batches) >> announce >> report

@@ -166,7 +166,7 @@ def _training(night: Night, ticker: str, names: Sequence[str]) -> Figures:
         **night.outcomes[ticker]["train"].metrics,
         **recipe,
         **(recipe["distribution"] or {}),
-        "network": inference.weights(night.file(ticker, "model.keras")),
+        "network": inference.weights(inference.forward(night.file(ticker, "model.keras"))),
     }
     return {name: known[name] for name in names if name in known}
 

@@ -126,18 +126,10 @@ def forward(data: bytes) -> Forward:
     return Forward(cell, layers, kernel, bias, data)
 
 
-def weights(data: bytes) -> Singles:
-    """Return all weights of the network in a `.keras` file as one array. Errors as of `forward`."""
-    return _weights(forward(data))
-
-
-def are_equal(one: Network, other: Network) -> bool:
-    """Return whether two networks have the same weights. Errors as of `forward`."""
-    return np.array_equal(weights(to_bytes(one)), weights(to_bytes(other)))
-
-
-def _weights(network: Forward) -> Singles:
-    parts = [part for layer in network.layers for part in layer] + [network.kernel, network.bias]
+def weights(network: Network) -> Singles:
+    """Return all weights of a network as one array."""
+    known = network if isinstance(network, Forward) else forward(to_bytes(network))
+    parts = [part for layer in known.layers for part in layer] + [known.kernel, known.bias]
     return np.concatenate([part.ravel() for part in parts])
 
 

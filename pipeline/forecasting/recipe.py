@@ -98,6 +98,14 @@ class Recipe(NamedTuple):
         known = {80: self.half_width_80, 95: self.half_width_95}
         return np.array([known.get(level, np.nan) for level in LEVELS])
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Return its weights as metrics of a run: of the network against naive, and of the mixed scales."""
+        if self.distribution is None:
+            return {"weight": self.weight}
+        mixed = zip(SCALES[:MIXED], self.distribution.scale_weights[:MIXED], strict=True)
+        return {"weight": self.weight, **{f"scale_weight/{name}": weight for name, weight in mixed}}
+
     def with_widths(self, half_widths: Floats) -> Recipe:
         """Return the recipe with other half-widths, shape (10,)."""
         widths = tuple(float(width) for width in half_widths)

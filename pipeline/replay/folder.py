@@ -10,14 +10,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import fcntl
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.errors import Damaged, PipelineError
 from pipeline.outcome import ForecastRecord
 from pipeline.plan import Plan
 from pipeline.replay.night import Contender
@@ -26,6 +29,8 @@ from pipeline.store.folder import Folder
 REQUEST = "replay.json"
 NIGHTS = 125  # of a ticker that are written together: about 5 s of work
 _DERIVED = ("trainings", "nights", "ledger", "prices")
+
+Content = TypeVar("Content", bound=BaseModel)
 
 
 class Request(BaseModel):
@@ -98,6 +103,43 @@ def folder_of(var_dir: Path, first: dt.date, last: dt.date, every: int) -> Path:
     return var_dir / "replay" / f"{first}_{last}_every-{every}"
 
 
+@contextlib.contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Keep other replays out of a folder: one with another request would delete the parts of this one.
+
+    Raises:
+        PipelineError: when another replay works there.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PipelineError(
+                "One replay at a time works in a folder.",
+                f"{home}: another one is in progress",
+                "Wait until it ends, or replay other nights.",
+            ) from None
+        yield
+
+
+def content_of(folder: Folder, name: str, kind: type[Content]) -> Content:
+    """Return the content of a file of a replay.
+
+    Raises:
+        Damaged: when it is not as it was written.
+        StoreError: when it is missing.
+    """
+    try:
+        return kind.model_validate_json(folder.read(name))
+    except ValidationError as error:
+        raise Damaged(
+            "A file of a replay must be as it was written.",
+            f"{folder.path(name)}: {error.error_count()} problem(s)",
+            "Remove the folder of the replay, and start the command again.",
+        ) from error
+
+
 def begun(home: Path, request: Request) -> str | None:
     """Write the request of a replay, and return how it begins: "" where it continues, None where it is new.
 
@@ -110,14 +152,13 @@ def begun(home: Path, request: Request) -> str | None:
     if reason != "":
         for name in _DERIVED:
             shutil.rmtree(home / name, ignore_errors=True)
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.write(REQUEST, request.model_dump_json(indent=1).encode())
     return reason
 
 
 def read_request(home: Path) -> Request:
     """Return the request of a replay that has begun."""
-    return Request.model_validate_json((home / REQUEST).read_bytes())
+    return content_of(Folder(str(home)), REQUEST, Request)
 
 
 def parts(home: Path, ticker: str, nights: int) -> list[Part]:
@@ -126,7 +167,7 @@ def parts(home: Path, ticker: str, nights: int) -> list[Part]:
     found: list[Part] = []
     stop = 0
     while stop < nights and folder.exists(f"{stop}.json"):
-        found.append(Part.model_validate_json(folder.read(f"{stop}.json")))
+        found.append(content_of(folder, f"{stop}.json", Part))
         stop = found[-1].stop
     return found
 

@@ -18,7 +18,7 @@ from pipeline.forecasting.device import backend
 from pipeline.prices import snapshot
 from pipeline.prices.sources import Quoted
 from pipeline.replay import work
-from pipeline.replay.folder import Part, Request, begun, folder_of, parts
+from pipeline.replay.folder import Part, Request, alone, begun, folder_of, parts
 from pipeline.replay.night import NEVER, REFERENCE, Contender
 from pipeline.replay.prices import Known, snapshots_of
 from pipeline.replay.processes import processes, worked
@@ -80,7 +80,7 @@ def replay(
 
     Raises:
         UsageError: when no session lies between both dates, or the history before the first night is too short.
-        PipelineError: when a source or a training fails.
+        PipelineError: when a source or a training fails, or another replay works in the folder.
     """
     nights = tuple(one.date() for one in calendar.sessions(plan.calendar, first, plan.as_of, plan.closed_sessions))
     if not nights:
@@ -89,17 +89,18 @@ def replay(
     _check_history(plan, settings, nights[0], histories)
     request = _request(plan, nights, every, policies, histories)
     home = folder_of(settings.var_dir, nights[0], nights[-1], every)
-    reason = begun(home, request)
-    if reason:
-        say(f"Begins anew: the last replay in {home} differs in {reason}.")
-    if reason != "":
-        _write_inputs(home, histories)
-    _train(home, request, settings, workers, say)
-    _replay_nights(home, request, settings, workers, say)
-    made = replayed_of(home, request, settings)
-    folder = Folder(str(home))
-    folder.write("report.html", page(made))
-    folder.write("results.json", results_json(made))
+    with alone(home):
+        reason = begun(home, request)
+        if reason:
+            say(f"Begins anew: the last replay in {home} differs in {reason}.")
+        if reason != "":
+            _write_inputs(home, histories)
+        _train(home, request, settings, workers, say)
+        _replay_nights(home, request, settings, workers, say)
+        made = replayed_of(home, request, settings)
+        folder = Folder(str(home))
+        folder.write("report.html", page(made))
+        folder.write("results.json", results_json(made))
     return Finished(made, home)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.evaluation import live
-from pipeline.replay.folder import Part, Request, parts
+from pipeline.replay.folder import Part, Request, content_of, parts
 from pipeline.replay.night import REFERENCE, Contender
 from pipeline.replay.training import GroupFile
 from pipeline.replay.work import group_folder, known_of
@@ -58,7 +58,7 @@ def replayed_of(home: Path, request: Request, settings: Settings) -> Replayed:
 def _leak_of_trainings(home: Path, request: Request) -> str:
     for group, nights in request.trainings.items():
         for night in nights:
-            file = GroupFile.model_validate_json(group_folder(home, group).read(f"{night}.json"))
+            file = content_of(group_folder(home, group), f"{night}.json", GroupFile)
             if file.leak:
                 return file.leak
     return ""

@@ -14,17 +14,16 @@ import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.audit import night
 from pipeline.forecasting import inference
 from pipeline.forecasting.recipe import Recipe
-from pipeline.forecasting.split import Borders
 from pipeline.outcome import Outcome
 from pipeline.prices import snapshot
 from pipeline.replay.night import Held, State, Training
 from pipeline.steps import FLOW
+from pipeline.steps.rows import BORDER_TAGS, borders_in
 from pipeline.store.folder import Folder
 from pipeline.store.formats import frame_bytes, sha256
 from pipeline.tracking import champion_record
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 ALL = "all"
 START = "start"  # name of the champion that the store had before the first night
-_BORDERS = ("first_validation_session", "first_test_session")  # tags of a training
 
 
 class NetworkFile(BaseModel):
@@ -60,7 +58,7 @@ class TrainingFile(BaseModel):
     as_of: dt.date
     evaluated: NetworkFile
     served: NetworkFile
-    borders: tuple[str, str]
+    borders: dict[str, str] = Field(description="tags of the rows that `evaluated` knows")
     version: dict[str, str] = Field(default={}, description="tags of the version, for the champion before the replay")
     number: int = Field(default=0, description="of that version")
     newest: int = Field(default=0, description="number of the newest version before the replay")
@@ -120,8 +118,11 @@ def _kept(outcome: Outcome, plan: Plan, folder: Folder) -> TrainingFile:
     files = outcome.files
     evaluated = _network(files["model.keras"], files["recipe.json"], folder)
     served = _network(files["refitted.keras"], files["refitted.json"], folder) if plan.preset.refit else evaluated
-    first, second = (outcome.tags[name] for name in _BORDERS)
-    return TrainingFile(as_of=plan.as_of, evaluated=evaluated, served=served, borders=(first, second))
+    return TrainingFile(as_of=plan.as_of, evaluated=evaluated, served=served, borders=_borders(outcome.tags))
+
+
+def _borders(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: tags[name] for name in BORDER_TAGS}
 
 
 def _network(data: bytes, recipe: bytes, folder: Folder) -> NetworkFile:
@@ -157,7 +158,7 @@ def before(store_url: str, unit: Folder) -> Before | None:
     released = promoted.results.released if promoted.results else None
     if met.version is None or not met.served or not met.evaluated or released is None:
         return None
-    if not set(_BORDERS) <= set(met.run_tags):
+    if not set(BORDER_TAGS) <= set(met.run_tags):
         return None
     networks: dict[str, bytes] = {}
     files = []
@@ -171,7 +172,7 @@ def before(store_url: str, unit: Folder) -> Before | None:
         as_of=met.version.trained,
         evaluated=files[0],
         served=files[1],
-        borders=(met.run_tags[_BORDERS[0]], met.run_tags[_BORDERS[1]]),
+        borders=_borders(met.run_tags),
         version=met.tags,
         number=met.version.number,
         newest=released.version - 1,
@@ -187,8 +188,7 @@ def training_of(name: str, recorded: TrainingFile, folder: Folder) -> Training:
     """
     loaded = [_loaded(one, folder) for one in (recorded.evaluated, recorded.served)]
     remembering = loaded[0]._replace(network=inference.Remembering(loaded[0].network))
-    borders = Borders(*(np.datetime64(one) for one in recorded.borders))
-    return Training(name, recorded.as_of, remembering, loaded[1], borders)
+    return Training(name, recorded.as_of, remembering, loaded[1], borders_in(recorded.borders))
 
 
 def _loaded(recorded: NetworkFile, folder: Folder) -> Loaded:

@@ -25,6 +25,7 @@ from pipeline.replay.folder import (
     Part,
     Request,
     StateFile,
+    content_of,
     parts,
     read_request,
     write_part,
@@ -127,7 +128,7 @@ class _Work:
         training = self._training(START)
         if training is None:
             return dict.fromkeys(names, State())
-        file = GroupFile.model_validate_json(group_folder(self._home, START).read(f"{self._ticker}.json"))
+        file = content_of(group_folder(self._home, START), f"{self._ticker}.json", GroupFile)
         return dict.fromkeys(names, start_of(file.tickers[self._ticker], training))
 
     def nights(self, states: dict[str, State], first: int, stop: int) -> Part:
@@ -210,7 +211,7 @@ class _Work:
             folder = group_folder(self._home, group)
             found = None
             if folder.exists(f"{file_name}.json"):
-                found = GroupFile.model_validate_json(folder.read(f"{file_name}.json")).tickers.get(self._ticker)
+                found = content_of(folder, f"{file_name}.json", GroupFile).tickers.get(self._ticker)
             self._trainings[name] = training_of(name, found, trainings_folder(self._home)) if found else None
         return self._trainings[name]
 

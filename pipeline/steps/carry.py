@@ -12,12 +12,12 @@ import numpy as np
 from pipeline import calendar
 from pipeline.evaluation import live
 from pipeline.forecasting import inference, windows
-from pipeline.forecasting.split import Borders, split_at
+from pipeline.forecasting.split import split_at
 from pipeline.outcome import Outcome
 from pipeline.serving import ledger
 from pipeline.settings.preset import Preset
 from pipeline.steps import champion, live_record
-from pipeline.steps.rows import rows_json
+from pipeline.steps.rows import BORDER_TAGS, borders_in, rows_json
 from pipeline.store.formats import arrays_of
 from pipeline.tracking.versions import LAST_TRAINING, TRAINED, WEIGHTS_OF
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from pipeline.steps.unit import Unit
     from pipeline.tracking.versions import Version
 
-_BORDERS = ("first_validation_session", "first_test_session")  # tags of a run: of the rows that its network saw
-_KNOWN = ("device", "device_name", "backend", "intervals", *_BORDERS)  # tags of a training that stay true
+_KNOWN = ("device", "device_name", "backend", "intervals", *BORDER_TAGS)  # tags of a training that stay true
 _PARAMS = ("preset", "layer_parameters", "parameters")
 _SAME_BASIS = ("unchanged", "explained")  # a split is corrected in the recipe
 _AFTER_DECAY = 5  # sessions after a training before decay is a reason for the next one
@@ -74,7 +73,7 @@ def reason_to_train(unit: Unit, known: _Recorded) -> str:
         "the walk-forward trains each fold": plan.walk_forward > 0,
         "tonight's prices do not continue those of the champion": not champion.can_continue(unit, known.version),
         "the preset has changed": not plan.preset.parameters.items() <= known.params.items(),
-        "its run does not say which rows it saw": not set(_BORDERS) <= set(known.tags),
+        "its run does not say which rows it saw": not set(BORDER_TAGS) <= set(known.tags),
         "the past was restated": basis not in _SAME_BASIS,
         f"the last training was {age} sessions ago": age >= plan.retrain_every,
         "its forecasts have decayed": age >= _AFTER_DECAY and _has_decayed(unit, arrays),
@@ -94,8 +93,7 @@ def _has_decayed(unit: Unit, arrays: Mapping[str, Any]) -> bool:
 def _carried(unit: Unit, known: _Recorded, loaded: champion.Champion) -> Outcome:
     """Return the champion's networks as the files of a training."""
     preset = unit.plan.preset
-    borders = Borders(*(np.datetime64(known.tags[name]) for name in _BORDERS))
-    parts = split_at(loaded.sessions, borders)
+    parts = split_at(loaded.sessions, borders_in(known.tags))
     recipe = loaded.evaluated.recipe
     files = {
         "model.keras": inference.to_bytes(loaded.evaluated.network),
@@ -110,9 +108,9 @@ def _carried(unit: Unit, known: _Recorded, loaded: champion.Champion) -> Outcome
         attach=("recipe.json", *(("model.keras",) if preset.refit else ())),
         metrics={
             "fit_seconds": 0.0,
-            "weight": recipe.weight,
             "step/rows_train": parts.test,
             "step/rows_test": parts.end - parts.test,
+            **recipe.metrics,
         },
         params={name: value for name, value in known.params.items() if name in _PARAMS or name in Preset.model_fields},
         tags={

@@ -48,7 +48,9 @@ class Champion(NamedTuple):
         Nights of before 2026-11-30, with a preset that refits, left such champions.
         """
         refitted = self.version.evaluation_cutoff < self.version.cutoff
-        return refitted and inference.are_equal(self.evaluated_then.network, self.served.network)
+        return refitted and np.array_equal(
+            inference.weights(self.evaluated_then.network), inference.weights(self.served.network)
+        )
 
 
 class Tested(NamedTuple):
@@ -186,7 +188,7 @@ def continued(unit: Unit, champion: Champion) -> Continued | None:
                 "source": plan.source,
                 "dag_run_id": plan.dag_run_id,
                 "decision": f"stays: {about}",
-                LAST_TRAINING: str(_last_training(unit, served)),
+                LAST_TRAINING: _last_training(unit),
                 WEIGHTS_OF: str(served.weights_of),
             },
             description=f"The champion v{served.number} stays: {about}.",
@@ -194,11 +196,11 @@ def continued(unit: Unit, champion: Champion) -> Continued | None:
     )
 
 
-def _last_training(unit: Unit, served: Version) -> dt.date:
-    """Return the session of the ticker's last training, which is tonight's unless it carried the champion."""
+def _last_training(unit: Unit) -> str:
+    """Return the session of the ticker's last training: tonight's, unless `train` used an earlier network again."""
     trained = unit.manifests["train"]
-    is_carried = trained is not None and WEIGHTS_OF in trained.outcome.tags
-    return served.last_training if is_carried else unit.plan.as_of
+    tags = trained.outcome.tags if trained else {}
+    return tags.get(LAST_TRAINING, str(unit.plan.as_of))
 
 
 def continued_recipe(champion: Champion, fitted: FittedRows, *, comparable: bool) -> Recipe | None:

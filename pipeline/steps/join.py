@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from pipeline.forecasting import inference
 from pipeline.forecasting.adoption import Adopted, adopt
-from pipeline.forecasting.recipe import MIXED, SCALES, Recipe
-from pipeline.forecasting.split import Borders
+from pipeline.forecasting.recipe import Recipe
 from pipeline.outcome import Outcome
 from pipeline.steps.histories import Ticker, cut_at, evaluated_history, read, whole_history
-from pipeline.steps.rows import rows_json
+from pipeline.steps.rows import BORDER_TAGS, borders_in, rows_json
 from pipeline.store.runs import unit_folder
-from pipeline.tracking.versions import TRAINED
+from pipeline.tracking.versions import LAST_TRAINING, TRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +24,8 @@ if TYPE_CHECKING:
     from pipeline.store.folder import Folder
 
 JOINED = "joined"  # tag: the ticker with the network that this one took
-_BORDERS = ("first_validation_session", "first_test_session")
-_SHARED = ("device", "device_name", "backend", "intervals", *_BORDERS, TRAINED)  # tags of the training
+# Tags of the training. LAST_TRAINING is there on a night on which the others carried their network.
+_SHARED = ("device", "device_name", "backend", "intervals", *BORDER_TAGS, TRAINED, LAST_TRAINING)
 _NETWORKS = ("model.keras", "refitted.keras", "history.json", "loss.png")  # files that are the same for all tickers
 _EPOCHS = ("epochs_trained", "best_epoch")
 
@@ -52,8 +49,7 @@ def join(units: Sequence[Unit]) -> list[Outcome] | None:
     trained = _shared_training(unit)
     if trained is None:
         return None
-    borders = Borders(*(np.datetime64(trained.manifest.outcome.tags[name]) for name in _BORDERS))
-    one = cut_at(read(unit), borders)
+    one = cut_at(read(unit), borders_in(trained.manifest.outcome.tags))
     return [_outcome(one, trained)] if one.learned else None
 
 
@@ -74,10 +70,6 @@ def _outcome(one: Ticker, trained: _Training) -> Outcome:
     outcome = trained.manifest.outcome
     adopted = _adopted(one, trained)
     recipe = adopted.evaluated
-    weights = {}
-    if recipe.distribution:
-        mixed = zip(SCALES[:MIXED], recipe.distribution.scale_weights[:MIXED], strict=True)
-        weights = {f"scale_weight/{name}": weight for name, weight in mixed}
     copied = {name: trained.file(name) for name in _NETWORKS if name in trained.manifest.outputs}
     refit = plan.preset.refit
     return Outcome(
@@ -92,10 +84,9 @@ def _outcome(one: Ticker, trained: _Training) -> Outcome:
         metrics={
             "fit_seconds": 0.0,
             **{name: outcome.metrics[name] for name in _EPOCHS if name in outcome.metrics},
-            "weight": recipe.weight,
             "step/rows_train": one.parts.test,
             "step/rows_test": one.parts.end - one.parts.test,
-            **weights,
+            **recipe.metrics,
         },
         params=outcome.params,
         tags={

@@ -1,13 +1,28 @@
-"""The file rows.json: the parts and the windows that a network was fitted by."""
+"""The rows that a network was fitted by: the file rows.json, and the tags that name their borders."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.forecasting.split import Split
+import numpy as np
+
+from pipeline.arrays import Dates
+from pipeline.forecasting.split import Borders, Split
 from pipeline.forecasting.windows import FittedRows, Windows
 from pipeline.store.formats import json_bytes, json_of
+
+BORDER_TAGS = ("first_validation_session", "first_test_session")  # of the run that trained the network
+
+
+def border_tags(sessions: Dates, parts: Split) -> dict[str, str]:
+    """Return the tags of a run, as `borders_in` reads them."""
+    return dict(zip(BORDER_TAGS, (str(sessions[row]) for row in (parts.validation, parts.test)), strict=True))
+
+
+def borders_in(tags: Mapping[str, str]) -> Borders:
+    """Return the borders that the tags of a run name."""
+    return Borders(*(np.datetime64(tags[name]) for name in BORDER_TAGS))
 
 
 def rows_json(parts: Split, laid: Windows) -> bytes:

@@ -11,13 +11,12 @@ from pipeline.evaluation import baselines
 from pipeline.forecasting import fitting, forecaster, inference, target, walk_forward, windows
 from pipeline.forecasting.bars import Bars
 from pipeline.forecasting.fitting import Fitted, History
-from pipeline.forecasting.recipe import MIXED, SCALES
 from pipeline.forecasting.scale import fit_scaler
 from pipeline.forecasting.split import Split, split
 from pipeline.outcome import Outcome
 from pipeline.steps import carry, join
 from pipeline.steps.histories import Ticker, evaluated_history, read, whole_history, with_common_borders
-from pipeline.steps.rows import rows_json
+from pipeline.steps.rows import border_tags, rows_json
 from pipeline.store.formats import frame_bytes, json_bytes
 
 if TYPE_CHECKING:
@@ -104,10 +103,6 @@ def _outcome(
     served = {"refitted.json": refitted.recipes[at].to_json()} if refitted else {}
     folds = _walk_forward(one, plan) if plan.walk_forward else {}
     layers = model.layer_parameters(trained.network)
-    weights = {}
-    if recipe.distribution:
-        mixed = zip(SCALES[:MIXED], recipe.distribution.scale_weights[:MIXED], strict=True)
-        weights = {f"scale_weight/{name}": weight for name, weight in mixed}
     return Outcome(
         files={
             **shared,
@@ -124,10 +119,9 @@ def _outcome(
             "fit_seconds": trained.fit_seconds + (refitted.trained.fit_seconds if refitted else 0.0),
             "epochs_trained": len(trained.curves["loss"]),
             "best_epoch": trained.best_epoch,
-            "weight": recipe.weight,
             "step/rows_train": one.parts.test,
             "step/rows_test": one.parts.end - one.parts.test,
-            **weights,
+            **recipe.metrics,
         },
         params={
             **plan.preset.parameters,
@@ -140,8 +134,7 @@ def _outcome(
             "device_name": trained.device_name,
             "backend": trained.backend,
             "intervals": _intervals_text(one, plan),
-            "first_validation_session": str(one.sessions[one.parts.validation]),
-            "first_test_session": str(one.sessions[one.parts.test]),
+            **border_tags(one.sessions, one.parts),
             "cutoff": refitted.recipes[at].cutoff if refitted else recipe.cutoff,
             **({"evaluation_cutoff": recipe.cutoff} if refitted else {}),
         },

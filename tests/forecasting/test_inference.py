@@ -82,18 +82,12 @@ def test_what_is_no_network_is_refused(data):
 
 
 def test_all_weights_are_one_array():
-    """Each number of the network once: a change of any of them is seen."""
-    network = randomised("simple_rnn")
-    found = inference.weights(model.to_bytes(network))
-    assert sorted(found) == sorted(np.concatenate([one.ravel() for one in network.get_weights()]))
-
-
-def test_networks_are_equal_by_their_weights():
-    """The name of the file and the object do not count."""
+    """Each number of the network once, whatever holds it: a change of any of them is seen."""
     network = randomised("gru")
-    data = model.to_bytes(network)
-    assert inference.are_equal(network, inference.forward(data))
+    found = inference.weights(network)
+    assert sorted(found) == sorted(np.concatenate([one.ravel() for one in network.get_weights()]))
+    assert np.array_equal(found, inference.weights(inference.forward(model.to_bytes(network))))
     weights = network.get_weights()
     weights[0][0, 0] += 1e-6
     network.set_weights(weights)
-    assert not inference.are_equal(network, inference.forward(data))
+    assert np.sum(inference.weights(network) != found) == 1

@@ -65,3 +65,11 @@ def test_a_scale_alone_is_naive_with_its_own_half_widths():
     assert not alone.uses_network
     assert WIDE.with_scale_weights(0.4, 0.6).uses_network
     assert WIDE.with_scale_weights(0.4, 0.6).distribution.scale_weights == (0.4, 0.6, 0.0, 0.0, 0.0)
+
+
+def test_its_metrics_are_its_weights():
+    """A point forecast has one."""
+    assert POINT.metrics == {"weight": 1.0}
+    assert WIDE.metrics == {
+        "weight": 1.0, "scale_weight/range": 0.2, "scale_weight/network": 0.5, "scale_weight/garch": 0.3,
+    }  # fmt: skip

@@ -2,7 +2,10 @@
 
 import datetime as dt
 
-from pipeline.replay.folder import Part, Request, begun, folder_of, parts, read_request, write_part
+import pytest
+
+from pipeline.errors import Damaged, PipelineError
+from pipeline.replay.folder import Part, Request, alone, begun, folder_of, parts, read_request, write_part
 from pipeline.replay.replay import contenders_of
 from tests.support.replays import NIGHTS, plan_to
 
@@ -46,8 +49,25 @@ def test_a_request_begins_continues_or_begins_anew(tiny, tmp_path):
 def test_only_its_owner_may_enter_the_folder(tiny, tmp_path):
     """As the folders of all state."""
     home = folder_of(tmp_path, FIRST, FIRST, 1)
-    begun(home, request(tiny))
+    with alone(home):
+        begun(home, request(tiny))
     assert home.stat().st_mode & 0o077 == 0
+
+
+def test_two_replays_at_once_in_one_folder_are_refused(tmp_path):
+    """The second with another request would delete the parts of the first; afterwards it may begin."""
+    with alone(tmp_path), pytest.raises(PipelineError, match="another one is in progress"), alone(tmp_path):
+        pass
+    with alone(tmp_path):
+        pass
+
+
+def test_a_damaged_part_is_named(tmp_path):
+    """With the next step."""
+    write_part(tmp_path, "AAA", 0, part(2))
+    (tmp_path / "nights" / "AAA" / "0.json").write_text('{"stop": 2}')
+    with pytest.raises(Damaged, match=r"nights/AAA/0\.json: 6 problem"):
+        parts(tmp_path, "AAA", 2)
 
 
 def test_parts_are_read_up_to_the_first_gap(tmp_path):

@@ -41,7 +41,8 @@ def test_a_replay_decides_and_forecasts_as_the_store_did(seven_nights, first):
     assert before == {path: sha256(path.read_bytes()) for path in (seven_nights.home / "var/store").rglob("*.*")}
 
 
-def test_each_scored_forecast_is_that_of_the_store(seven_nights):
+@pytest.mark.usefixtures("seven_nights")
+def test_each_scored_forecast_is_that_of_the_store():
     """`scored.parquet` of the last night, column by column; the summary is that of `live`."""
     settings = load_settings()
     done = replay_of(settings)
@@ -55,10 +56,10 @@ def test_each_scored_forecast_is_that_of_the_store(seven_nights):
     assert scored["unless_worse"].live_skill == summary.skill
     assert scored["unless_worse"].interval_skill_95 == summary.interval_skill_95
     assert scored["unless_worse"].coverage_95 == summary.coverage_95
-    assert seven_nights.decisions
 
 
-def test_a_store_without_these_nights_gives_the_same_from_the_history(seven_nights, tiny):
+@pytest.mark.usefixtures("seven_nights")
+def test_a_store_without_these_nights_gives_the_same_from_the_history(tiny):
     """The synthetic market restates nothing, so that the cut history equals the snapshots."""
     with_store = replay_of(load_settings())
     alone = tiny.model_copy(update={"store": str(tiny.var_dir / "empty"), "var": tiny.var_dir / "other"})
@@ -66,7 +67,6 @@ def test_a_store_without_these_nights_gives_the_same_from_the_history(seven_nigh
     assert (without.made.from_snapshots, without.made.from_history) == (0, len(NIGHTS))
     for (pair,) in zip(parts(with_store.home, "AAA", 7), strict=True):
         assert parts(without.home, "AAA", 7)[0].decisions == pair.decisions
-    assert seven_nights.decisions
 
 
 def test_interrupted_and_resumed_gives_the_same_result(tiny, monkeypatch):

@@ -12,6 +12,7 @@ from pipeline.steps import FLOW, Unit
 from pipeline.steps.join import JOINED, join
 from pipeline.store.formats import json_of
 from pipeline.store.runs import read_plan, unit_folder
+from pipeline.tracking.versions import LAST_TRAINING
 from tests.support.tiny import tiny_settings
 
 AT = [step.name for step in FLOW].index("train")
@@ -58,6 +59,20 @@ def test_it_takes_tonights_network_with_a_recipe_of_its_own(shared):
     assert (outcome.tags[JOINED], outcome.metrics["fit_seconds"]) == ("AAA", 0.0)
     assert set(outcome.files) == set(trained.outputs)
     assert outcome.params == trained.outcome.params
+
+
+def test_it_takes_the_last_training_of_a_network_that_the_others_carried(shared):
+    """Else `retrain_every` would count from tonight."""
+    unit = unit_of(shared, "LATE")
+    folder = unit_of(shared, "AAA", accepted=False).folder
+    trained = folder.manifest("train")
+    (outcome,) = join([unit])
+    assert LAST_TRAINING not in outcome.tags
+    tags = trained.outcome.tags | {LAST_TRAINING: "2025-11-18"}
+    folder.write_manifest(trained.model_copy(update={"outcome": trained.outcome.model_copy(update={"tags": tags})}))
+    (outcome,) = join([unit])
+    folder.write_manifest(trained)
+    assert outcome.tags[LAST_TRAINING] == "2025-11-18"
 
 
 def test_a_ticker_without_an_answer_does_not_join(shared):
