@@ -10,8 +10,6 @@ PARAMETERS := pipeline/settings/parameters.py
 unexport PYTHONDONTWRITEBYTECODE
 # They belong to another Python. `$(shell)` gets them all the same, so its Python has `-I`.
 unexport PYTHONHOME PYTHONPATH
-# Tests wait a quarter of their time, for disks and for other programs: one process more than there are cores.
-AT_ONCE = --numprocesses=$(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: .venv/ready
 .venv/ready:
@@ -33,11 +31,11 @@ run: .venv/ready ## run the DAG once through Airflow and print the results
 
 .PHONY: test
 test: .venv/ready ## run all tests but those of the slow suites below (test-programs, test-cluster, test-faults, test-containers)
-	$(BIN)/python -m pytest $(AT_ONCE) $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-programs
 test-programs: .venv/ready ## run whole programs: the DAG through Airflow, another Python, JAX, the state of earlier versions
-	$(BIN)/python -m pytest tests/programs $(AT_ONCE) $(ARGS)
+	$(BIN)/python -m pytest tests/programs $(ARGS)
 
 .PHONY: images
 images: .venv/ready ## take the pictures of docs/images from a running stack (Chromium, ../shared/data)

@@ -213,12 +213,12 @@ def send_late(settings: Settings, session: dt.date, observed: str) -> None:
 
 
 def send_replaced(settings: Settings, program: str, pid: int, reason: str) -> None:
-    """Send that the guard ended a program of the stack, so that supervisord starts it again."""
+    """Send that a program of the stack has ended, and that supervisord has started it again."""
     body = [
         f"Program: {program}, process {pid}",
         f"Reason: {reason}",
         "To do: nothing, unless it happens again. Airflow retries interrupted tasks, which reuse finished steps.",
-        "What the pipeline did: ended the program, and supervisord starts it again.",
+        "What the pipeline did: supervisord has started it again.",
     ]
     news = Alert(
         key=f"replaced {program}",

@@ -3,7 +3,8 @@
 A worker that is killed while it waits keeps the lock of the workers' task queue. Airflow starts another worker, but
 that one, and so every task, waits for the lock for ever. Workers end only with their scheduler. So the guard kills the
 scheduler of a dead worker, supervisord starts a new one, and Airflow tries the interrupted tasks again. They reuse
-their finished steps. The same happens to a scheduler whose heartbeat has stopped.
+their finished steps. The same happens to a scheduler whose heartbeat has stopped. The owner gets one message for each
+scheduler that another one has followed, also when something else ended it.
 """
 
 from __future__ import annotations
@@ -67,13 +68,20 @@ def guard(
         seconds: pause between two checks.
         heartbeat: of the scheduler; None checks the workers only.
         late: looks whether a night is late.
-        replaced: receives the id and the reason of each scheduler that was killed.
+        replaced: receives the id of each scheduler that another one has followed, and the reason.
     """
     before: dict[psutil.Process, set[psutil.Process]] = {}
+    last: set[psutil.Process] = set()
+    reasons: dict[psutil.Process, str] = {}  # of those that the guard has killed
     while True:
         processes = members(var, SCHEDULER)
+        running = _schedulers(var, processes)
+        if running - last:  # after a restart of the whole stack the guard is new too, and knows no other scheduler
+            for gone in last - running:
+                replaced(gone.pid, reasons.pop(gone, "it ended by itself, or something killed it"))
+        last = running or last
         if heartbeat and heartbeat.is_due():
-            _kill_if_hung(var, processes, heartbeat, replaced)
+            reasons |= _kill_if_hung(running, heartbeat)
         late()
         now = workers(processes)
         for scheduler, known in before.items():
@@ -83,22 +91,32 @@ def guard(
                     scheduler.kill()
                 pids = ", ".join(str(worker.pid) for worker in dead)
                 log.warning("Worker %s was killed. Restarting scheduler %d.", pids, scheduler.pid)
-                replaced(scheduler.pid, f"its worker {pids} was killed")
+                reasons[scheduler] = f"its worker {pids} was killed"
         before = now
         time.sleep(seconds)
 
 
-def _kill_if_hung(
-    var: str, processes: Iterable[psutil.Process], heartbeat: Heartbeat, replaced: Callable[[int, str], None]
-) -> None:
-    """Kill the scheduler if its heartbeat has stopped."""
+def _schedulers(var: str, processes: Iterable[psutil.Process]) -> set[psutil.Process]:
+    """Return those of `processes` that supervisord has started."""
     supervisords = members(var, "")
+    found = set()
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            if process.parent() in supervisords and heartbeat.has_stopped(process.create_time()):
+            if process.parent() in supervisords:
+                found.add(process)
+    return found
+
+
+def _kill_if_hung(schedulers: Iterable[psutil.Process], heartbeat: Heartbeat) -> dict[psutil.Process, str]:
+    """Kill a scheduler whose heartbeat has stopped, and return the reason."""
+    killed = {}
+    for process in schedulers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if heartbeat.has_stopped(process.create_time()):
                 process.kill()
                 log.warning("The heartbeat of scheduler %d has stopped. Restarting it.", process.pid)
-                replaced(process.pid, "its heartbeat has stopped")
+                killed[process] = "its heartbeat has stopped"
+    return killed
 
 
 def main() -> None:

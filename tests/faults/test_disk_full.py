@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,44 +18,8 @@ from pipeline.steps import FLOW
 from pipeline.store.folder import Folder
 from pipeline.store.runs import read_plan
 from pipeline.tracking.registry import Registry
+from tests.support.disks import disk
 from tests.support.running import check, set_tiny
-
-MEGABYTES = 64
-MOUNT, UMOUNT = "/bin/mount", "/bin/umount"
-
-
-class Disk:
-    """A file system of its own that can be filled up to the last byte."""
-
-    def __init__(self, place: Path) -> None:
-        self.place, self.writes_left = place, -1
-
-    def fill(self) -> None:
-        """Leave no room."""
-        with (self.place / "filler").open("ab", buffering=0) as filler:
-            for size in (1 << 20, 1 << 12):
-                with contextlib.suppress(OSError):
-                    while filler.write(bytes(size)):
-                        pass
-
-    def make_room(self) -> None:
-        """Take the filler away."""
-        (self.place / "filler").unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def disk(place: Path):
-    """Mount a small disk for as long as the block lasts."""
-    if os.geteuid():
-        pytest.skip("mounting a small disk takes root")
-    place.mkdir(parents=True)
-    command = [MOUNT, "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(place)]
-    if subprocess.run(command, check=False).returncode:
-        pytest.skip("this machine lets nobody mount a small disk")
-    try:
-        yield Disk(place)
-    finally:
-        subprocess.run([UMOUNT, "--lazy", str(place)], check=True)
 
 
 def content(place: Path) -> dict[str, str]:

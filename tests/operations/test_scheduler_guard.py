@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from pipeline.operations.processes import is_alive
-from pipeline.operations.scheduler_guard import workers
+from pipeline.operations.processes import PROGRAM, STACK, is_alive
+from pipeline.operations.scheduler_guard import SCHEDULER, workers
 from tests.support.observer import look
 from tests.support.stacks import eventually
 
@@ -58,3 +59,41 @@ def test_the_guard_kills_a_scheduler_whose_heartbeat_stopped(standin: StandIn) -
         assert eventually(lambda: not is_alive(standin.scheduler), 20)
         assert is_alive(standin.worker)
         assert is_alive(standin.supervisord)
+
+
+SUPERVISORD = f"""
+import os, subprocess, sys
+mark = os.environ | {{"{PROGRAM}": "{SCHEDULER}"}}
+while True:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=mark) as one:
+        print(one.pid, flush=True)
+        one.wait()
+"""
+
+
+def test_each_scheduler_that_another_one_has_followed_is_one_message(tmp_path):
+    """Whatever killed it. The first one, and the last one of a stack that ends, are none."""
+    mark = os.environ | {STACK: str(tmp_path), PROGRAM: ""}
+    begin = "from pipeline.operations.scheduler_guard import guard; print('begun', flush=True)"
+    said = "replaced=lambda pid, reason: print(pid, reason, flush=True)"
+    guard = f"{begin}; guard({str(tmp_path)!r}, 0.1, {said})"
+    with (
+        psutil.Popen([sys.executable, "-c", SUPERVISORD], env=mark, stdout=subprocess.PIPE) as boss,
+        subprocess.Popen([sys.executable, "-c", guard], stdout=subprocess.PIPE, text=True) as watching,
+    ):
+        try:
+            pids = [int(boss.stdout.readline())]
+            assert watching.stdout.readline() == "begun\n"
+            for _ in range(2):
+                time.sleep(1)
+                os.kill(pids[-1], 9)
+                pids.append(int(boss.stdout.readline()))
+            for pid in pids[:2]:
+                assert watching.stdout.readline() == f"{pid} it ended by itself, or something killed it\n"
+            boss.kill()
+            os.kill(pids[-1], 9)
+            time.sleep(1)
+        finally:
+            boss.kill()
+            watching.kill()
+        assert watching.stdout.read() == ""
