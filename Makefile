@@ -102,6 +102,10 @@ bench-smoke: .venv/ready ## run each benchmark at its smallest size, as `make te
 bench-tracking: .venv/ready ## time MLflow's share of a night beside many versions: make bench-tracking ARGS='--versions 1 250'
 	$(BIN)/python bench/tracking.py $(ARGS)
 
+.PHONY: bench-history
+bench-history: .venv/ready ## time commands and searches of pages beside few and many nights: make bench-history ARGS='--nights 2 100'
+	$(BIN)/python bench/history.py $(ARGS)
+
 .PHONY: bench-simulate
 bench-simulate: .venv/ready ## simulate a night of many tickers: make bench-simulate ARGS='--tickers 1000'
 	$(BIN)/python bench/simulate.py $(ARGS)

@@ -78,7 +78,7 @@ def served(var: Path) -> Iterator[Path]:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    (var / "mlflow").mkdir()
+    (var / "mlflow").mkdir(exist_ok=True)
     uri = f"http://127.0.0.1:{port}"
     words = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     words += ["--no-serve-artifacts", "--default-artifact-root", (var / "mlflow" / "artifacts").as_uri()]

@@ -73,7 +73,19 @@ def test_a_simulated_night(tmp_path):
     assert (done.returncode, "DOES NOT FIT" in done.stdout) == (1, True)
 
 
-@pytest.mark.parametrize("script", ["bench", "gpu", "night", "panel", "recipe", "simulate", "tracking", "windows"])
+def test_commands_and_pages_beside_few_and_many_nights(tmp_path):
+    """Each command and each search of a page has its seconds beside both histories."""
+    ran("bench/history.py", "--tickers", "1", "--nights", "2", "3", "--json", str(tmp_path / "figures.json"))
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert {"closecast status", "closecast runs", "closecast ledger verify", "page of a registered model"} <= set(
+        figures
+    )
+    assert all(len(one) == 2 for one in figures.values())
+
+
+@pytest.mark.parametrize(
+    "script", ["bench", "gpu", "history", "night", "panel", "recipe", "simulate", "tracking", "windows"]
+)
 def test_each_script_says_how_it_is_called(script):
     """`--help` imports what the script needs."""
     assert "usage:" in ran(f"bench/{script}.py", "--help")

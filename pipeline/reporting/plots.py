@@ -36,6 +36,9 @@ GREY = "#6e7681"
 
 _WIDTH = 5.2  # inches: text is readable on a phone, and two pictures fit side by side on a desktop
 _DPI = 150
+_LEFT = 0.85  # inches: a label, and a close of 6 digits
+_RIGHT = 0.15
+_BOTTOM = 0.5
 _RECENT = 60  # sessions in the enlarged part
 _FAN = (95, 80, 50)  # intervals, the widest first
 _ALPHA = {95: 0.2, 80: 0.3, 50: 0.45}
@@ -93,6 +96,7 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str,
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if not likelihood:
         axes.set_yscale("log")
+        figure.subplots_adjust(left=1.1 / _WIDTH)  # its ticks are as wide as 2.5 x 10^-3
     return _png(figure, axes)
 
 
@@ -109,7 +113,7 @@ def actual_and_forecast(
         ticker: for the title.
         currency: of the closes; "" if it is unknown.
     """
-    figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained")
+    figure = _figure(4.8, between=0.55)
     parts = figure.subplots(2, 1)
     for axes, rows, levels in zip(parts, (slice(None), slice(-_RECENT, None)), ((95,), _FAN), strict=True):
         for level in levels:
@@ -144,7 +148,7 @@ def intervals(
         ticker: for the title.
         reference: name of the reference that was the best one before the test rows.
     """
-    figure = Figure(figsize=(_WIDTH, 5.4), layout="constrained")
+    figure = _figure(5.4, top=0.6, between=0.7)
     score = "" if scores.interval_score_95_pct is None else f" score {scores.interval_score_95_pct:.3f} %,"
     figure.suptitle(
         f"{ticker}: 95 % intervals,{score} coverage {scores.coverage_95:.1%}", x=0.01, ha="left", fontsize="medium"
@@ -152,7 +156,7 @@ def intervals(
     top, bottom = figure.subplots(2, 1)
     grid = bottom.get_subplotspec()
     bottom.remove()
-    left, right = grid.subgridspec(1, 2, width_ratios=(1, 1.15)).subplots()
+    left, right = grid.subgridspec(1, 2, wspace=0.85).subplots()
     _rolling_coverage(top, sessions, distributions.inside(actual, *made.interval(95)))
     _pit_histogram(left, actual, made)
     _score_bars(right, scores, reference)
@@ -178,7 +182,7 @@ def _pit_histogram(axes: Axes, actual: Floats, made: Forecasts) -> None:
     counts, _ = np.histogram(transformed, bins=10, range=(0, 1))
     axes.bar(np.arange(5, 100, 10), 100 * counts / len(actual), width=9, color=BLUE)
     axes.axhline(10, color=GREY, linewidth=0.8)
-    axes.set_title("PIT: closes by their quantile", loc="left", fontsize="small")
+    axes.set_title("PIT of the closes", loc="left", fontsize="small")
     axes.set_xlabel("quantile, per cent")
     axes.set_ylabel("per cent of the closes")
 
@@ -190,7 +194,7 @@ def _score_bars(axes: Axes, scores: Scores, reference: str) -> None:
     marked = {"served": BLUE, reference: ORANGE}
     colours = [marked.get(name, GREY) for name in known]
     axes.barh(range(len(known)), list(known.values()), color=colours)
-    axes.set_yticks(range(len(known)), list(known), fontsize="x-small")
+    axes.set_yticks(range(len(known)), list(known))
     axes.invert_yaxis()
     axes.set_title("95 % interval score", loc="left", fontsize="small")
     axes.set_xlabel("per cent; less is better", fontsize="small")
@@ -209,11 +213,11 @@ def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, 
     """
     errors = forecast - actual
     naive_errors = naive - actual
-    figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
+    figure = _figure(3.2, top=0.4)
     mean = amount_text(float(errors.mean()), 4, signed=True)
     deviation = amount_text(float(errors.std()), 4, currency=currency)
     figure.suptitle(f"{ticker}: error, mean {mean}, deviation {deviation}", x=0.01, ha="left", fontsize="medium")
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1), gridspec_kw={"wspace": 0.12})
     left.plot(sessions, errors, color=BLUE, linewidth=0.7)
     left.axhline(0, color=GREY, linewidth=0.8)
     left.set_ylabel(_with_unit("forecast - close", currency))
@@ -247,7 +251,7 @@ def contenders(curves: Mapping[str, pd.DataFrame], window: int) -> bytes:
         curves: by contender, columns `interval_skill_95` and `inside_95`, by session.
         window: sessions behind a point.
     """
-    figure = Figure(figsize=(1.5 * _WIDTH, 4.8), layout="constrained")
+    figure = _figure(4.8, 1.5 * _WIDTH, between=0.15)
     top, bottom = figure.subplots(2, 1, sharex=True)
     styles = itertools.product(("-", "--", ":"), (BLUE, ORANGE, GREY, "black"))
     for (name, curve), (line, colour) in zip(curves.items(), styles, strict=False):
@@ -263,8 +267,29 @@ def contenders(curves: Mapping[str, pd.DataFrame], window: int) -> bytes:
     return _png(figure, top)
 
 
+def _figure(height: float, width: float = _WIDTH, *, top: float = 0.35, between: float = 0.0) -> Figure:
+    """Return an empty figure with fixed margins: a layout that measures every text takes half of a picture's time.
+
+    Args:
+        height: of the figure, in inches.
+        width: likewise.
+        top: margin for the titles, in inches.
+        between: space between two rows of axes, in inches.
+    """
+    figure = Figure(figsize=(width, height))  # no pyplot: it keeps state and wants a display
+    rows = (height - top - _BOTTOM - between) / 2
+    figure.subplots_adjust(
+        left=_LEFT / width,
+        right=1 - _RIGHT / width,
+        bottom=_BOTTOM / height,
+        top=1 - top / height,
+        hspace=between / rows,
+    )
+    return figure
+
+
 def _canvas(title: str, unit: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")  # no pyplot: it keeps state and wants a display
+    figure = _figure(3.2)
     axes = figure.subplots()
     axes.set_title(title, loc="left", fontsize="medium")
     axes.set_ylabel(unit)
@@ -284,6 +309,8 @@ def _format_dates(axes: Axes) -> None:
 def _png(figure: Figure, axes: Axes) -> bytes:
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize="small")
+    for one in figure.axes:
+        one.tick_params(labelsize="small")
     figure.set_dpi(_DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

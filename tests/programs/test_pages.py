@@ -157,6 +157,30 @@ def is_green(cell: Locator) -> bool:
     return green > 100 and max(red, blue) < 60
 
 
+@pytest.fixture(scope="module")
+def mlflow(chromium: Browser, running: Running) -> Page:
+    """Return a page that is logged in to MLflow."""
+    login = {"username": "admin", "password": running.settings.mlflow_password_file.read_text()}
+    page = chromium.new_context(viewport={"width": WIDTH, "height": 830}, http_credentials=login).new_page()
+    page.set_default_timeout(120_000)
+    return page
+
+
+def test_mlflow_shows_the_last_night(mlflow: Page, running: Running, first: str, pictures: Path) -> None:
+    """The address that a run prints opens one row per ticker, with the verdict and the scores beside it."""
+    from pipeline.tracking.client import connect
+
+    del first
+    settings = running.settings
+    experiment = connect(settings).get_experiment_by_name(settings.experiment).experiment_id
+    mlflow.goto(view_page(settings.mlflow_page, experiment))
+    expect(mlflow.get_by_text(f"{settings.tickers[0]} {settings.as_of}")).to_be_visible()
+    expect(mlflow.get_by_text(re.compile(r"^1 matching run"))).to_be_visible()
+    for column in ("verdict", "skill", "interval_skill_95", "coverage_95", "preset"):
+        expect(mlflow.get_by_role("columnheader", name=column, exact=True)).to_be_in_viewport()
+    take(mlflow, pictures / "mlflow-night.png", height=640)
+
+
 def test_the_grid_turns_green(airflow: Page, running: Running, triggered: str, pictures: Path) -> None:
     """Each task of the run in the grid and in the list, and the note with the verdict."""
     airflow.goto(f"{running.settings.airflow_page}/dags/retrain/runs/{quote(triggered)}")
@@ -170,15 +194,6 @@ def test_the_grid_turns_green(airflow: Page, running: Running, triggered: str, p
     expect(airflow.get_by_text(re.compile("promoted|kept")).first).to_be_visible()
     expect(airflow.locator("tbody").get_by_text("Success")).to_have_count(len(FLOW) + 4)
     take(airflow, pictures / "airflow.png", height=800)
-
-
-@pytest.fixture(scope="module")
-def mlflow(chromium: Browser, running: Running) -> Page:
-    """Return a page that is logged in to MLflow."""
-    login = {"username": "admin", "password": running.settings.mlflow_password_file.read_text()}
-    page = chromium.new_context(viewport={"width": WIDTH, "height": 830}, http_credentials=login).new_page()
-    page.set_default_timeout(120_000)
-    return page
 
 
 def test_mlflow_compares_two_presets(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -25,13 +26,13 @@ TITLE = Scores.model_construct(  # all that the pictures read
 )  # fmt: skip
 
 
-def drawn(name, rows, currency="JPY"):
-    """Return a picture of `rows` rows."""
-    closes = 100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, rows + 1)))
+def drawn(name, rows, currency="JPY", level=100.0):
+    """Return a picture of `rows` rows around a level of prices."""
+    closes = level * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, rows + 1)))
     actual, naive = closes[1:], closes[:-1]
     sessions = pd.bdate_range(end="2025-11-21", periods=rows).to_numpy("datetime64[D]")
     made = forecasts_around(naive + 0.1)
-    days = {day: float(one) for day, one in zip(sessions.astype(dt.date), naive, strict=True)}
+    days = {day: float(one) / level for day, one in zip(sessions.astype(dt.date), naive, strict=True)}
     return {
         "closes": lambda: plots.closes(sessions, actual, range(rows // 2, rows), "AAA", currency),
         "loss_curves": lambda: plots.loss_curves({"loss": list(actual), "val_loss": list(naive)}, 1, "AAA"),
@@ -70,17 +71,39 @@ def test_a_picture_of_any_length_is_drawn_without_a_complaint(name, rows):
     assert png == drawn(name, rows)
 
 
-def words_of(monkeypatch, name, rows=1000, currency="JPY"):
-    """Return titles, labels and ticks of the dates of a picture."""
+def figure_of(monkeypatch, name, *given, **more):
+    """Return the figure of a picture."""
     figures = []
 
     def keep(figure):
         figures.append(figure)
         return FigureCanvasAgg(figure)
 
-    monkeypatch.setattr(plots, "FigureCanvasAgg", keep)
-    drawn(name, rows, currency)
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, "FigureCanvasAgg", keep)
+        drawn(name, *given, **more)
     (figure,) = figures
+    return figure
+
+
+@pytest.mark.parametrize("level", [0.002, 100, 700_000])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_is_cut_and_none_lies_on_another_part(monkeypatch, name, level):
+    """Whatever the price: the margins are fixed, so nothing moves to make room."""
+    figure = figure_of(monkeypatch, name, 1000, level=level)
+    whole = figure.bbox_inches
+    used = figure.get_tightbbox()
+    assert used.x0 >= 0
+    assert used.y0 >= 0
+    assert used.x1 <= whole.width
+    assert used.y1 <= whole.height
+    parts = [one.get_tightbbox() for one in figure.axes]
+    assert not [pair for pair in itertools.combinations(parts, 2) if pair[0].overlaps(pair[1])]
+
+
+def words_of(monkeypatch, name, rows=1000, currency="JPY"):
+    """Return titles, labels and ticks of the dates of a picture."""
+    figure = figure_of(monkeypatch, name, rows, currency)
     every = figure.axes
     titles = [figure.get_suptitle(), *(one.get_title(loc="left") for one in every)]
     labels = [label for one in every for label in (one.get_xlabel(), one.get_ylabel())]
