@@ -2,6 +2,7 @@
 
 The stack gets a folder and ports of its own. After its start the scheduler begins a run of the last session by itself;
 AS_OF only says which rows that run reads. The seconds count from the moment at which the run is queued to its end.
+With --second a run of the next session follows, which carries the networks of the first one.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 LONGEST = 6 * 3600
 TASKS = """
     select task_id, (julianday(end_date) - julianday(start_date)) * 86400
-    from task_instance where dag_id = 'retrain' and end_date is not null
+    from task_instance where run_id = ? and end_date is not null
 """
+RUNS = "select state, queued_at, end_date, run_id from dag_run where dag_id = 'retrain' order by queued_at"
 
 
 def main() -> None:
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("prices", type=Path)
     parser.add_argument("as_of", type=dt.date.fromisoformat)
     parser.add_argument("--tickers", type=int, default=8, help="the first so many files of the folder")
+    parser.add_argument("--second", type=dt.date.fromisoformat, help="session of a second night, without a training")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     asked = parser.parse_args()
     names = sorted(file.stem for file in asked.prices.glob("*.csv"))[: asked.tickers]
@@ -47,6 +50,7 @@ def main() -> None:
             "CLOSECAST_PRICES": str(asked.prices.resolve()),
             "CLOSECAST_AS_OF": str(asked.as_of),
             "CLOSECAST_TICKERS": ",".join(names),
+            "CLOSECAST_RETRAIN_EVERY": "5",
             "CLOSECAST_AIRFLOW_PORT": str(free_port()),
             "CLOSECAST_MLFLOW_PORT": str(free_port()),
         }
@@ -55,13 +59,17 @@ def main() -> None:
         closecast(environment, "up")
         start_seconds = time.perf_counter() - started
         try:
-            figures = watched(Path(var), len(names))
+            nights = [watched(Path(var), len(names), 1)]
+            if asked.second:
+                trigger(environment, names, asked.second)
+                nights.append(watched(Path(var), len(names), 2))
         finally:
             closecast(environment, "down")
-    figures |= {"start_seconds": start_seconds, "load": load, "cores": os.cpu_count(), "machine": platform.machine()}
-    show(figures)
+    machine = {"start_seconds": start_seconds, "load": load, "cores": os.cpu_count(), "machine": platform.machine()}
+    for figures in nights:
+        show(figures | machine)
     if asked.json:
-        asked.json.write_text(json.dumps(figures, indent=1))
+        asked.json.write_text(json.dumps([figures | machine for figures in nights], indent=1))
 
 
 def closecast(environment: dict[str, str], command: str) -> None:
@@ -70,20 +78,32 @@ def closecast(environment: dict[str, str], command: str) -> None:
     subprocess.run(words, env=environment, cwd=CHECKOUT, check=True, stdout=subprocess.DEVNULL)
 
 
-def watched(var: Path, tickers: int) -> dict[str, object]:
-    """Wait for the end of the first run and return its figures."""
+def trigger(environment: dict[str, str], names: list[str], as_of: dt.date) -> None:
+    """Start a run of a session as the form of Airflow does."""
+    sys.path.insert(0, str(CHECKOUT))
+    from pipeline.settings import load_settings
+    from tests.support.running import Running
+
+    os.environ |= {name: value for name, value in environment.items() if name.startswith("CLOSECAST_")}
+    conf = {"tickers": names, "as_of": str(as_of)}
+    body = {"dag_run_id": f"manual__{as_of}", "logical_date": None, "conf": conf}
+    Running(load_settings()).ask("dags/retrain/dagRuns", body)
+
+
+def watched(var: Path, tickers: int, number: int) -> dict[str, object]:
+    """Wait for the end of a run, numbered from 1, and return its figures."""
     peak = 0
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
         time.sleep(2)
         peak = max(peak, workers_memory(var))
-        runs = rows(var, "select state, queued_at, end_date from dag_run where dag_id = 'retrain'")
-        if runs and runs[0][0] in {"success", "failed"}:
+        runs = rows(var, RUNS)
+        if len(runs) == number and runs[-1][0] in {"success", "failed"}:
             break
-    state, queued, ended = runs[0]
+    state, queued, ended, run_id = runs[-1]
     seconds = (dt.datetime.fromisoformat(ended) - dt.datetime.fromisoformat(queued)).total_seconds()
     tasks: dict[str, list[float]] = {}
-    for name, took in rows(var, TASKS):
+    for name, took in rows(var, TASKS, run_id):
         tasks.setdefault(name, []).append(took)
     return {
         "state": state,
@@ -95,10 +115,10 @@ def watched(var: Path, tickers: int) -> dict[str, object]:
     }
 
 
-def rows(var: Path, query: str) -> list[tuple[object, ...]]:
+def rows(var: Path, query: str, *given: object) -> list[tuple[object, ...]]:
     """Return what Airflow's database answers."""
     with contextlib.closing(sqlite3.connect(var / "airflow" / "airflow.db", timeout=30)) as database:
-        return database.execute(query).fetchall()
+        return database.execute(query, given).fetchall()
 
 
 def workers_memory(var: Path) -> int:
