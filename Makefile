@@ -4,6 +4,8 @@ SHELL := /bin/bash
 # Any Python from 3.6 starts the set-up, which looks for one that fits.
 PYTHON ?= $(firstword $(shell command -v python3 python3.13 python3.12 python3.11) python3)
 BIN := .venv/bin
+# Tests wait a quarter of their time, for disks and for other programs: one process more than there are cores.
+AT_ONCE = --numprocesses=$(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 # The variables of `make run`. Those given to make are in the environment of its commands.
 PARAMETERS := pipeline/settings/parameters.py
 # Without cached bytecode every Airflow task would compile TensorFlow's thousands of modules again.
@@ -31,11 +33,11 @@ run: .venv/ready ## run the DAG once through Airflow and print the results
 
 .PHONY: test
 test: .venv/ready ## run all tests but those of the slow suites below (test-programs, test-cluster, test-faults, test-containers)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(AT_ONCE) $(ARGS)
 
 .PHONY: test-programs
 test-programs: .venv/ready ## run whole programs: the DAG through Airflow, another Python, JAX, the state of earlier versions
-	$(BIN)/python -m pytest tests/programs $(ARGS)
+	$(BIN)/python -m pytest tests/programs $(AT_ONCE) $(ARGS)
 
 .PHONY: images
 images: .venv/ready ## take the pictures of docs/images from a running stack (Chromium, ../shared/data)

@@ -23,17 +23,6 @@ if TYPE_CHECKING:
     from tests.support.nights import Finished
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-_ALONE = {"cluster", "containers", "faults"}  # folders: their tests take the whole machine
-
-
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes run the tests: 0, so no other one, for single files and for those of `_ALONE`.
-
-    Tests wait a quarter of their time, for disks and for other programs: there is one process more than cores.
-    """
-    alone = any(_ALONE & set(Path(place).parts) for place in config.args)
-    files = all(".py" in place for place in config.args)
-    return 0 if alone or files else min((os.cpu_count() or 1) + 1, 4)
 
 
 @pytest.fixture(scope="session", autouse=True)
