@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(1800)
 LATE_MINUTES = 1
+REPLACED = "airflow-scheduler was replaced"
 AIRFLOW = (SCHEDULER, "airflow-api-server", "airflow-dag-processor", "airflow-triggerer")
 
 
@@ -98,8 +99,9 @@ def test_a_scheduler_that_hangs_is_replaced_with_one_message(watched):
     assert eventually(lambda: not is_alive(scheduler), 400)
     assert running.end_of(run, PATIENCE) == "success"
     check(running.settings, run, ["HANGS"])
-    assert watched.hook.titles == ["airflow-scheduler was replaced"]
-    assert "its heartbeat has stopped" in watched.hook.told[0].body
+    (one,) = watched.hook.told
+    assert REPLACED in one.title
+    assert "its heartbeat has stopped" in one.body
     assert len(watched.heartbeats) == 2
 
 
@@ -115,7 +117,7 @@ def test_all_of_airflow_killed_is_replaced_with_one_message(watched):
     assert running.end_of(run, PATIENCE) == "success"
     check(running.settings, run, ["KILLED"])
     (one,) = watched.hook.told[before:]
-    assert one.title == "airflow-scheduler was replaced"
+    assert REPLACED in one.title
     assert "something killed it" in one.body
 
 
@@ -137,7 +139,7 @@ def test_airflow_that_stays_down_beside_a_full_disk_is_an_alarm(watched):
     assert eventually(lambda: len(watched.hook.told) > before, (LATE_MINUTES + 5) * 60)
     print(f"alarm after {(dt.datetime.now(dt.UTC) - began).total_seconds():.0f} s")  # noqa: T201 - for the record
     (alarm,) = watched.hook.told[before:]
-    assert alarm.title == f"No finished run for {settings.as_of}"
+    assert f"No finished run for {settings.as_of}" in alarm.title
     assert len(watched.heartbeats) == asked
 
 
