@@ -32,6 +32,7 @@ def drawn(name, rows, currency="JPY", level=100.0):
     actual, naive = closes[1:], closes[:-1]
     sessions = pd.bdate_range(end="2025-11-21", periods=rows).to_numpy("datetime64[D]")
     made = forecasts_around(naive + 0.1)
+    curve = pd.DataFrame({"interval_skill_95": naive / level, "inside_95": 0.95}, index=sessions)
     days = {day: float(one) / level for day, one in zip(sessions.astype(dt.date), naive, strict=True)}
     return {
         "closes": lambda: plots.closes(sessions, actual, range(rows // 2, rows), "AAA", currency),
@@ -42,6 +43,7 @@ def drawn(name, rows, currency="JPY", level=100.0):
         "intervals": lambda: plots.intervals(sessions, actual, made, TITLE, "AAA", reference="GJR-GARCH"),
         "residuals": lambda: plots.residuals(sessions, actual, made.forecast, naive, "AAA", currency),
         "skills": lambda: plots.skills(days, "AAA"),
+        "contenders": lambda: plots.contenders({"never": curve, "reference": curve / 2}, 250),
     }[name]()
 
 
@@ -54,6 +56,7 @@ NAMES = (
     "intervals",
     "residuals",
     "skills",
+    "contenders",
 )
 
 
