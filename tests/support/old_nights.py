@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline import calendar
 from pipeline.operations import pruning
 from pipeline.outcome import Effects, ForecastRecord, Manifest, Outcome, Release, Released, Results
 from pipeline.plan import folder_name, make_plan
@@ -52,7 +53,9 @@ class Sizes(NamedTuple):
 
 
 _SMALL = Sizes()
+_NIGHT_1 = dt.date(2024, 6, 3)
 _RESTATED = dt.date(2024, 6, 4)  # the second night
+_LAST = dt.date(2026, 6, 1)
 
 
 def leave_nights(
@@ -94,15 +97,12 @@ def leave_nights(
 
 
 def _plan(settings: Settings, tickers: Sequence[str], night: int) -> Plan:
-    as_of = pd.bdate_range("2024-06-03", periods=night, freq="C", holidays=_HOLIDAYS)[-1].date()
+    as_of = calendar.sessions(settings.calendar, _NIGHT_1, _LAST)[night - 1].date()
     now = dt.datetime.combine(as_of, dt.time(23), dt.UTC)
     asked = settings.model_copy(update={"tickers": tuple(tickers), "as_of": as_of, "start": None})
     plan = make_plan(asked, f"scheduled__{as_of}+00:00", now=now, moment=now, overrides={})
     run_folder(settings.store_url, plan.run).write("plan.json", plan.model_dump_json().encode())
     return plan
-
-
-_HOLIDAYS = ["2024-06-19", "2024-07-04", "2024-09-02", "2024-11-28", "2024-12-25", "2025-01-01", "2025-01-09"]
 
 
 def _leave_snapshot(settings: Settings, plan: Plan, ticker: str, before: Stored | None) -> Stored:
