@@ -1,4 +1,8 @@
-"""Ends a task together with the process that supervises it, because Airflow then starts the next try."""
+"""Ends a process together with its parent.
+
+Airflow starts the next try of a task whose supervising process has ended. A stack without supervisord restarts nothing
+that fails, and nobody would know.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,14 @@ import sys
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends, even by SIGKILL. Does nothing outside Linux."""
+def die_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel send a signal to this process when its parent ends, even by SIGKILL; Linux only.
+
+    The program that replaces this process keeps the request.
+    """
     if sys.platform != "linux":
         return
     parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:  # the parent ended before the request
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), number)

@@ -1,19 +1,21 @@
 """`python -m pipeline.operations.supervised COMMAND`: starts one program of the stack under supervisord.
 
 It first ends the processes that an earlier, killed start of the program left: LocalExecutor's workers outlive their
-scheduler and continue to train, and a child of MLflow's server keeps the port.
+scheduler and continue to train, and a child of MLflow's server keeps the port. The program ends with supervisord.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 
 import psutil
 
 from pipeline.operations import servers
+from pipeline.operations.lifeline import die_with_parent
 from pipeline.operations.processes import PROGRAM, STACK, VAR, VAR_URL, members
 
 
@@ -29,6 +31,9 @@ def exec_program(arguments: list[str]) -> None:
             process.kill()
     if os.environ[PROGRAM] == "postgres":
         servers.drop_root()
+        die_with_parent(signal.SIGINT)  # on TERM, PostgreSQL waits for its last client
+    else:
+        die_with_parent(signal.SIGTERM)
     var = Path(os.environ[STACK])
     command = [word.replace(VAR, str(var)).replace(VAR_URL, var.as_uri()) for word in arguments]
     if not Path(command[0]).is_absolute():

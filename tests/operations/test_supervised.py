@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
-from pipeline.operations.processes import PROGRAM, STACK
+from pipeline.operations.processes import PROGRAM, STACK, is_alive
+from tests.support.stacks import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 SUPERVISED = [sys.executable, "-m", "pipeline.operations.supervised"]
@@ -31,6 +33,22 @@ def test_an_orphan_of_the_same_program_is_killed_first(tmp_path: Path) -> None:
         assert orphan.wait(timeout=10) == -9
         assert psutil.Process(other.pid).is_running()
         other.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the death of a parent")
+def test_the_program_ends_with_supervisord(tmp_path: Path) -> None:
+    """Also when something kills it: nothing would restart what fails."""
+    command = [*SUPERVISED, sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60)"]
+    marks = os.environ | {STACK: str(tmp_path), PROGRAM: ""}
+    supervisord = f"import os, subprocess; subprocess.run({command}, env=os.environ | {{{PROGRAM!r}: 'x'}})"
+    with subprocess.Popen(
+        [sys.executable, "-c", supervisord], env=marks, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "1\n"
+        (program,) = psutil.Process(parent.pid).children()
+        parent.kill()
+        assert eventually(lambda: not is_alive(program), 10)
 
 
 def test_a_module_runs_in_this_python_and_in_the_same_process(tmp_path: Path) -> None:
