@@ -6,6 +6,7 @@ import copy
 import datetime as dt
 import functools
 import importlib.metadata
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from pipeline.tracking.runs import Runs
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+_SERVED_CODE = (  # each model has a copy: a quarter of the package
+    "__init__.py", "arrays.py", "calendar.py", "errors.py", "old_names.py", "evaluation", "forecasting", "settings",
+    "serving/__init__.py", "serving/pyfunc.py",
+)  # fmt: skip
 _SERVED_WITH = ("mlflow", "numpy", "pandas", "exchange-calendars")
 _BARS = ("open", "high", "low")
 _NETWORK = "artifacts/model.keras"
@@ -171,14 +176,19 @@ def _shared_files(lookback: int, *, distribution: bool) -> _Shared:
     """
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary) / "model"
+        code = Path(temporary) / _PACKAGE.name
+        for name in _SERVED_CODE:
+            (code / name).parent.mkdir(exist_ok=True)
+            copied = shutil.copytree if (_PACKAGE / name).is_dir() else shutil.copy
+            copied(_PACKAGE / name, code / name)
         stand_ins = [Path(temporary) / Path(name).name for name in (_NETWORK, _RECIPE)]
         for one in stand_ins:
             one.touch()
         mlflow.pyfunc.save_model(
             place,
-            python_model=str(_PACKAGE / "serving" / "pyfunc.py"),
+            python_model=str(code / "serving" / "pyfunc.py"),
             artifacts=dict(zip(("network", "recipe"), map(str, stand_ins), strict=True)),
-            code_paths=[str(_PACKAGE)],
+            code_paths=[str(code)],
             signature=_signature(distribution=distribution),
             input_example=_example(lookback, distribution=distribution),
             # Without a list MLflow infers it in a second interpreter that imports TensorFlow: 21 s.

@@ -205,14 +205,14 @@ def folder_of_night(settings: Settings, plan: Plan, ticker: str = "AAA") -> Fold
 
 
 # A night of one ticker with the preset `daily` on 3,777 sessions (2026-11-30): 27 files in the store, the files of its
-# run and one model in MLflow. The 225 files of a model are one here.
+# run and one model in MLflow. The 59 files of a model are one here.
 MEASURED = Sizes(
     store={
         "predictions.parquet": 186_356, "validated.parquet": 101_952, "scaled.npz": 98_052, "served.keras": 41_356,
         "refitted.keras": 41_356, "model.keras": 41_356, "validation.json": 32_681, "forecast.png": 29_801,
         "intervals.png": 17_545, "scored.parquet": 13_487, "residuals.png": 12_973, "others": 42_000,
     },
-    model={"files": 1_170_146},
+    model={"files": 276_000},
     run=400_000,
 )  # fmt: skip
 

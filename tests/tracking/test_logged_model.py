@@ -1,6 +1,10 @@
 """The one model of a unit in MLflow."""
 
+import ast
 import datetime as dt
+import subprocess
+import sys
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -10,10 +14,11 @@ from pipeline.errors import Damaged
 from pipeline.evaluation.metrics import rmse
 from pipeline.outcome import Manifest, Outcome
 from pipeline.store.folder import Folder
-from pipeline.tracking.logged_model import log_model
+from pipeline.tracking.logged_model import _shared_files, log_model
 from pipeline.tracking.runs import Runs
 from tests.support.nights import folder_of, logged_runs
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 MANIFEST = Manifest(
     step="train", key="this training", inputs={}, outputs={"model.keras": "hash", "recipe.json": "hash"},
     outcome=Outcome(model=("model.keras", "recipe.json")), started=dt.datetime(2025, 11, 21, tzinfo=dt.UTC),
@@ -71,6 +76,63 @@ def test_the_logged_model_forecasts_the_logged_error_again(finished):
     assert (recipe.preset, recipe.cell) == ("daily", run.data.params["cell"])
     assert logged.source_run_id == run.info.run_id
     assert "rmse" in {metric.key for metric in logged.metrics}
+
+
+ALONE = """
+import sys
+sys.meta_path = [one for one in sys.meta_path if "editable" not in repr(one)]
+sys.path = [one for one in sys.path if one not in ("", {checkout!r})]
+import mlflow, pandas
+model = mlflow.pyfunc.load_model({place!r})
+asked = pandas.read_json({asked!r}, orient="split")
+print(model.predict(asked)["forecast"].tolist())
+code = [one.__file__ for name, one in sys.modules.items() if name.split(".")[0] == "pipeline" and one.__file__]
+print(len(code), all(one.startswith({place!r}) for one in code))
+"""
+
+
+def test_a_model_serves_alone(finished, tmp_path):
+    """In a process that cannot import the checkout, with the code that the model carries."""
+    settings, batch = finished
+    client, experiment, _ = logged_runs(settings)
+    (logged,) = client.search_logged_models([experiment.experiment_id])
+    place = logged.artifact_location.removeprefix("file://")
+    prices = pd.read_parquet(f"{folder_of(settings, batch, 'GOOD').url}/validated.parquet")
+    asked = prices[["open", "high", "low", "close"]].reset_index(drop=True)
+    asked.to_json(tmp_path / "asked.json", orient="split", double_precision=15)
+    code = ALONE.format(checkout=str(CHECKOUT), place=place, asked=str(tmp_path / "asked.json"))
+    run = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
+    forecast, own = done.stdout.splitlines()[-2:]
+    served = mlflow.pyfunc.load_model(place).predict(asked)["forecast"].tolist()
+    assert forecast == str(served)
+    assert own.endswith("True")
+    assert int(own.split()[0]) > 10
+
+
+def test_a_model_carries_all_that_its_code_imports():
+    """No import of a carried file, a late one included, leaves the carried files; types are not imported."""
+    carried = {name: data for name, data in _shared_files(5, distribution=True).files.items() if name.endswith(".py")}
+    modules = {name.removeprefix("code/").removesuffix(".py").removesuffix("/__init__") for name in carried}
+    assert "pipeline/forecasting/model" in modules
+    assert len(modules) < 80
+    for name, data in carried.items():
+        for module in imported(ast.parse(data)):
+            assert module.replace(".", "/") in modules, f"{name} imports {module}"
+
+
+def imported(tree):
+    """Return the modules of the package that a file imports when it runs."""
+    found = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pipeline":
+            inner = [f"{node.module}.{one.name}" for one in node.names]
+            files = [one for one in inner if (CHECKOUT / one.replace(".", "/")).with_suffix(".py").exists()]
+            found |= set(files) or {node.module}
+        found |= imported(node)
+    return found
 
 
 def test_a_whole_model_is_found_again_and_halves_are_deleted(tracking, run_id, tmp_path):
