@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import Damaged, PipelineError, Unavailable
 from pipeline.old_names import present_name
 from pipeline.outcome import ForecastRecord
 from pipeline.serving.chain import Contents, Link, key_of, linked
-from pipeline.serving.ledger_frame import ADDED, COLUMNS, frame, record_of, typed
+from pipeline.serving.ledger_frame import ADDED, frame, record_of
 from pipeline.store.folder import Folder
-from pipeline.store.formats import frame_bytes, frame_of
+from pipeline.store.formats import frame_bytes, rows_of
 
 _CELLS = ("position", "previous_hash", "hash", "hashed_later")  # columns of the chain in a row's file
 _TRIES = 1000  # each of them fails only because another writer succeeded
@@ -145,23 +144,14 @@ def _file(folder: Folder, name: str) -> Link | ForecastRecord:
     """Return the content of a row's file: a link where the file has the columns of the chain."""
     data = folder.read(name)
     try:
-        read = frame_of(data).rename(columns=present_name)
-        (row,) = [one for _, one in _complete(read).iterrows()]
+        (values,) = rows_of(data)
+        row = ADDED | {present_name(column): value for column, value in values.items()}
         record = record_of(row)
-        if not set(_CELLS) <= set(read.columns):
+        if not set(_CELLS) <= set(row):
             return record
-        cells = read.iloc[0]
-        return Link(
-            int(cells["position"]), str(cells["previous_hash"]), str(cells["hash"]), bool(cells["hashed_later"]), record
-        )
+        return Link(row["position"], row["previous_hash"], row["hash"], row["hashed_later"], record)
     except Exception as error:  # each reader of Parquet has errors of its own
         raise _damaged(folder.path(name), error) from error
-
-
-def _complete(read: pd.DataFrame) -> pd.DataFrame:
-    """Return a row as written by any version with the columns of today."""
-    added: dict[str, Any] = {name: read.get(name, default) for name, default in ADDED.items()}
-    return typed(read.assign(**added)[list(COLUMNS)])
 
 
 def _link_names(folder: Folder) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -43,8 +43,11 @@ def columns_of(record: ForecastRecord) -> dict[str, Any]:
     return {**record.model_dump(), "quantiles": quantiles}
 
 
-def record_of(row: pd.Series[Any]) -> ForecastRecord:
+def record_of(row: Mapping[str, Any] | pd.Series[Any]) -> ForecastRecord:
     """Return a row of the ledger as a record.
+
+    Args:
+        row: values by column, of today's names.
 
     Raises:
         ValueError: when a value is not of its column's type.

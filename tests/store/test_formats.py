@@ -20,6 +20,14 @@ def test_equal_content_is_equal_bytes():
     assert np.isnan(arrays["y"]).all()
 
 
+def test_rows_are_those_of_the_frame():
+    """With every bit of a float, a date as a datetime, and a missing value as None."""
+    day = dt.datetime(2025, 11, 24)  # noqa: DTZ001 - sessions have no time zone
+    rows = [{"session": day, "close": 0.1 + 0.2, "note": "a"}, {"session": day, "close": None, "note": ""}]
+    frame = pd.DataFrame(rows).astype({"session": "datetime64[s]", "close": "float64"})
+    assert formats.rows_of(formats.frame_bytes(frame)) == rows
+
+
 def test_columns_keep_types_and_every_bit():
     """Integers, sessions and floats with a missing value; equal columns are equal bytes."""
     days = np.array(["2020-01-02", "2020-01-03"], "datetime64[ms]")
