@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import rcdefaults
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex, to_rgb
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
 from pipeline.arrays import Bools, Dates, Floats
 from pipeline.evaluation import distributions
@@ -25,54 +18,32 @@ from pipeline.evaluation.scores import Scores
 from pipeline.forecasting.forecasts import Forecasts
 from pipeline.forecasting.intervals import PROBABILITIES
 from pipeline.forecasting.rivals import REFERENCES
+from pipeline.reporting.canvas import (
+    ALPHA,
+    BLUE,
+    FAN,
+    GREY,
+    ORANGE,
+    WIDTH,
+    figure_of,
+    format_dates,
+    one_axes,
+    png,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-rcdefaults()  # a user's matplotlibrc could ask for LaTeX, which is not installed
-BLUE = "#1f6feb"
-ORANGE = "#d9730d"
-GREY = "#6e7681"
-
-_WIDTH = 5.2  # inches: text is readable on a phone, and two pictures fit side by side on a desktop
-_DPI = 150
-_LEFT = 0.85  # inches: a label, and a close of 6 digits
-_RIGHT = 0.15
-_BOTTOM = 0.5
 _RECENT = 60  # sessions in the enlarged part
-_FAN = (95, 80, 50)  # intervals, the widest first
-_ALPHA = {95: 0.2, 80: 0.3, 50: 0.45}
-
-
-def _blend(colour: str, share: float, below: str = "white") -> str:
-    """Return the colour that a transparent one shows over another."""
-    over, under = np.array(to_rgb(colour)), np.array(to_rgb(below))
-    return to_hex(share * over + (1 - share) * under)
-
-
-def _palette() -> Image.Image:
-    """Return the 16 colours of all pictures: 4 bits for each point instead of 32, and no search for colours."""
-    bands = ["white"]
-    for level in _FAN:
-        bands.append(_blend(ORANGE, _ALPHA[level], bands[-1]))
-    edges = [_blend(BLUE, 0.5), _blend(BLUE, 0.8), _blend(ORANGE, 0.7)]  # of lines, between two points
-    greys = [_blend("black", share) for share in (0.08, 0.35, 0.65, 1)]
-    colours = [*bands, BLUE, ORANGE, GREY, *edges, *greys, _blend(GREY, 0.15), _blend(GREY, 0.5)]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([round(255 * part) for colour in colours for part in to_rgb(colour)])
-    return palette
-
-
-_COLOURS = _palette()
 
 
 def closes(sessions: Dates, prices: Floats, test: range, ticker: str, currency: str) -> bytes:
     """Return the close of every session, the test rows in another colour."""
-    figure, axes = _canvas(f"{ticker}: close, {len(prices):,} sessions", currency or "close")
+    figure, axes = one_axes(f"{ticker}: close, {len(prices):,} sessions", currency or "close")
     axes.plot(sessions[: test.start], prices[: test.start], color=BLUE, linewidth=1, label="train")
     axes.plot(sessions[test.start :], prices[test.start :], color=ORANGE, linewidth=1, label="test")
-    _format_dates(axes)
-    return _png(figure, axes)
+    format_dates(axes)
+    return png(figure, axes)
 
 
 def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str, *, likelihood: bool = False) -> bytes:
@@ -86,7 +57,7 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str,
             on a logarithmic scale.
     """
     unit = "negative log likelihood" if likelihood else "mean squared error, scaled values"
-    figure, axes = _canvas(f"{ticker}: loss, {len(curves['loss'])} epochs", unit)
+    figure, axes = one_axes(f"{ticker}: loss, {len(curves['loss'])} epochs", unit)
     epochs = range(1, len(curves["loss"]) + 1)
     axes.plot(epochs, curves["loss"], color=BLUE, marker=".", label="train")
     if "val_loss" in curves:
@@ -96,8 +67,8 @@ def loss_curves(curves: Mapping[str, list[float]], best_epoch: int, ticker: str,
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if not likelihood:
         axes.set_yscale("log")
-        figure.subplots_adjust(left=1.1 / _WIDTH)  # its ticks are as wide as 2.5 x 10^-3
-    return _png(figure, axes)
+        figure.subplots_adjust(left=1.1 / WIDTH)  # its ticks are as wide as 2.5 x 10^-3
+    return png(figure, axes)
 
 
 def actual_and_forecast(
@@ -113,26 +84,26 @@ def actual_and_forecast(
         ticker: for the title.
         currency: of the closes; "" if it is unknown.
     """
-    figure = _figure(4.8, between=0.55)
+    figure = figure_of(4.8, between=0.55)
     parts = figure.subplots(2, 1)
-    for axes, rows, levels in zip(parts, (slice(None), slice(-_RECENT, None)), ((95,), _FAN), strict=True):
+    for axes, rows, levels in zip(parts, (slice(None), slice(-_RECENT, None)), ((95,), FAN), strict=True):
         for level in levels:
             low, high = made.interval(level)
             axes.fill_between(
                 sessions[rows], low[rows], high[rows],
-                color=ORANGE, alpha=_ALPHA[level], linewidth=0, label=f"{level} % interval",
+                color=ORANGE, alpha=ALPHA[level], linewidth=0, label=f"{level} % interval",
             )  # fmt: skip
         axes.plot(sessions[rows], actual[rows], color=BLUE, linewidth=1, label="actual")
         axes.plot(sessions[rows], made.forecast[rows], color=ORANGE, linewidth=1, label="forecast the session before")
         axes.set_ylabel(_with_unit("close", currency))
         axes.grid(alpha=0.25)
-        _format_dates(axes)
+        format_dates(axes)
     rmse = amount_text(scores.rmse, 4, currency=currency)
     naive_rmse = amount_text(scores.naive_rmse, 4, currency=currency)
     parts[0].set_title(f"{ticker}: RMSE {rmse}, naive {naive_rmse}", loc="left", fontsize="medium")
     parts[1].set_title(f"last {min(_RECENT, len(actual))} sessions", loc="left", fontsize="small")
     parts[1].legend(frameon=False, fontsize="x-small", ncols=2)
-    return _png(figure, parts[0])
+    return png(figure, parts[0])
 
 
 def intervals(
@@ -148,7 +119,7 @@ def intervals(
         ticker: for the title.
         reference: name of the reference that was the best one before the test rows.
     """
-    figure = _figure(5.4, top=0.6, between=0.7)
+    figure = figure_of(5.4, top=0.6, between=0.7)
     score = "" if scores.interval_score_95_pct is None else f" score {scores.interval_score_95_pct:.3f} %,"
     figure.suptitle(
         f"{ticker}: 95 % intervals,{score} coverage {scores.coverage_95:.1%}", x=0.01, ha="left", fontsize="medium"
@@ -160,7 +131,7 @@ def intervals(
     _rolling_coverage(top, sessions, distributions.inside(actual, *made.interval(95)))
     _pit_histogram(left, actual, made)
     _score_bars(right, scores, reference)
-    return _png(figure, top)
+    return png(figure, top)
 
 
 def _rolling_coverage(axes: Axes, sessions: Dates, hits: Bools) -> None:
@@ -173,7 +144,7 @@ def _rolling_coverage(axes: Axes, sessions: Dates, hits: Bools) -> None:
     axes.set_title(f"inside the 95 % interval, last {window} sessions", loc="left", fontsize="small")
     axes.set_ylabel("per cent")
     axes.set_ylim(min(90, 100 * share.min() - 1), 100.5)
-    _format_dates(axes)
+    format_dates(axes)
 
 
 def _pit_histogram(axes: Axes, actual: Floats, made: Forecasts) -> None:
@@ -213,7 +184,7 @@ def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, 
     """
     errors = forecast - actual
     naive_errors = naive - actual
-    figure = _figure(3.2, top=0.4)
+    figure = figure_of(3.2, top=0.4)
     mean = amount_text(float(errors.mean()), 4, signed=True)
     deviation = amount_text(float(errors.std()), 4, currency=currency)
     figure.suptitle(f"{ticker}: error, mean {mean}, deviation {deviation}", x=0.01, ha="left", fontsize="medium")
@@ -222,26 +193,26 @@ def residuals(sessions: Dates, actual: Floats, forecast: Floats, naive: Floats, 
     left.axhline(0, color=GREY, linewidth=0.8)
     left.set_ylabel(_with_unit("forecast - close", currency))
     left.grid(alpha=0.25)
-    _format_dates(left)
+    format_dates(left)
     bins = np.histogram_bin_edges(np.concatenate((errors, naive_errors)), 40)
     right.hist(errors, bins=bins, orientation="horizontal", color=BLUE, alpha=0.6, label="forecast")
     right.hist(naive_errors, bins=bins, orientation="horizontal", histtype="step", color=ORANGE, label="naive")
     right.set_xlabel("sessions")
-    return _png(figure, right)
+    return png(figure, right)
 
 
 def skills(skill: Mapping[dt.date, float], ticker: str) -> bytes:
     """Return the skill of several runs, by their `as_of`; above the line a run is better than naive."""
     values = list(skill.values())
-    figure, axes = _canvas(
+    figure, axes = one_axes(
         f"{ticker}: skill {values[-1]:+.4f}, median of {len(values)} runs {np.median(values):+.4f}",
         "1 - RMSE / naive RMSE",
     )
     axes.axhline(0, color=ORANGE, linewidth=1, label="naive")
     axes.plot(np.array(list(skill), "datetime64[D]"), values, color=BLUE, marker=".", linewidth=1, label="run")
     axes.set_xlabel("as of")
-    _format_dates(axes)
-    return _png(figure, axes)
+    format_dates(axes)
+    return png(figure, axes)
 
 
 def contenders(curves: Mapping[str, pd.DataFrame], window: int) -> bytes:
@@ -251,7 +222,7 @@ def contenders(curves: Mapping[str, pd.DataFrame], window: int) -> bytes:
         curves: by contender, columns `interval_skill_95` and `inside_95`, by session.
         window: sessions behind a point.
     """
-    figure = _figure(4.8, 1.5 * _WIDTH, between=0.15)
+    figure = figure_of(4.8, 1.5 * WIDTH, between=0.15)
     top, bottom = figure.subplots(2, 1, sharex=True)
     styles = itertools.product(("-", "--", ":"), (BLUE, ORANGE, GREY, "black"))
     for (name, curve), (line, colour) in zip(curves.items(), styles, strict=False):
@@ -263,59 +234,9 @@ def contenders(curves: Mapping[str, pd.DataFrame], window: int) -> bytes:
     bottom.axhline(95, color=GREY, linewidth=0.8)
     bottom.set_ylabel("per cent inside 95 %")
     bottom.grid(alpha=0.25)
-    _format_dates(bottom)
-    return _png(figure, top)
-
-
-def _figure(height: float, width: float = _WIDTH, *, top: float = 0.35, between: float = 0.0) -> Figure:
-    """Return an empty figure with fixed margins: a layout that measures every text takes half of a picture's time.
-
-    Args:
-        height: of the figure, in inches.
-        width: likewise.
-        top: margin for the titles, in inches.
-        between: space between two rows of axes, in inches.
-    """
-    figure = Figure(figsize=(width, height))  # no pyplot: it keeps state and wants a display
-    rows = (height - top - _BOTTOM - between) / 2
-    figure.subplots_adjust(
-        left=_LEFT / width,
-        right=1 - _RIGHT / width,
-        bottom=_BOTTOM / height,
-        top=1 - top / height,
-        hspace=between / rows,
-    )
-    return figure
-
-
-def _canvas(title: str, unit: str) -> tuple[Figure, Axes]:
-    figure = _figure(3.2)
-    axes = figure.subplots()
-    axes.set_title(title, loc="left", fontsize="medium")
-    axes.set_ylabel(unit)
-    return figure, axes
+    format_dates(bottom)
+    return png(figure, top)
 
 
 def _with_unit(label: str, currency: str) -> str:
     return f"{label}, {currency}" if currency else label
-
-
-def _format_dates(axes: Axes) -> None:
-    locator = AutoDateLocator(minticks=3, maxticks=7)  # a narrow picture has room for no more
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-
-
-def _png(figure: Figure, axes: Axes) -> bytes:
-    axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize="small")
-    for one in figure.axes:
-        one.tick_params(labelsize="small")
-    figure.set_dpi(_DPI)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    full = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
-    small = io.BytesIO()
-    picture = full.convert("RGB").quantize(palette=_COLOURS, dither=Image.Dither.NONE)
-    picture.save(small, format="png")  # without version and time: equal data gives equal bytes
-    return small.getvalue()

@@ -3,11 +3,7 @@
 import datetime as dt
 import io
 import itertools
-import os
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from pipeline.evaluation.scores import ReferenceScores, Scores
-from pipeline.reporting import plots
+from pipeline.reporting import canvas, plots
 from tests.support.report_units import forecasts_around
 
 RANGE = ReferenceScores(interval_score_80_pct=2.5, interval_score_95_pct=3.5, pinball_pct=0.3, coverage_95=0.94)
@@ -83,7 +79,7 @@ def figure_of(monkeypatch, name, *given, **more):
         return FigureCanvasAgg(figure)
 
     with monkeypatch.context() as patch:
-        patch.setattr(plots, "FigureCanvasAgg", keep)
+        patch.setattr(canvas, "FigureCanvasAgg", keep)
         drawn(name, *given, **more)
     (figure,) = figures
     return figure
@@ -128,21 +124,6 @@ def test_titles_carry_figures_and_axes_their_unit(monkeypatch):
     assert "median of 30 runs" in title
     assert "1 - RMSE / naive RMSE" in labels
     assert "Nov" in ticks[0]
-
-
-def test_a_users_matplotlibrc_changes_no_picture(tmp_path):
-    """Such as one that asks for LaTeX."""
-    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nlines.linewidth: 9\n")
-    code = "from pipeline.reporting import plots; from matplotlib import rcParams; print(rcParams['text.usetex'])"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"MATPLOTLIBRC": str(tmp_path)},
-        cwd=Path(__file__).resolve().parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize("name", ["closes", "actual_and_forecast", "residuals"])
