@@ -92,7 +92,11 @@ def test_a_scheduler_that_hangs_is_replaced_with_one_message(watched):
     # A run of other tickers than those of the settings is no night, so it has no heartbeat.
     running = watched.running
     assert running.end_of(running.scheduled_run(), PATIENCE) == "success"
-    assert (watched.heartbeats, watched.hook.titles) == (["/night"], [])
+    assert watched.heartbeats == ["/night"]
+    late = f"No finished run for {running.settings.as_of}"
+    # Soon after a close the DAG `watch` is due too, and may look before this first night has ended.
+    assert watched.hook.titles in ([], [late, f"Recovered: {late}"])
+    before = len(watched.hook.told)
     run = running.trigger("hangs", ["HANGS"], LONG)
     training(running)
     scheduler = min(running.processes(SCHEDULER), key=lambda one: one.create_time())
@@ -100,7 +104,7 @@ def test_a_scheduler_that_hangs_is_replaced_with_one_message(watched):
     assert eventually(lambda: not is_alive(scheduler), 400)
     assert running.end_of(run, PATIENCE) == "success"
     check(running.settings, run, ["HANGS"])
-    (one,) = watched.hook.told
+    (one,) = watched.hook.told[before:]
     assert REPLACED in one.title
     assert "its heartbeat has stopped" in one.body
     assert watched.heartbeats == ["/night"]
