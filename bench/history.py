@@ -68,7 +68,7 @@ def seconds(calls: Sequence[Callable[[], None]]) -> list[float]:
 
 @contextlib.contextmanager
 def history(tickers: list[str], nights: int) -> Iterator[dict[str, Callable[[], None]]]:
-    """Leave the nights, serve them, and yield what is timed, by name."""
+    """Leave the nights, serve them, and yield the timed calls by name."""
     from pipeline.settings import load_settings
     from tests.support.old_nights import leave_nights
 

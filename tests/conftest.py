@@ -65,6 +65,14 @@ def _do_not_wait(connection: Any, _: object) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_code_of_a_model() -> Iterator[None]:
+    """Forget where the code of loaded models lies: processes that are started later would import that instead."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
+
+
 @pytest.fixture(autouse=True)
 def _nothing_of_another_test() -> Iterator[None]:
     """Forget what a test leaves in its process: settings of a command's options, and the registry `connect` names."""

@@ -1,7 +1,7 @@
 """Ends a process together with its parent.
 
-Airflow starts the next try of a task whose supervising process has ended. A stack without supervisord restarts nothing
-that fails, and nobody would know.
+A task must end with its supervising process, because Airflow then starts the next try. A program of the stack must end
+with supervisord: nothing else restarts the program when it fails.
 """
 
 from __future__ import annotations

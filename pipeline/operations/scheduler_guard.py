@@ -3,8 +3,8 @@
 A worker that is killed while it waits keeps the lock of the workers' task queue. Airflow starts another worker, but
 that one, and so every task, waits for the lock for ever. Workers end only with their scheduler. So the guard kills the
 scheduler of a dead worker, supervisord starts a new one, and Airflow tries the interrupted tasks again. They reuse
-their finished steps. The same happens to a scheduler whose heartbeat has stopped. The owner gets one message for each
-scheduler that another one has followed, also when something else ended it.
+their finished steps. The guard also kills a scheduler without a heartbeat. It sends one message for each scheduler that
+was replaced, also when something else had ended it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.operations.processes import STACK, is_alive, members
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 log = logging.getLogger("closecast")
 SCHEDULER = "airflow-scheduler"
@@ -68,14 +68,15 @@ def guard(
         seconds: pause between two checks.
         heartbeat: of the scheduler; None checks the workers only.
         late: looks whether a night is late.
-        replaced: receives the id of each scheduler that another one has followed, and the reason.
+        replaced: receives the id of each scheduler that was replaced, and the reason.
     """
     before: dict[psutil.Process, set[psutil.Process]] = {}
+    supervisords = members(var, "")  # the guard ends with it
     last: set[psutil.Process] = set()
     reasons: dict[psutil.Process, str] = {}  # of those that the guard has killed
     while True:
         processes = members(var, SCHEDULER)
-        running = _schedulers(var, processes)
+        running = _children(processes, supervisords)
         if running - last:  # after a restart of the whole stack the guard is new too, and knows no other scheduler
             for gone in last - running:
                 replaced(gone.pid, reasons.pop(gone, "it ended by itself, or something killed it"))
@@ -96,19 +97,18 @@ def guard(
         time.sleep(seconds)
 
 
-def _schedulers(var: str, processes: Iterable[psutil.Process]) -> set[psutil.Process]:
-    """Return those of `processes` that supervisord has started."""
-    supervisords = members(var, "")
+def _children(processes: Iterable[psutil.Process], parents: Collection[psutil.Process]) -> set[psutil.Process]:
+    """Return those of `processes` that one of `parents` has started."""
     found = set()
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            if process.parent() in supervisords:
+            if process.parent() in parents:
                 found.add(process)
     return found
 
 
 def _kill_if_hung(schedulers: Iterable[psutil.Process], heartbeat: Heartbeat) -> dict[psutil.Process, str]:
-    """Kill a scheduler whose heartbeat has stopped, and return the reason."""
+    """Kill each scheduler without a heartbeat, and return the reason by process."""
     killed = {}
     for process in schedulers:
         with contextlib.suppress(psutil.NoSuchProcess):

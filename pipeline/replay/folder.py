@@ -16,21 +16,19 @@ import fcntl
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import Damaged, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.outcome import ForecastRecord
 from pipeline.plan import Plan
 from pipeline.replay.night import Contender
-from pipeline.store.folder import Folder
+from pipeline.store.folder import Folder, Record
 
 REQUEST = "replay.json"
 NIGHTS = 125  # of a ticker that are written together: about 5 s of work
 _DERIVED = ("trainings", "nights", "ledger", "prices")
-
-Content = TypeVar("Content", bound=BaseModel)
 
 
 class Request(BaseModel):
@@ -123,21 +121,19 @@ def alone(home: Path) -> Iterator[None]:
         yield
 
 
-def content_of(folder: Folder, name: str, kind: type[Content]) -> Content:
+def content_of(folder: Folder, name: str, kind: type[Record]) -> Record:
     """Return the content of a file of a replay.
 
     Raises:
         Damaged: when it is not as it was written.
         StoreError: when it is missing.
     """
-    try:
-        return kind.model_validate_json(folder.read(name))
-    except ValidationError as error:
-        raise Damaged(
-            "A file of a replay must be as it was written.",
-            f"{folder.path(name)}: {error.error_count()} problem(s)",
-            "Remove the folder of the replay, and start the command again.",
-        ) from error
+    return folder.read_record(
+        name,
+        kind,
+        "A file of a replay must be as it was written.",
+        "Remove the folder of the replay, and start the command again.",
+    )
 
 
 def begun(home: Path, request: Request) -> str | None:

@@ -50,7 +50,7 @@ _COLOURS = _palette()
 
 
 def figure_of(height: float, width: float = WIDTH, *, top: float = 0.35, between: float = 0.0) -> Figure:
-    """Return an empty figure with fixed margins: a layout that measures every text takes half of a picture's time.
+    """Return an empty figure with fixed margins: a layout that measures every text takes a third of a picture's time.
 
     Args:
         height: of the figure, in inches.

@@ -11,9 +11,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.errors import Damaged, UsageError
+from pipeline.errors import UsageError
 from pipeline.store.folder import Folder
 
 FILE = "deleted.json"
@@ -57,14 +57,8 @@ def read(store_url: str, run: str) -> DeletedUnits:
     folder = _folder(store_url, run)
     if not folder.exists(FILE):
         return DeletedUnits()
-    try:
-        return DeletedUnits.model_validate_json(folder.read(FILE))
-    except ValidationError as error:
-        raise Damaged(
-            "The record of deleted nights must be as it was written.",
-            f"{folder.path(FILE)}: {error.error_count()} problem(s)",
-            "Bring the file back from a backup.",
-        ) from error
+    rule = "The record of deleted nights must be as it was written."
+    return folder.read_record(FILE, DeletedUnits, rule, "Bring the file back from a backup.")
 
 
 def write(store_url: str, run: str, record: DeletedUnits) -> None:

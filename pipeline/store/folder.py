@@ -9,11 +9,11 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import Damaged, PipelineError, StoreError, without_secrets
 from pipeline.outcome import Manifest
@@ -21,6 +21,7 @@ from pipeline.store.errors import refused
 from pipeline.store.formats import sha256
 
 log = logging.getLogger("closecast")
+Record = TypeVar("Record", bound=BaseModel)
 
 
 class Folder(NamedTuple):
@@ -163,6 +164,24 @@ class Folder(NamedTuple):
                 return {}
             files = [one for one in entries if one["type"] == "file" and one["name"].rstrip("/") != path.rstrip("/")]
             return {one["name"].rpartition("/")[2]: int(one["size"]) for one in files}
+
+    def read_record(self, name: str, kind: type[Record], rule: str, todo: str) -> Record:
+        """Return the content of a JSON file that one of our models wrote.
+
+        Args:
+            name: of the file.
+            kind: the model.
+            rule: first part of the error.
+            todo: its last part.
+
+        Raises:
+            Damaged: when it is not as it was written.
+            StoreError: when it is missing.
+        """
+        try:
+            return kind.model_validate_json(self.read(name))
+        except ValidationError as error:
+            raise Damaged(rule, f"{self.path(name)}: {error.error_count()} problem(s)", todo) from error
 
     def manifest(self, step: str) -> Manifest | None:
         """Return the manifest of a step; None when the step has not finished here or the manifest is unreadable."""

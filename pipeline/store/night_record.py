@@ -11,7 +11,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import Damaged
 from pipeline.forecasting import device
@@ -122,14 +122,12 @@ def read(folder: Folder) -> NightRecord | None:
     """
     if not folder.exists(FILE):
         return None
-    try:
-        return NightRecord.model_validate_json(folder.read(FILE))
-    except ValidationError as error:
-        raise Damaged(
-            "The record of a night must be as it was written.",
-            f"{folder.path(FILE)}: {error.error_count()} problem(s)",
-            "Restore the file from a backup, or from MLflow: the run of the night has it.",
-        ) from error
+    return folder.read_record(
+        FILE,
+        NightRecord,
+        "The record of a night must be as it was written.",
+        "Restore the file from a backup, or from MLflow: the run of the night has it.",
+    )
 
 
 def file_of(folder: Folder, record: NightRecord, name: RecordedFile) -> bytes:

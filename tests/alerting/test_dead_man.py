@@ -1,39 +1,21 @@
 """The dead man's switch: asked after each good night, and never a reason for a run to fail."""
 
-import http.server
-import threading
-
 import pytest
 
 from pipeline.alerting import dead_man, notify
 from pipeline.cli.preflight import check
 from pipeline.settings import load_settings
+from tests.support.alert_channels import dead_mans_switch
 
 PATH = "0f7c-secret-of-the-path"
 
 
 @pytest.fixture
 def switch(monkeypatch):
-    """Run a service that answers each request with the next of `statuses`, the last one again and again."""
+    """Run a switch, which is asked again without a pause."""
     monkeypatch.setattr(dead_man, "_PAUSE_SECONDS", 0.0)
-
-    class Service(http.server.BaseHTTPRequestHandler):
-        asked: list[str] = []  # noqa: RUF012 - of this server only
-        statuses: list[int] = [200]  # noqa: RUF012
-
-        def do_GET(self):
-            self.asked.append(self.path)
-            self.send_response(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
-            self.end_headers()
-
-        def log_message(self, *_):
-            """Log nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        Service.url = f"http://127.0.0.1:{server.server_port}/{PATH}"
-        yield Service
-        server.shutdown()
+    with dead_mans_switch(PATH) as running:
+        yield running
 
 
 def test_an_address_that_fails_once_is_asked_again(switch):

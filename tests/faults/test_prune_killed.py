@@ -13,18 +13,16 @@ import mlflow
 from mlflow.entities import ViewType
 
 from pipeline.operations import pruning
-from pipeline.prices import snapshot
 from pipeline.store import deleted
 from pipeline.store.folder import Folder
 from pipeline.store.runs import read_plan
 from pipeline.tracking.registry import Registry
-from tests.support.old_nights import folder_of_night, leave_nights
+from tests.support.old_nights import folder_of_night, leave_nights, whole_nights
 from tests.support.tiny import tiny_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from pipeline.plan import Plan
     from pipeline.settings import Settings
 
 TICKERS = ("AAA", "BBB")
@@ -53,7 +51,7 @@ def in_child(work: Callable[[], object]) -> int:
 
 
 def prune_and_die(settings: Settings, log: Path) -> None:
-    """Prune, and die right after the first deletion, whose kind is added to the log."""
+    """Prune, log the kind of the first deletion, and die."""
 
     def dying(kind: str, delete: Callable[..., None]) -> Callable[..., None]:
         def delete_and_die(*given: object, **named: object) -> None:
@@ -69,18 +67,6 @@ def prune_and_die(settings: Settings, log: Path) -> None:
     for kind, owner in DELETIONS.items():
         setattr(owner, kind, dying(kind, getattr(owner, kind)))
     pruning.prune(settings)
-
-
-def whole_nights(settings: Settings, plans: Sequence[Plan], ticker: str) -> set[int]:
-    """Return the numbers of the nights without a record of their deletion; they must be whole."""
-    found = set()
-    for number, plan in enumerate(plans, 1):
-        if ticker not in deleted.read(settings.store_url, plan.run).units:
-            folder = folder_of_night(settings, plan, ticker)
-            snapshot.read(settings.store_url, ticker, folder, folder.manifest("ingest"))
-            assert folder.manifest("forecast")
-            found.add(number)
-    return found
 
 
 def test_kill_9_after_each_deletion(tmp_path, monkeypatch):

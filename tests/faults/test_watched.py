@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import http.server
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +13,7 @@ from pipeline.operations import stack
 from pipeline.operations.processes import is_alive, members
 from pipeline.settings import load_settings
 from tests.faults.conftest import IMPATIENT
-from tests.support.alert_channels import Webhook, webhook
+from tests.support.alert_channels import Webhook, dead_mans_switch, webhook
 from tests.support.disks import Disk, disk
 from tests.support.running import Running, check, set_tiny
 from tests.support.signals import kill
@@ -41,36 +39,21 @@ class Watched(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def heartbeats() -> Iterator[tuple[str, list[str]]]:
-    """Run a dead man's switch, and return its address and what it was asked."""
-    asked: list[str] = []
-
-    class Switch(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Switch) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/night", asked
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory, heartbeats: tuple[str, list[str]]) -> Iterator[Watched]:
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Start a stack for the night of the last session, which is late already: the guard looks 6 minutes after `up`."""
     home = tmp_path_factory.mktemp("watched")
     now = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=LATE_MINUTES + 3)
-    with webhook() as hook, disk(home / "store") as store, pytest.MonkeyPatch.context() as patch:
+    with (
+        webhook() as hook,
+        dead_mans_switch() as switch,
+        disk(home / "store") as store,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         given = {
             "AS_OF": str(calendar.last_closed_session("XNYS", now, ())),
             "STORE": str(store.place),
             "ALERT_URLS": hook.url,
-            "HEARTBEAT_URL": heartbeats[0],
+            "HEARTBEAT_URL": switch.url,
             "LATE_MINUTES": str(LATE_MINUTES),
             "DELAY_MINUTES": str(DELAY_MINUTES),
             "AIRFLOW_PORT": str(free_port()),
@@ -82,7 +65,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, heartbeats: tuple[str, lis
         try:
             stack.up(settings, print)
             patch.setenv("CLOSECAST_TRACKING_URI", f"http://127.0.0.1:{settings.mlflow_port}")
-            yield Watched(Running(load_settings()), hook, heartbeats[1], store)
+            yield Watched(Running(load_settings()), hook, switch.asked, store)
         finally:
             stack.down(settings, print)
 

@@ -21,7 +21,7 @@ from pipeline.tracking import champion_record
 from pipeline.tracking.registry import Registry
 from tests.support.commands import say
 from tests.support.nights import json_in, night
-from tests.support.old_nights import folder_of_night, leave_nights
+from tests.support.old_nights import folder_of_night, leave_nights, whole_nights
 from tests.support.tiny import tiny_settings
 
 TICKERS = ("AAA", "BBB")
@@ -45,19 +45,6 @@ def old(_left, tmp_path, monkeypatch):
     monkeypatch.setenv("CLOSECAST_KEEP_NIGHTS", "2")
     monkeypatch.setenv("CLOSECAST_KEEP_ROWS", "1")
     return tiny_settings(monkeypatch, tmp_path), plans
-
-
-def whole_nights(settings, plans, ticker="AAA"):
-    """Return the numbers of the nights without a record of their deletion; they must be whole."""
-    found = set()
-    for number, plan in enumerate(plans, 1):
-        if ticker in deleted.read(settings.store_url, plan.run).units:
-            continue
-        folder = folder_of_night(settings, plan, ticker)
-        snapshot.read(settings.store_url, ticker, folder, folder.manifest("ingest"))
-        assert folder.manifest("forecast")
-        found.add(number)
-    return found
 
 
 def artifact_folders(settings):

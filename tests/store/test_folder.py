@@ -5,7 +5,8 @@ import os
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.errors import StoreError
+from pipeline.errors import Damaged, StoreError
+from pipeline.outcome import LedgerHead
 from pipeline.store.folder import Folder, check_writable
 
 
@@ -24,10 +25,21 @@ def test_a_kept_file_is_written_once_and_again_only_if_it_is_damaged(tmp_path):
     folder.keep("x-hash", b"whole")
     first = (tmp_path / "x-hash").stat()
     folder.keep("x-hash", b"whole")
-    assert (tmp_path / "x-hash").stat() == first
+    again = (tmp_path / "x-hash").stat()
+    assert (again.st_ino, again.st_mtime_ns) == (first.st_ino, first.st_mtime_ns)  # a look changes the access time
     folder.write("x-hash", b"who")
     folder.keep("x-hash", b"whole")
     assert folder.read("x-hash") == b"whole"
+
+
+def test_a_damaged_record_is_named_with_the_reason_and_the_next_step(tmp_path):
+    """A whole one is read."""
+    folder = Folder(str(tmp_path))
+    folder.write("head.json", b'{"position": 1, "hash": "a", "row": "b"}')
+    assert folder.read_record("head.json", LedgerHead, "A rule.", "Do it.").position == 1
+    folder.write("head.json", b'{"position": "x"}')
+    with pytest.raises(Damaged, match=r"(?s)A rule\..*head\.json: 3 problem\(s\).*Do it\."):
+        folder.read_record("head.json", LedgerHead, "A rule.", "Do it.")
 
 
 def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):

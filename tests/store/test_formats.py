@@ -2,6 +2,9 @@
 
 import datetime as dt
 import hashlib
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +29,37 @@ def test_rows_are_those_of_the_frame():
     rows = [{"session": day, "close": 0.1 + 0.2, "note": "a"}, {"session": day, "close": None, "note": ""}]
     frame = pd.DataFrame(rows).astype({"session": "datetime64[s]", "close": "float64"})
     assert formats.rows_of(formats.frame_bytes(frame)) == rows
+
+
+_THREADS = """
+import os
+import sys
+from pathlib import Path
+import pyarrow
+from pipeline.prices.sources.file_table import read_table
+from pipeline.store import formats
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+before = threads()
+file = Path(sys.argv[1])
+read_table(file)
+frame = formats.frame_of(file.read_bytes())
+formats.rows_of(formats.frame_bytes(frame))
+formats.columns_of(formats.columns_bytes(close=frame["close"].to_numpy()))
+print(before, threads())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc, which Linux has")
+def test_parquet_is_read_without_threads_of_arrow(tmp_path):
+    """A thread of Arrow that still runs at the end of a process may abort it."""
+    days = pd.date_range("2000-01-03", periods=5000, name="date")
+    pd.DataFrame(1.0, index=days, columns=["open", "high", "low", "close"]).to_parquet(tmp_path / "AAA.parquet")
+    command = [sys.executable, "-c", _THREADS, str(tmp_path / "AAA.parquet")]
+    before, after = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert after == before
 
 
 def test_columns_keep_types_and_every_bit():

@@ -75,6 +75,39 @@ class Mailbox:
         return [one.title for one in self.told]
 
 
+class Switch:
+    """A dead man's switch, and the paths that it was asked for."""
+
+    def __init__(self) -> None:
+        """Start in good health."""
+        self.asked: list[str] = []
+        self.statuses = [200]  # of the next answers; the last one again and again
+        self.url = ""
+
+
+@contextmanager
+def dead_mans_switch(path: str = "night") -> Iterator[Switch]:
+    """Run a dead man's switch until the block ends."""
+    switch = Switch()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            switch.asked.append(self.path)
+            self.send_response(switch.statuses.pop(0) if len(switch.statuses) > 1 else switch.statuses[0])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test output quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        switch.url = f"http://127.0.0.1:{server.server_port}/{path}"
+        try:
+            yield switch
+        finally:
+            server.shutdown()
+
+
 @contextmanager
 def webhook(port: int = 0) -> Iterator[Webhook]:
     """Run a webhook until the block ends; afterwards its address refuses connections."""

@@ -26,6 +26,7 @@ from pipeline.serving import ledger
 from pipeline.serving.promotion import Decision, Rule
 from pipeline.settings import load_settings
 from pipeline.steps import FLOW
+from pipeline.store import deleted
 from pipeline.store.folder import Folder
 from pipeline.store.formats import sha256
 from pipeline.store.runs import run_folder, unit_folder
@@ -202,6 +203,19 @@ def _leave_results(settings: Settings, plan: Plan) -> None:
 def folder_of_night(settings: Settings, plan: Plan, ticker: str = "AAA") -> Folder:
     """Return the folder of a unit."""
     return Folder(f"{settings.store_url}/{ticker}/{plan.as_of}/{folder_name(plan.dag_run_id)}")
+
+
+def whole_nights(settings: Settings, plans: Sequence[Plan], ticker: str = "AAA") -> set[int]:
+    """Return the numbers of the nights without a record of their deletion; they must be whole."""
+    found = set()
+    for number, plan in enumerate(plans, 1):
+        if ticker in deleted.read(settings.store_url, plan.run).units:
+            continue
+        folder = folder_of_night(settings, plan, ticker)
+        snapshot.read(settings.store_url, ticker, folder, folder.manifest("ingest"))
+        assert folder.manifest("forecast")
+        found.add(number)
+    return found
 
 
 # A night of one ticker with the preset `daily` on 3,777 sessions (2026-11-30): 27 files in the store, the files of its

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from pipeline.errors import UnreadablePrices
+from pipeline.store import formats
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,7 +142,7 @@ def _of_width(width: int, row: list[str], line: int, file: Path) -> list[str]:
 
 def _parquet(file: Path) -> Table:
     """Read a Parquet file with the dates in a column or in the index; yfinance's columns have two levels."""
-    frame = pd.read_parquet(file)
+    frame = formats.frame_of(file.read_bytes())
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index(col_fill=None)  # None: the index's name is on every level, as in _csv
     header = [[str(name) for name in frame.columns.get_level_values(i)] for i in range(frame.columns.nlevels)]
