@@ -6,6 +6,7 @@ the time stamps of the plan.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ TRACKING_SECONDS = "tracking_seconds."  # first part of a tag's name: seconds th
 LEDGER_HEAD = "ledger.head"  # tag: the newest row of the ticker's ledger, as JSON
 _MOST_RUNS = 1000  # of a ticker, the newest first: four years of nights
 MAX_TAG = 5000  # MLflow cuts at 8,000 characters and only logs a warning
+# Ids of the tickers' runs that this process has used, by MLflow's address, experiment, `dag_run_id` and ticker.
+_ids: dict[tuple[str, str, str, str], str] = {}
 
 
 class Tracked(NamedTuple):
@@ -55,7 +58,6 @@ class Runs:
         self.client: mlflow.MlflowClient = connect(settings)
         self._parents: dict[str, str] = {}  # ids of the runs above those of tickers, by `dag_run_id`
         self._units: dict[str, dict[str, Run]] = {}  # by `dag_run_id` and ticker, as the first look found them
-        self._asked: set[tuple[str, str]] = set()  # `dag_run_id` and ticker of units that were given out from there
         with answering(self.uri):
             self.experiment = self._find_or_create_experiment(settings)
 
@@ -75,13 +77,9 @@ class Runs:
     def unit_run(self, plan: Plan, ticker: str) -> Run:
         """Return one ticker's run below the parent, opening it when it is new."""
         with answering(self.uri):
-            found = self._find_unit(plan, ticker)
-            if found:
-                return found
-            parent = self._parents.get(plan.dag_run_id) or self.open_parent(plan)
-            synthetic = ", synthetic prices" if plan.synthetic else ""
-            name = f"{ticker} {plan.as_of} {plan.preset_name}{synthetic}"
-            return self._create(plan, ticker, name, {"mlflow.parentRunId": parent})
+            run = self._find_unit(plan, ticker) or self._create_unit(plan, ticker)
+        _ids[self.uri, self.experiment, plan.dag_run_id, ticker] = run.info.run_id
+        return run
 
     def tracked(self, plan: Plan, ticker: str) -> Tracked:
         """Return the id of a ticker's run and its seconds in MLflow."""
@@ -225,18 +223,32 @@ class Runs:
                 return runs
 
     def _find_unit(self, plan: Plan, ticker: str) -> Run | None:
-        """Return a ticker's run. One request reads the runs of all tickers; a second look at one of them reads it anew.
+        """Return a ticker's run. The first look reads the runs of all tickers in one request, later ones its own.
 
         MLflow searches runs by the tags of all nights, which takes longer from night to night.
         """
         name = plan.dag_run_id
-        if (name, ticker) in self._asked:
+        known = _ids.pop((self.uri, self.experiment, name, ticker), None)
+        if known:
+            with contextlib.suppress(MlflowException):  # the database was replaced
+                run = self.client.get_run(known)
+                tags = run.data.tags
+                if run.info.lifecycle_stage == "active" and (tags.get("dag_run_id"), tags.get("ticker")) == (
+                    name,
+                    ticker,
+                ):
+                    return run
             return self._find(plan, ticker)
         if name not in self._units:
             newest_first = reversed(self._search(f"tags.dag_run_id = '{name}'"))
             self._units[name] = {str(run.data.tags.get("ticker", "")): run for run in newest_first}
-        self._asked.add((name, ticker))
         return self._units[name].get(ticker)
+
+    def _create_unit(self, plan: Plan, ticker: str) -> Run:
+        parent = self._parents.get(plan.dag_run_id) or self.open_parent(plan)
+        synthetic = ", synthetic prices" if plan.synthetic else ""
+        name = f"{ticker} {plan.as_of} {plan.preset_name}{synthetic}"
+        return self._create(plan, ticker, name, {"mlflow.parentRunId": parent})
 
     def _find(self, plan: Plan, ticker: str) -> Run | None:
         """Return the oldest run of the DAG run and ticker; "" means the parent."""

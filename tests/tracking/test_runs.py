@@ -6,6 +6,7 @@ import pytest
 from pipeline import runs
 from pipeline.errors import PipelineError
 from pipeline.store.runs import read_plan
+from pipeline.tracking import runs as tracking_runs
 from pipeline.tracking.runs import Runs
 from tests.support.nights import logged_runs
 
@@ -51,8 +52,9 @@ def test_a_run_is_opened_once_and_found_again(tiny, plan):
 
 
 def test_the_runs_of_all_tickers_are_read_in_one_request(tiny, plan, monkeypatch):
-    """And each of them anew, when a step asks for it again: another step may have logged meanwhile."""
+    """And then each of them by its id and anew: another step may have logged meanwhile."""
     opened = {ticker: Runs(tiny).unit_run(plan, ticker).info.run_id for ticker in ("AAA", "BBB", "CCC")}
+    monkeypatch.setattr(tracking_runs, "_ids", {})  # as in another process
     tracking = Runs(tiny)
     searches = []
     search = mlflow.MlflowClient.search_runs
@@ -66,7 +68,8 @@ def test_the_runs_of_all_tickers_are_read_in_one_request(tiny, plan, monkeypatch
     assert len(searches) == 1
     tracking.client.set_tag(opened["BBB"], "model_id", "m-1")
     assert tracking.unit_run(plan, "BBB").data.tags["model_id"] == "m-1"
-    assert len(searches) == 2
+    assert Runs(tiny).unit_run(plan, "CCC").info.run_id == opened["CCC"]
+    assert len(searches) == 1
 
 
 def test_runs_beyond_one_page_are_found_too(tiny, plan, monkeypatch):
@@ -89,7 +92,10 @@ def test_of_two_runs_that_were_opened_at_once_the_oldest_is_kept(tiny, plan, mon
     tracking = Runs(tiny)
     tracking.open_parent(plan)
     monkeypatch.setattr(Runs, "_find", lambda *_: None)
-    kept = [tracking.unit_run(plan, "AAA").info.run_id for _ in range(2)]
+    kept = []
+    for _ in range(2):
+        monkeypatch.setattr(tracking_runs, "_ids", {})
+        kept.append(tracking.unit_run(plan, "AAA").info.run_id)
     assert kept[0] == kept[1]
     assert statuses(tiny) == {"": "RUNNING", "AAA": "RUNNING"}
     assert len(logged_runs(tiny).runs) == 3  # with the run of the fixture
@@ -179,6 +185,17 @@ def test_a_renamed_experiment_stays_and_a_new_one_is_made(tiny):
     mlflow.MlflowClient(tiny.mlflow_uri).rename_experiment(number, "of last year")
     assert Runs(tiny).experiment != number
     assert Runs(tiny.model_copy(update={"experiment": "of last year"})).experiment == number
+
+
+def test_an_id_that_is_of_no_run_or_of_another_one_is_not_used(tiny, plan):
+    """A database was replaced while a process lived: the run is found by its tags."""
+    tracking = Runs(tiny)
+    parent = tracking.open_parent(plan)
+    known = tracking.unit_run(plan, "AAA").info.run_id
+    other = tracking.unit_run(plan.model_copy(update={"dag_run_id": "manual__2"}), "AAA").info.run_id
+    for wrong in ("0" * 32, other, parent):
+        tracking_runs._ids.update(dict.fromkeys(tracking_runs._ids, wrong))
+        assert tracking.unit_run(plan, "AAA").info.run_id == known
 
 
 def test_deleted_runs_are_opened_again(tiny, plan):
