@@ -10,7 +10,7 @@ import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
@@ -57,7 +57,7 @@ class Runs:
         self._page = settings.mlflow_page
         self.client: mlflow.MlflowClient = connect(settings)
         self._parents: dict[str, str] = {}  # ids of the runs above those of tickers, by `dag_run_id`
-        self._units: dict[str, dict[str, Run]] = {}  # by `dag_run_id` and ticker, as the first look found them
+        self._units: dict[str, dict[str, Run]] = {}  # by `dag_run_id` and ticker, as `after_reading` found them
         with answering(self.uri):
             self.experiment = self._find_or_create_experiment(settings)
 
@@ -73,6 +73,18 @@ class Runs:
         run_id = str(run.info.run_id)
         self._parents[plan.dag_run_id] = run_id
         return run_id
+
+    def after_reading(self, plan: Plan, tickers: Sequence[str]) -> Self:
+        """Return itself. The runs of several tickers are read in one request here, that of one ticker when needed.
+
+        MLflow searches runs by the tags of all nights, which takes longer from night to night.
+        """
+        if len(tickers) == 1:
+            return self
+        with answering(self.uri):
+            newest_first = reversed(self._search(f"tags.dag_run_id = '{plan.dag_run_id}'"))
+        self._units[plan.dag_run_id] = {str(run.data.tags.get("ticker", "")): run for run in newest_first}
+        return self
 
     def unit_run(self, plan: Plan, ticker: str) -> Run:
         """Return one ticker's run below the parent, opening it when it is new."""
@@ -223,26 +235,21 @@ class Runs:
                 return runs
 
     def _find_unit(self, plan: Plan, ticker: str) -> Run | None:
-        """Return a ticker's run. The first look reads the runs of all tickers in one request, later ones its own.
-
-        MLflow searches runs by the tags of all nights, which takes longer from night to night.
-        """
-        name = plan.dag_run_id
-        known = _ids.pop((self.uri, self.experiment, name, ticker), None)
+        """Return a ticker's run: as `after_reading` found it, then anew, since another step may have logged."""
+        night = plan.dag_run_id
+        read = self._units.get(night, {}).pop(ticker, None)
+        if read:
+            return read
+        known = _ids.get((self.uri, self.experiment, night, ticker))
         if known:
             with contextlib.suppress(MlflowException):  # the database was replaced
                 run = self.client.get_run(known)
-                tags = run.data.tags
-                if run.info.lifecycle_stage == "active" and (tags.get("dag_run_id"), tags.get("ticker")) == (
-                    name,
-                    ticker,
-                ):
+                of_unit = (run.data.tags.get("dag_run_id"), run.data.tags.get("ticker")) == (night, ticker)
+                if of_unit and run.info.lifecycle_stage == "active":
                     return run
-            return self._find(plan, ticker)
-        if name not in self._units:
-            newest_first = reversed(self._search(f"tags.dag_run_id = '{name}'"))
-            self._units[name] = {str(run.data.tags.get("ticker", "")): run for run in newest_first}
-        return self._units[name].get(ticker)
+        elif night in self._units:
+            return None
+        return self._find(plan, ticker)
 
     def _create_unit(self, plan: Plan, ticker: str) -> Run:
         parent = self._parents.get(plan.dag_run_id) or self.open_parent(plan)

@@ -64,6 +64,7 @@ def test_the_runs_of_all_tickers_are_read_in_one_request(tiny, plan, monkeypatch
         return search(self, *given, **named)
 
     monkeypatch.setattr(mlflow.MlflowClient, "search_runs", counted)
+    tracking = tracking.after_reading(plan, tuple(opened))
     assert {ticker: tracking.unit_run(plan, ticker).info.run_id for ticker in opened} == opened
     assert len(searches) == 1
     tracking.client.set_tag(opened["BBB"], "model_id", "m-1")
