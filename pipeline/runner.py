@@ -81,7 +81,7 @@ def run(
     step = STEPS[step_name]
     require_no_upkeep(settings.store_url)
     plan = read_plan(settings.store_url, batch["run"])
-    runs = Runs(settings).after_reading(plan, batch["tickers"])
+    runs = Runs(settings, together=len(batch["tickers"]) > 1)
     registry = Registry(settings)
     ended = []
     left = [unit for unit in _units(step, plan, batch, settings, registry, progress) if not _failed_before(unit)]

@@ -124,7 +124,7 @@ def report(dag_run_id: str, *, settings: Settings | None = None, answered: str =
             "A run can be reported once it has a plan.", f"no plan.json for {dag_run_id}", "See why `plan` failed."
         )
     planned = read_plan(settings.store_url, folder_name(dag_run_id))
-    tracking = Runs(settings).after_reading(planned, planned.tickers)
+    tracking = Runs(settings, together=True)
     manifests = {ticker: _manifests(settings, planned, ticker) for ticker in planned.tickers}
     tracked = {ticker: tracking.tracked(planned, ticker) for ticker in planned.tickers}
     closed = closures.of_run(planned, manifests)

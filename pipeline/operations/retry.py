@@ -78,7 +78,7 @@ def _unfinished(settings: Settings, planned: Plan) -> tuple[str, ...]:
     A ticker is done when all steps have ended in the store, their effects are performed, and MLflow has its run as
     finished.
     """
-    tracking = Runs(settings).after_reading(planned, planned.tickers)
+    tracking = Runs(settings, together=True)
     return tuple(
         ticker
         for ticker in planned.tickers

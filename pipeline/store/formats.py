@@ -29,7 +29,7 @@ def frame_bytes(frame: pd.DataFrame) -> bytes:
 
 
 def frame_of(data: bytes) -> pd.DataFrame:
-    """Return the frame that `frame_bytes` wrote."""
+    """Return the frame of a Parquet file, such as `frame_bytes` writes."""
     frame: pd.DataFrame = _table_of(data, use_pandas_metadata=True).to_pandas(use_threads=False)
     return frame
 

@@ -10,7 +10,7 @@ import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
@@ -46,8 +46,13 @@ class Tracked(NamedTuple):
 class Runs:
     """The runs of one experiment."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, together: bool = False) -> None:
         """Connect, creating database and experiment where they are missing.
+
+        Args:
+            settings: with MLflow's address and the experiment.
+            together: whether the first look at a ticker of a night reads the runs of all its tickers in one request.
+                MLflow searches runs by the tags of all nights, which takes longer from night to night.
 
         Raises:
             Unavailable: when a server does not answer.
@@ -57,7 +62,8 @@ class Runs:
         self._page = settings.mlflow_page
         self.client: mlflow.MlflowClient = connect(settings)
         self._parents: dict[str, str] = {}  # ids of the runs above those of tickers, by `dag_run_id`
-        self._units: dict[str, dict[str, Run]] = {}  # by `dag_run_id` and ticker, as `after_reading` found them
+        self._together = together
+        self._units: dict[str, dict[str, Run]] = {}  # by `dag_run_id` and ticker, as the first look found them
         with answering(self.uri):
             self.experiment = self._find_or_create_experiment(settings)
 
@@ -73,18 +79,6 @@ class Runs:
         run_id = str(run.info.run_id)
         self._parents[plan.dag_run_id] = run_id
         return run_id
-
-    def after_reading(self, plan: Plan, tickers: Sequence[str]) -> Self:
-        """Return itself. The runs of several tickers are read in one request here, that of one ticker when needed.
-
-        MLflow searches runs by the tags of all nights, which takes longer from night to night.
-        """
-        if len(tickers) == 1:
-            return self
-        with answering(self.uri):
-            newest_first = reversed(self._search(f"tags.dag_run_id = '{plan.dag_run_id}'"))
-        self._units[plan.dag_run_id] = {str(run.data.tags.get("ticker", "")): run for run in newest_first}
-        return self
 
     def unit_run(self, plan: Plan, ticker: str) -> Run:
         """Return one ticker's run below the parent, opening it when it is new."""
@@ -235,8 +229,11 @@ class Runs:
                 return runs
 
     def _find_unit(self, plan: Plan, ticker: str) -> Run | None:
-        """Return a ticker's run: as `after_reading` found it, then anew, since another step may have logged."""
+        """Return a ticker's run. A second look reads it anew, since another step may have logged."""
         night = plan.dag_run_id
+        if self._together and night not in self._units:
+            newest_first = reversed(self._search(f"tags.dag_run_id = '{night}'"))
+            self._units[night] = {str(run.data.tags.get("ticker", "")): run for run in newest_first}
         read = self._units.get(night, {}).pop(ticker, None)
         if read:
             return read

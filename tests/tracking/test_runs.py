@@ -55,7 +55,7 @@ def test_the_runs_of_all_tickers_are_read_in_one_request(tiny, plan, monkeypatch
     """And then each of them by its id and anew: another step may have logged meanwhile."""
     opened = {ticker: Runs(tiny).unit_run(plan, ticker).info.run_id for ticker in ("AAA", "BBB", "CCC")}
     monkeypatch.setattr(tracking_runs, "_ids", {})  # as in another process
-    tracking = Runs(tiny)
+    tracking = Runs(tiny, together=True)
     searches = []
     search = mlflow.MlflowClient.search_runs
 
@@ -64,7 +64,6 @@ def test_the_runs_of_all_tickers_are_read_in_one_request(tiny, plan, monkeypatch
         return search(self, *given, **named)
 
     monkeypatch.setattr(mlflow.MlflowClient, "search_runs", counted)
-    tracking = tracking.after_reading(plan, tuple(opened))
     assert {ticker: tracking.unit_run(plan, ticker).info.run_id for ticker in opened} == opened
     assert len(searches) == 1
     tracking.client.set_tag(opened["BBB"], "model_id", "m-1")
