@@ -25,6 +25,7 @@ SHOWN = (50, 80, 95)  # levels that tables and records have bounds of
 PROBABILITIES = tuple(range(5, 100, 5))  # of the quantiles, per cent
 _LEAST = 1e-4  # of the last close: least forecast that an interval is built around, since a network may give 0
 _WARM_UP = 100  # residuals before the first one that a level adapts to
+_FEWEST = 0.2  # of the nominal share outside: the level of 95 % adapts up to 99 %, so that no few residuals decide
 _REMEMBERED = 32  # beginnings of residuals that `roll` keeps results of, each of some 100 kB
 _ALIKE = 8  # results per beginning: networks of one ticker have the same residuals before their validation rows
 
@@ -66,7 +67,8 @@ def roll(residuals: Floats, first: int, *, most: int, step: float) -> Floats:
     """Return the half-widths of each row from `first` on, in scales: those of row t use the residuals of rows before t.
 
     The level of each interval adapts: after a miss it rises by `step` times the level, after a hit it falls by `step`
-    times its complement. It depends on the residuals alone: no state of another night has an influence. Rows that an
+    times its complement. The share that it leaves outside stays above a fifth of the nominal one: the largest residuals
+    of a crash would else be the half-widths of the next calm weeks. It depends on the residuals alone: no state of another night has an influence. Rows that an
     earlier call of this process has computed from the same residuals are not computed again.
 
     Args:
@@ -122,7 +124,7 @@ def _continued(residuals: Floats, known: _Rolled | None, start: int, most: int, 
         half_widths[at - start] = np.maximum.accumulate(widths)  # a wider level has no narrower interval
         levels[at - start] = adapted
         if at < len(residuals):
-            adapted = np.clip(adapted + step * (misses - (residuals[at] > widths)), 0.0, 1.0)
+            adapted = np.clip(adapted + step * (misses - (residuals[at] > widths)), _FEWEST * misses, 1.0)
     return _Rolled(residuals.copy(), half_widths, levels)
 
 
