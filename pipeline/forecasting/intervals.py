@@ -67,9 +67,10 @@ def roll(residuals: Floats, first: int, *, most: int, step: float) -> Floats:
     """Return the half-widths of each row from `first` on, in scales: those of row t use the residuals of rows before t.
 
     The level of each interval adapts: after a miss it rises by `step` times the level, after a hit it falls by `step`
-    times its complement. The share that it leaves outside stays above a fifth of the nominal one: the largest residuals
-    of a crash would else be the half-widths of the next calm weeks. It depends on the residuals alone: no state of another night has an influence. Rows that an
-    earlier call of this process has computed from the same residuals are not computed again.
+    times its complement. The share that it leaves outside stays above a fifth of the nominal one: otherwise the
+    largest residuals of a crash would be the half-widths of the next calm weeks. The level depends on the residuals
+    alone: no state of another night has an influence. Rows that an earlier call of this process has computed from the
+    same residuals are not computed again.
 
     Args:
         residuals: of successive rows, shape (n,).
